@@ -1,0 +1,5 @@
+"""`python -m factory_brain run --config …`"""
+
+from factory_brain.cli import app
+
+app()

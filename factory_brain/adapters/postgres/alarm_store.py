@@ -1,0 +1,230 @@
+"""Events, occurrences and facts in PostgreSQL; `apply_events` runs in the receiver's transaction.
+
+Reads and writes rows only; what they mean is decided in `domain` and `shared/alarm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from factory_brain.domain.rows import Occurrence, is_open, order_key
+from shared.messages.bodies import AlarmTransition, Fact
+
+_SELECT = (
+    "SELECT o.*, (SELECT count(*) FROM occurrence p WHERE p.alarm = o.alarm "
+    "AND p.raised_at > o.raised_at - 86400000 AND p.raised_at <= o.raised_at) AS nth, "
+    "coalesce((SELECT jsonb_agg(jsonb_build_object('t', 'fact', 'id', f.id, 'alarm', f.alarm, "
+    "'occurrence', f.occurrence, 'version_seen', f.version_seen, 'action', f.action, "
+    "'actor', f.actor, 'place', f.place, 'hlc', f.hlc, 'args', f.args)) "
+    "FROM fact f WHERE f.occurrence = o.occurrence AND f.result IS DISTINCT FROM 'refused'), "
+    "'[]'::jsonb) AS facts, EXISTS (SELECT 1 FROM fact f WHERE f.occurrence = o.occurrence "
+    "AND f.result IS NULL AND f.action = 'acknowledge') AS pending FROM occurrence o "
+)
+
+
+def _occurrence(row: asyncpg.Record) -> Occurrence:
+    return Occurrence(
+        occurrence=row["occurrence"],
+        alarm=row["alarm"],
+        edge=row["edge"],
+        transition=msgspec.convert(row["transition"], AlarmTransition),
+        order_key=row["order_key"],
+        raised_at=row["raised_at"],
+        returned_at=row["returned_at"],
+        received_at=row["received_at"],
+        late=row["late"],
+        facts=tuple(msgspec.convert(fact, Fact) for fact in row["facts"]),
+        pending=row["pending"],
+        label=row["label"],
+        local_action=row["local_action"],
+        run=row["run"],
+        count=row["nth"],
+    )
+
+
+class AlarmStore:
+    """Queries over occurrences; methods that write take the caller's connection."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction that commits at the end of the block."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection  # type: ignore[misc]
+
+    async def locked(self, connection: asyncpg.Connection, occurrence: str) -> Occurrence | None:
+        """One occurrence, locked for this transaction."""
+        await connection.execute(
+            "SELECT 1 FROM occurrence WHERE occurrence = $1 FOR UPDATE", occurrence
+        )
+        row = await connection.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
+        return _occurrence(row) if row else None
+
+    async def insert_events(
+        self, connection: asyncpg.Connection, rows: list[tuple[Any, ...]]
+    ) -> None:
+        """Append to the journal (source, epoch, lane, seq, id, type, time, received, late, alarm,
+        occurrence, body)."""
+        await connection.copy_records_to_table(
+            "event",
+            records=rows,
+            columns=[
+                "source", "epoch", "lane", "seq", "id", "type", "time", "received_at", "late",
+                "alarm", "occurrence", "body",
+            ],
+        )  # fmt: skip
+
+    async def upsert_transition(
+        self, connection: asyncpg.Connection, edge: str, event_id: str, time: int, received: int,
+        late: bool, body: AlarmTransition,
+    ) -> None:  # fmt: skip
+        """Fold one transition into its occurrence: the highest (version, time, id) wins."""
+        key = order_key(body, time, event_id)
+        raised = body.raised_at or body.source_time or time
+        returned = None if body.state.get("active") else (body.source_time or time)
+        await connection.execute(
+            "INSERT INTO occurrence (occurrence, alarm, edge, transition, order_key, raised_at, "
+            "returned_at, received_at, late, open) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,true) "
+            "ON CONFLICT (occurrence) DO UPDATE SET transition = $4, order_key = $5, "
+            "raised_at = least(occurrence.raised_at, $6), "
+            "returned_at = CASE WHEN $10 THEN NULL "
+            "  ELSE coalesce(occurrence.returned_at, $7) END "
+            "WHERE occurrence.order_key < $5",
+            body.occurrence, body.alarm, edge, msgspec.to_builtins(body), key, raised, returned,
+            received, late, bool(body.state.get("active")),
+        )  # fmt: skip
+
+    async def refresh_open(
+        self, connection: asyncpg.Connection, occurrence: str
+    ) -> Occurrence | None:
+        """Recompute whether an occurrence is still open; returns it."""
+        row = await connection.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
+        if row is None:
+            return None
+        found = _occurrence(row)
+        await connection.execute(
+            "UPDATE occurrence SET open = $2 WHERE occurrence = $1",
+            occurrence,
+            is_open(found),
+        )
+        return found
+
+    async def insert_fact(
+        self,
+        connection: asyncpg.Connection,
+        fact: Fact,
+        edge: str,
+        at: int,
+        result: str | None,
+    ) -> bool:
+        """Record a fact; False if it is known already."""
+        tag = await connection.execute(
+            "INSERT INTO fact (id, occurrence, alarm, edge, action, actor, place, version_seen, "
+            "hlc, args, at, result) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) "
+            "ON CONFLICT DO NOTHING",
+            fact.id, fact.occurrence, fact.alarm, edge, fact.action, fact.actor, fact.place,
+            fact.version_seen, fact.hlc, fact.args, at, result,
+        )  # fmt: skip
+        return tag.endswith("1")
+
+    async def fact_result(
+        self, connection: asyncpg.Connection, fact_id: str, result: str, code: str
+    ) -> None:
+        """Note what the edge answered to a fact."""
+        await connection.execute(
+            "UPDATE fact SET result = $2, code = $3 WHERE id = $1",
+            fact_id,
+            result,
+            code or None,
+        )
+
+    async def set_local_action(
+        self, connection: asyncpg.Connection, occurrence: str, text: str
+    ) -> None:
+        """Note the edge's own action on an occurrence."""
+        await connection.execute(
+            "UPDATE occurrence SET local_action = $2 WHERE occurrence = $1",
+            occurrence,
+            text,
+        )
+
+    async def set_label(
+        self, connection: asyncpg.Connection, occurrence: str, label: str, cause: str, by: str,
+        at: int,
+    ) -> None:  # fmt: skip
+        """Store the outcome that a person gave; a later one replaces it."""
+        await connection.execute(
+            "UPDATE occurrence SET label = $2, cause = $3, label_by = $4, label_at = $5 "
+            "WHERE occurrence = $1",
+            occurrence, label, cause, by, at,
+        )  # fmt: skip
+
+    async def set_run(self, occurrence: str, run: str) -> None:
+        """Note the playbook run of an occurrence."""
+        await self.pool.execute(
+            "UPDATE occurrence SET run = $2 WHERE occurrence = $1", occurrence, run
+        )
+
+    async def get(self, occurrence: str) -> Occurrence | None:
+        """One occurrence."""
+        row = await self.pool.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
+        return _occurrence(row) if row else None
+
+    async def newest(self, alarm: str) -> Occurrence | None:
+        """The newest occurrence of an alarm."""
+        row = await self.pool.fetchrow(
+            _SELECT + "WHERE o.alarm = $1 ORDER BY o.raised_at DESC LIMIT 1", alarm
+        )
+        return _occurrence(row) if row else None
+
+    async def open_occurrences(self) -> list[Occurrence]:
+        """All that belong in the live list, newest of each alarm last."""
+        rows = await self.pool.fetch(_SELECT + "WHERE o.open ORDER BY o.raised_at")
+        return [_occurrence(row) for row in rows]
+
+    async def annunciated_since(self, since: int) -> list[int]:
+        """Times of annunciated alarms since `since` (for the rate on the banner)."""
+        rows = await self.pool.fetch(
+            "SELECT time FROM event WHERE time >= $1 AND type = 'alarm' "
+            "AND body->>'annunciate' = 'true' ORDER BY time",
+            since,
+        )
+        return [row["time"] for row in rows]
+
+    async def timeline(self, occurrence: str) -> list[asyncpg.Record]:
+        """Events of one occurrence, oldest first."""
+        return await self.pool.fetch(
+            "SELECT id, type, time, received_at, late, body FROM event WHERE occurrence = $1 "
+            "ORDER BY time, id LIMIT 500",
+            occurrence,
+        )
+
+    async def settings(self) -> dict[str, tuple[dict[str, Any], int]]:
+        """Settings that directives changed, by alarm."""
+        rows = await self.pool.fetch("SELECT alarm, setting, version FROM alarm_setting")
+        return {row["alarm"]: (row["setting"], row["version"]) for row in rows}
+
+    async def set_system(
+        self, connection: asyncpg.Connection, source: str, code: str, active: bool,
+        params: dict[str, Any], at: int,
+    ) -> None:  # fmt: skip
+        """Switch one of the product's own conditions on or off."""
+        await connection.execute(
+            "INSERT INTO system_condition (source, code, active, params, at) "
+            "VALUES ($1,$2,$3,$4,$5) ON CONFLICT (source, code) "
+            "DO UPDATE SET active = $3, params = $4, at = $5",
+            source, code, active, params, at,
+        )  # fmt: skip
+
+    async def system(self) -> list[asyncpg.Record]:
+        """The product's conditions that are on."""
+        return await self.pool.fetch(
+            "SELECT source, code, params, at FROM system_condition WHERE active ORDER BY at"
+        )

@@ -1,0 +1,63 @@
+"""The historian: slim samples by COPY, read back for trends and shadow verdicts."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from factory_brain.domain.samples import Row
+
+
+class SampleStore:
+    """Writes and reads samples."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def insert(self, connection: asyncpg.Connection, rows: list[Row]) -> None:
+        """Store samples; a repeated (tag, time) keeps the first."""
+        unique = {(row[0], row[1]): row for row in rows}
+        records = list(unique.values())
+        columns = ["tag", "at", "value", "quality"]
+        try:
+            async with connection.transaction():
+                await connection.copy_records_to_table("sample", records=records, columns=columns)
+        except asyncpg.UniqueViolationError:  # the slow path, rare: a source repeated a time stamp
+            await connection.executemany(
+                "INSERT INTO sample (tag, at, value, quality) VALUES ($1, $2, $3, $4) "
+                "ON CONFLICT DO NOTHING",
+                records,
+            )
+
+    async def read(self, tag: str, since: int, until: int, limit: int) -> list[asyncpg.Record]:
+        """The newest `limit` samples of a tag in (since, until], oldest first."""
+        rows = await self._pool.fetch(
+            "SELECT at, value, quality FROM sample WHERE tag = $1 AND at > $2 AND at <= $3 "
+            "ORDER BY at DESC LIMIT $4",
+            tag, since, until, limit,
+        )  # fmt: skip
+        return rows[::-1]
+
+    async def window(self, tag: str, since: int, until: int) -> list[tuple[int, float]]:
+        """Good samples in [since, until], with the value standing at `since` first."""
+        before = await self.last_before(tag, since)
+        rows = await self._pool.fetch(
+            "SELECT at, value, quality FROM sample WHERE tag = $1 AND at > $2 AND at <= $3 "
+            "ORDER BY at LIMIT 100000",
+            tag, since, until,
+        )  # fmt: skip
+        good = [(r["at"], r["value"]) for r in rows if r["quality"] == 0 and r["value"] is not None]
+        if before is not None and before["quality"] == 0 and before["value"] is not None:
+            good.insert(0, (since, before["value"]))
+        return good
+
+    async def last_before(self, tag: str, at: int) -> asyncpg.Record | None:
+        """The last sample of a tag up to `at` (changes only are stored)."""
+        return await self._pool.fetchrow(
+            "SELECT at, value, quality FROM sample WHERE tag = $1 AND at <= $2 "
+            "ORDER BY at DESC LIMIT 1",
+            tag, at,
+        )  # fmt: skip
+
+    async def prune(self, before: int) -> None:
+        """Delete what is older than the retention."""
+        await self._pool.execute("DELETE FROM sample WHERE at < $1", before)

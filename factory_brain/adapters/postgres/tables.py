@@ -1,0 +1,135 @@
+"""The brain's own tables: events, occurrences, facts, samples, settings, system conditions.
+
+Declared here with SQLModel; filled by `alarm_store.py` and `sample_store.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Double, Index, SmallInteger
+from sqlmodel import Field, SQLModel
+
+from shared.postgres import tables as common
+from shared.postgres.tables import big, json_column
+
+__all__ = [
+    "AlarmSettingRow",
+    "EventRow",
+    "FactRow",
+    "OccurrenceRow",
+    "SampleRow",
+    "SystemRow",
+    "common",
+]
+
+
+class EventRow(SQLModel, table=True):
+    """The factory's journal: every event of every edge, by position."""
+
+    __tablename__ = "event"
+    source: str = Field(primary_key=True)
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    seq: int = big(primary_key=True)
+    id: str
+    type: str
+    time: int = big()
+    received_at: int = big()
+    late: bool = False
+    alarm: str | None = None
+    occurrence: str | None = None
+    body: dict[str, Any] = json_column()
+    __table_args__ = (
+        Index("event_occurrence", "occurrence"),
+        Index("event_alarm_time", "alarm", "time"),
+    )
+
+
+class OccurrenceRow(SQLModel, table=True):
+    """One raise-to-normal episode, as folded from its events and facts."""
+
+    __tablename__ = "occurrence"
+    occurrence: str = Field(primary_key=True)
+    alarm: str = Field(index=True)
+    edge: str
+    transition: dict[str, Any] = json_column()
+    """The newest AlarmTransition by (version, time, id)."""
+    order_key: str
+    raised_at: int = big()
+    returned_at: int | None = big(nullable=True)
+    received_at: int = big()
+    late: bool = False
+    open: bool = Field(default=True, index=True)
+    """Still of interest: active, latched, unacknowledged or unconfirmed."""
+    label: str | None = None
+    cause: str | None = None
+    label_by: str | None = None
+    label_at: int | None = big(nullable=True)
+    local_action: str | None = None
+    run: str | None = None
+    __table_args__ = (Index("occurrence_alarm_raised", "alarm", "raised_at"),)
+
+
+class FactRow(SQLModel, table=True):
+    """What people did: a set per occurrence."""
+
+    __tablename__ = "fact"
+    id: str = Field(primary_key=True)
+    occurrence: str = Field(index=True)
+    alarm: str
+    edge: str
+    action: str
+    actor: str
+    place: str
+    version_seen: int
+    hlc: str
+    args: dict[str, Any] = json_column()
+    at: int = big()
+    result: str | None = None
+    """What the edge answered: applied, recorded, refused; null while on its way."""
+    code: str | None = None
+
+
+class SampleRow(SQLModel, table=True):
+    """The historian's slim samples."""
+
+    __tablename__ = "sample"
+    tag: str = Field(primary_key=True)
+    at: int = big(primary_key=True)
+    value: float | None = Field(default=None, sa_column=Column(Double))
+    quality: int = Field(sa_column=Column(SmallInteger, nullable=False))
+
+
+class AlarmSettingRow(SQLModel, table=True):
+    """Settings that a directive changed, as the edge reported them applied."""
+
+    __tablename__ = "alarm_setting"
+    alarm: str = Field(primary_key=True)
+    setting: dict[str, Any] = json_column()
+    version: int
+    at: int = big()
+
+
+class RelayRow(SQLModel, table=True):
+    """Directives that this factory has countersigned for its edges."""
+
+    __tablename__ = "directive_relay"
+    edge: str = Field(primary_key=True)
+    counter: int = big(primary_key=True)
+    directive: str
+    status: str
+    code: str | None = None
+    payload: bytes
+    at: int = big()
+
+
+class SystemRow(SQLModel, table=True):
+    """The product's own conditions, on or off."""
+
+    __tablename__ = "system_condition"
+    source: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    active: bool
+    params: dict[str, Any] = json_column()
+    at: int = big()

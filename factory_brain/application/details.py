@@ -1,0 +1,144 @@
+"""Reads for the console: one alarm's detail with its time line, one tag's samples."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from factory_brain.application.live_view import LiveView
+from factory_brain.application.ports import Alarms
+from factory_brain.domain.rows import Occurrence, make_row, text
+from shared.alarm.definition import AlarmDefinition
+from shared.alarm.shadow import setting_of
+from shared.clock import Clock, HybridTime
+from shared.site.model import TagSpec
+from shared.web.dto import AlarmDetail, ResponseSheet, Samples, Text, TimelineEntry
+
+NO_TEXT = Text()
+
+
+class History(Protocol):
+    """What the detail page reads of the store."""
+
+    async def timeline(self, occurrence: str) -> list[Any]:
+        """Events of an occurrence."""
+        ...
+
+
+class Trend(Protocol):
+    """What the trend reads of the historian."""
+
+    async def read(self, tag: str, since: int, until: int, limit: int) -> list[Any]:
+        """Samples, oldest first."""
+        ...
+
+
+RunEntries = Callable[[str], Awaitable[list[TimelineEntry]]]
+
+
+class Details:
+    """Answers the console's detail questions."""
+
+    def __init__(
+        self, definitions: dict[str, AlarmDefinition], tags: dict[str, TagSpec], clock: Clock,
+        alarms: Alarms, history: History, trend: Trend, live: LiveView,
+    ) -> None:  # fmt: skip
+        self._definitions, self._tags, self._clock = definitions, tags, clock
+        self._alarms, self._history, self._trend, self._live = alarms, history, trend, live
+        self.run_entries: RunEntries | None = None
+
+    async def alarm(self, alarm: str) -> AlarmDetail | None:
+        """The newest occurrence of an alarm with all that is known of it."""
+        found = self._live.occurrence(alarm) or await self._alarms.newest(alarm)
+        if found is None:
+            return None
+        definition = self._definitions.get(alarm)
+        setting = definition.setting if definition else None
+        pushed = (await self._alarms.settings()).get(alarm)
+        version = pushed[1] if pushed else definition.settings_version if definition else 0
+        if pushed:
+            setting = setting_of(pushed[0])
+        return AlarmDetail(
+            row=make_row(found, definition),
+            limit=setting.limit if setting and definition and definition.side else None,
+            side=definition.side if definition else None,
+            deadband=setting.deadband if setting else 0.0,
+            on_delay_s=setting.on_delay_ms / 1000 if setting else 0.0,
+            off_delay_s=setting.off_delay_ms / 1000 if setting else 0.0,
+            settings_version=version,
+            response=_sheet(definition),
+            timeline=await self._timeline(found),
+            run=found.run,
+            trend_tag=found.transition.tag or None,
+        )
+
+    async def _timeline(self, found: Occurrence) -> list[TimelineEntry]:
+        entries: list[TimelineEntry] = []
+        for row in await self._history.timeline(found.occurrence):
+            body = row["body"]
+            lane, kind = _lane(row["type"], body)
+            entries.append(
+                TimelineEntry(
+                    at=body.get("source_time") or row["time"],
+                    received_at=row["received_at"],
+                    lane=lane,  # type: ignore[arg-type]
+                    kind=kind,
+                    params={k: v for k, v in body.items() if k not in ("state", "t")},
+                    actor=body.get("actor") or None,
+                    tier="edge",
+                    late=row["late"],
+                )
+            )
+        for fact in found.facts:
+            entries.append(
+                TimelineEntry(
+                    at=HybridTime.parse(fact.hlc).ms,
+                    lane="people",
+                    kind=fact.action,
+                    params=fact.args,
+                    actor=fact.actor,
+                    tier=fact.place,
+                )
+            )
+        if found.run and self.run_entries is not None:
+            entries += await self.run_entries(found.run)
+        return sorted(entries, key=lambda entry: entry.at)
+
+    async def samples(self, tag: str, since: int, until: int | None, limit: int) -> Samples | None:
+        """One tag's samples in (since, until]."""
+        spec = self._tags.get(tag)
+        if spec is None:
+            return None
+        rows = await self._trend.read(tag, since, until or self._clock.now_ms() + 60_000, limit)
+        return Samples(
+            tag=tag,
+            unit=spec.unit,
+            t=[row["at"] for row in rows],
+            v=[row["value"] for row in rows],
+            q=[row["quality"] for row in rows],
+        )
+
+
+def _lane(kind: str, body: dict[str, Any]) -> tuple[str, str]:
+    match kind:
+        case "alarm":
+            return "alarm", body.get("kind", "alarm")
+        case "local_action":
+            return "command", f"local_action_{body.get('outcome', '')}"
+        case "fact" | "fact_result":
+            return "people", kind
+        case _:
+            return "process", kind
+
+
+def _sheet(definition: AlarmDefinition | None) -> ResponseSheet:
+    if definition is None:
+        return ResponseSheet(cause=NO_TEXT, consequence=NO_TEXT, action=NO_TEXT)
+    sheet = definition.response
+    return ResponseSheet(
+        cause=text(sheet.cause),
+        consequence=text(sheet.consequence),
+        action=text(sheet.action),
+        time_to_respond_s=sheet.time_to_respond_s,
+        contact=text(sheet.contact) if sheet.contact else None,
+    )

@@ -1,0 +1,114 @@
+"""The edges as the brain sees them: heartbeats, tokens for commands, online or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.clock import Clock
+from shared.errors import ContractError
+from shared.messages import subjects
+from shared.messages.codec import decode
+from shared.messages.control import Health, Token
+from shared.site.model import EdgeSpec
+from shared.telemetry import logger
+from shared.web.dto import EdgeHealth, Fleet, LaneCounts, Text
+
+log = logger("fleet")
+OFFLINE_AFTER_MS = 5_000
+
+
+@dataclass(slots=True)
+class _Seen:
+    health: Health
+    at_mono: int
+    at: int
+
+
+class FleetView:
+    """Newest heartbeat of every edge."""
+
+    def __init__(self, site: str, edges: list[EdgeSpec], clock: Clock) -> None:
+        self._site, self._clock = site, clock
+        self._names = {edge.id: edge.name for edge in edges}
+        self._seen: dict[str, _Seen] = {}
+        self.annunciator: dict[str, str] = {}
+        self._was_online: set[str] = set()
+
+    async def on_health(self, subject: str, data: bytes) -> None:
+        """One heartbeat."""
+        node, _, _ = subjects.parse(subject)
+        try:
+            health = decode(data, Health)
+        except ContractError as error:
+            log.error("health_unreadable", node=node.source, error=str(error))
+            return
+        if node.site == self._site and node.name in self._names:
+            self._seen[node.name] = _Seen(health, self._clock.mono_ms(), self._clock.now_ms())
+
+    @property
+    def edges(self) -> list[str]:
+        """All edges of the site."""
+        return list(self._names)
+
+    def online(self, edge: str) -> bool:
+        """Whether a heartbeat came within the last five seconds."""
+        seen = self._seen.get(edge)
+        return seen is not None and self._clock.mono_ms() - seen.at_mono < OFFLINE_AFTER_MS
+
+    def token(self, edge: str) -> tuple[Token, str] | None:
+        """(clock token, epoch) of an edge for a command's expiry; None while it is not heard."""
+        if not self.online(edge):
+            return None
+        health = self._seen[edge].health
+        return Token(boot=health.boot, mono=health.mono), health.epoch
+
+    def online_counts(self) -> tuple[int, int]:
+        """(online, all)."""
+        return sum(self.online(edge) for edge in self._names), len(self._names)
+
+    def changed(self) -> bool:
+        """Whether any edge went on or off line since the last call."""
+        now = {edge for edge in self._names if self.online(edge)}
+        changed, self._was_online = now != self._was_online, now
+        return changed
+
+    def complaints(self) -> list[Text]:
+        """Banner texts about edges that are missing or degraded."""
+        texts: list[Text] = []
+        for edge, name in self._names.items():
+            if not self.online(edge):
+                texts.append(Text(zh=f"{name.zh}离线", en=f"{name.en} offline"))
+            elif self._seen[edge].health.journal_degraded:
+                texts.append(Text(zh=f"{name.zh}日志降级", en=f"{name.en} journal degraded"))
+        return texts
+
+    def as_dto(self) -> Fleet:
+        """For the fleet page."""
+        return Fleet(edges=[self._edge(edge) for edge in self._names])
+
+    def _edge(self, edge: str) -> EdgeHealth:
+        name = self._names[edge]
+        seen = self._seen.get(edge)
+        health = seen.health if seen else None
+        annunciator = self.annunciator.get(edge, "edge") if self.online(edge) else "unknown"
+        return EdgeHealth(
+            edge=edge,
+            site=self._site,
+            name=Text(zh=name.zh, en=name.en),
+            online=self.online(edge),
+            last_seen=seen.at if seen else None,
+            epoch=health.epoch if health else None,
+            lanes={
+                lane: LaneCounts(
+                    produced=c.produced, delivered=c.delivered, buffered=c.buffered,
+                    dropped=c.dropped, quarantined=c.quarantined,
+                )
+                for lane, c in (health.lanes if health else {}).items()
+            },
+            oldest_buffered_ms=health.oldest_buffered_ms if health else None,
+            clock_offset_ms=health.clock_offset_ms if health else None,
+            drivers=health.drivers if health else {},
+            settings_version=health.settings_version if health else None,
+            annunciator=annunciator,  # type: ignore[arg-type]
+            journal_degraded=health.journal_degraded if health else False,
+        )  # fmt: skip

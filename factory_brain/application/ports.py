@@ -1,0 +1,117 @@
+"""What the brain's application needs of the outside; implemented in `adapters`.
+
+`Transaction` is opaque here: whatever is written with it stands or falls together.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from factory_brain.domain.rows import Occurrence
+from factory_brain.domain.samples import Row
+from shared.messages.bodies import AlarmTransition, Fact
+
+Transaction = Any
+"""A running database transaction (an asyncpg connection in production)."""
+
+
+class Alarms(Protocol):
+    """Events, occurrences and facts."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that commits at the end of the block."""
+        ...
+
+    async def insert_events(self, tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
+        """Append to the journal."""
+        ...
+
+    async def upsert_transition(
+        self, tx: Transaction, edge: str, event_id: str, time: int, received: int, late: bool,
+        body: AlarmTransition,
+    ) -> None:  # fmt: skip
+        """Fold one transition into its occurrence."""
+        ...
+
+    async def refresh_open(self, tx: Transaction, occurrence: str) -> Occurrence | None:
+        """Recompute whether an occurrence is open; returns it as this transaction sees it."""
+        ...
+
+    async def insert_fact(
+        self, tx: Transaction, fact: Fact, edge: str, at: int, result: str | None
+    ) -> bool:
+        """Record a fact; False if it is known."""
+        ...
+
+    async def fact_result(self, tx: Transaction, fact_id: str, result: str, code: str) -> None:
+        """Note what the edge answered."""
+        ...
+
+    async def set_local_action(self, tx: Transaction, occurrence: str, text: str) -> None:
+        """Note the edge's own action."""
+        ...
+
+    async def set_label(
+        self, tx: Transaction, occurrence: str, label: str, cause: str, by: str, at: int
+    ) -> None:
+        """Store a person's outcome."""
+        ...
+
+    async def set_system(
+        self,
+        tx: Transaction,
+        source: str,
+        code: str,
+        active: bool,
+        params: dict[str, Any],
+        at: int,
+    ) -> None:
+        """Switch one of the product's own conditions."""
+        ...
+
+    async def locked(self, tx: Transaction, occurrence: str) -> Occurrence | None:
+        """One occurrence, locked for this transaction."""
+        ...
+
+    async def newest(self, alarm: str) -> Occurrence | None:
+        """The newest occurrence of an alarm."""
+        ...
+
+    async def get(self, occurrence: str) -> Occurrence | None:
+        """One occurrence."""
+        ...
+
+    async def settings(self) -> dict[str, tuple[dict[str, Any], int]]:
+        """Settings that directives changed, by alarm."""
+        ...
+
+
+class Samples(Protocol):
+    """The historian."""
+
+    async def insert(self, tx: Transaction, rows: list[Row]) -> None:
+        """Store samples; a repeated (tag, time) keeps the first."""
+        ...
+
+    async def window(self, tag: str, since: int, until: int) -> list[tuple[int, float]]:
+        """Good samples of a tag in [since, until], with the value standing at `since` first."""
+        ...
+
+
+class Sender(Protocol):
+    """This tier's own outbox."""
+
+    async def append(self, tx: Transaction, lane: str, at: int, event: bytes) -> int:
+        """Add one encoded event in the transaction."""
+        ...
+
+
+class Audit(Protocol):
+    """The append-only audit chain."""
+
+    async def __call__(
+        self, tx: Transaction, at: int, actor: str, action: str, target: str, data: Any
+    ) -> None:
+        """Append one entry in the transaction."""
+        ...

@@ -1,0 +1,209 @@
+"""Wires the brain: the only place where its ports meet their adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+
+from factory_brain.adapters.postgres.alarm_store import AlarmStore
+from factory_brain.adapters.postgres.positions import Positions
+from factory_brain.adapters.postgres.sample_store import SampleStore
+from factory_brain.application.annunciation import Annunciation
+from factory_brain.application.desk import Desk, fact_lane
+from factory_brain.application.details import Details
+from factory_brain.application.fact_sender import FactSender
+from factory_brain.application.fleet import FleetView
+from factory_brain.application.ingest import Ingest
+from factory_brain.application.live_view import RATE_WINDOW_MS, LiveView
+from factory_brain.application.outcomes import Outcomes
+from factory_brain.application.uplink import Uplink
+from factory_brain.domain.rows import Occurrence
+from factory_brain.settings import BrainSettings
+from factory_brain.web.app import Parts, create_app
+from shared.bus.nats_bus import NatsBus
+from shared.bus.streams import EVENTS, SAMPLES, factory_streams
+from shared.clock import Clock, HybridClock, SystemClock
+from shared.config import read_secret
+from shared.ids import new_epoch
+from shared.messages.subjects import LIVE, Node, any_node
+from shared.outbox.receiving import Receiving
+from shared.postgres.accounts import PgAccounts, audit
+from shared.postgres.migrate import migrate
+from shared.postgres.outbox import PgOutbox
+from shared.postgres.pool import connect_pool
+from shared.postgres.receiver import FrameReceiver
+from shared.service import Service
+from shared.site.loader import Site, load_site
+from shared.telemetry import logger
+from shared.web.app import WebServer
+from shared.web.auth import ROLES, Place
+from shared.web.dto import Text
+from shared.web.sse import Broadcaster
+
+log = logger("brain")
+MIGRATIONS = Path(__file__).parent / "adapters" / "postgres" / "migrations"
+DAY_MS = 86_400_000
+SYSTEM_WORDS = {
+    "journal_degraded": Text(zh="边缘日志降级", en="edge journal degraded"),
+    "site_faulty": Text(zh="边缘站点文件有误", en="edge site files faulty"),
+}
+
+
+async def run_brain(settings: BrainSettings) -> None:
+    """Run one factory's brain until it is told to stop."""
+    brain = await Brain.start(settings)
+    log.info("brain_started", site=settings.site, url=f"http://{settings.http_host}:{settings.http_port}")
+    await brain.service.run_until_signal()
+
+
+class Brain:
+    """The running parts of one brain."""
+
+    def __init__(
+        self, settings: BrainSettings, site: Site, pool: asyncpg.Pool, bus: NatsBus, clock: Clock
+    ) -> None:
+        self.settings, self.site, self.pool, self.bus, self.clock = settings, site, pool, bus, clock
+        self.service = Service()
+        self.node = Node(settings.site, "brain")
+        self.epoch = new_epoch()
+        self.alarms, self.samples = AlarmStore(pool), SampleStore(pool)
+        self.positions = Positions(pool)
+        self.outbox = PgOutbox(pool, self.epoch)
+        self.broadcaster = Broadcaster(clock.now_ms)
+        self.fleet = FleetView(settings.site, site.info.edges, clock)
+        self.live = LiveView(site.alarms, clock, self.broadcaster, self.fleet)
+        self.uplink = Uplink(
+            site.info, self.epoch, new_epoch(), bus, clock, self.outbox.view(LIVE), self.outbox,
+            self.alarms, self.live, self.fleet,
+        )  # fmt: skip
+        self.ingest = Ingest(clock, self.alarms, self.samples, self.uplink.forward)
+        self.ingest.receiver = FrameReceiver(pool, clock, self.ingest.apply)
+        self.desk = Desk(clock, HybridClock(clock), self.alarms, self.outbox, audit)
+        self.outcomes = Outcomes(
+            site.alarms, clock, self.alarms, self.samples, self.uplink, audit
+        )
+        self.details = Details(
+            site.alarms, site.tags, clock, self.alarms, self.alarms, self.samples, self.live
+        )
+        self.annunciation = Annunciation(
+            settings.site, self.epoch, settings.lease_ttl, bus, clock, self.fleet, self.live,
+            lambda: self.broadcaster.attended, self.positions.writable,
+        )  # fmt: skip
+
+    @classmethod
+    async def start(cls, settings: BrainSettings) -> Brain:
+        """Check everything, migrate, connect, load, serve; raises ConfigError."""
+        clock = SystemClock()
+        site = load_site(settings.site_dir)
+        password = read_secret(settings.nats_password_file, "NATS password")
+        pool = await connect_pool(settings.database_url)
+        await migrate(settings.database_url, MIGRATIONS)
+        node = Node(settings.site, "brain")
+        bus = await NatsBus.connect(
+            settings.nats_url, user=settings.nats_user, password=password,
+            name=f"brain-{settings.site}", inbox=node.inbox, site=settings.site,
+        )  # fmt: skip
+        brain = cls(settings, site, pool, bus, clock)
+        brain.service.on_close("database", pool.close)
+        brain.service.on_close("bus", bus.close)
+        await brain._prepare()
+        brain._run()
+        return brain
+
+    async def _prepare(self) -> None:
+        for spec in factory_streams(self.settings.site):
+            await self.bus.ensure_stream(spec)
+        for edge in self.fleet.edges:
+            await self.bus.ensure_bucket(Node(self.settings.site, edge).directive_bucket)
+        now = self.clock.now_ms()
+        self.live.load(
+            await self.alarms.open_occurrences(),
+            await self.alarms.annunciated_since(now - RATE_WINDOW_MS),
+        )
+        await self._refresh_system()
+        accounts = PgAccounts(self.pool, self.clock)
+        await accounts.ensure_admin(self.settings.admin_password_file, list(ROLES))
+        self.accounts = accounts
+        await self._wire_playbooks()
+        await self._wire_relay()
+
+    def _run(self) -> None:
+        service, site = self.service, self.settings.site
+        senders = {edge: self._sender(edge) for edge in self.fleet.edges}
+
+        async def on_occurrence(occurrence: Occurrence, moved: bool) -> None:
+            await self.live.on_occurrence(occurrence, moved)
+            senders[occurrence.edge].wake() if occurrence.edge in senders else None
+
+        self.ingest.on_occurrence.insert(0, on_occurrence)
+        self.desk.on_occurrence.append(on_occurrence)
+        self.outcomes.on_occurrence.append(on_occurrence)
+        self.ingest.on_system.append(self._refresh_system)
+        receiving = Receiving(
+            self.bus, self.clock, self.ingest, site=site, on_forged=self._on_forged
+        )
+
+        async def listen() -> None:
+            await self.bus.subscribe(any_node(site, "*", "health"), self._on_health)
+            await receiving.serve_hello()
+            await receiving.report_for_ever()
+
+        service.run("listen", listen)
+        service.run("ingest-events", lambda: receiving.consume(EVENTS, "brain"))
+        service.run("ingest-samples", lambda: receiving.consume(SAMPLES, "brain"))
+        service.run("live-view", self.live.broadcast_for_ever)
+        service.run("uplink", self.uplink.drain)
+        service.run("uplink-heartbeat", self.uplink.heartbeat)
+        service.run("uplink-summary", self.uplink.summarise)
+        service.run("annunciation", self.annunciation.run)
+        service.run("housekeeping", self._housekeeping)
+        for edge, sender in senders.items():
+            service.run(f"facts-{edge}", sender.run)
+        self._serve()
+        service.on_close("annunciation", self.annunciation.release_all)
+
+    def _serve(self) -> None:
+        info = self.site.info
+        place = Place("factory", info.site, info.name.zh, info.name.en)
+        parts = Parts(
+            self.live, self.broadcaster, self.desk, self.outcomes, self.details, self.fleet,
+            self.playbooks, self.positions.read, self.positions.writable,
+        )  # fmt: skip
+        app = create_app(place, self.clock, self.accounts, parts)
+        server = WebServer(app, self.settings.http_host, self.settings.http_port)
+        self.service.run("web", server.run)
+        self.service.on_close("web", server.close)
+
+    def _sender(self, edge: str) -> FactSender:
+        node = Node(self.settings.site, edge)
+        view = self.outbox.view(fact_lane(edge))
+        return FactSender(node, self.node, view, self.bus, self.fleet)
+
+    async def _on_health(self, subject: str, data: bytes) -> bytes | None:
+        await self.fleet.on_health(subject, data)
+        return None
+
+    async def _on_forged(self, subject: str, reason: str) -> None:
+        async with self.alarms.transaction() as tx:
+            await self.alarms.set_system(
+                tx, subject, "frame_forged", True, {"reason": reason}, self.clock.now_ms()
+            )
+        await self._refresh_system()
+
+    async def _refresh_system(self) -> None:
+        texts: list[Text] = []
+        for row in await self.alarms.system():
+            words = SYSTEM_WORDS.get(row["code"], Text(zh=row["code"], en=row["code"]))
+            source = row["source"]
+            texts.append(Text(zh=f"{source}：{words.zh}", en=f"{source}: {words.en}"))
+        self.live.set_system(texts)
+
+    async def _housekeeping(self) -> None:
+        import asyncio
+
+        while True:
+            now = self.clock.now_ms()
+            await self.samples.prune(now - self.settings.sample_days * DAY_MS)
+            await self.positions.prune(now - DAY_MS)
+            await asyncio.sleep(3600)

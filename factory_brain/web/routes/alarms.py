@@ -1,0 +1,109 @@
+"""REST: the live list, its stream, alarm detail, acknowledge, outcome."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import StreamingResponse
+
+from factory_brain.application.desk import Desk
+from factory_brain.application.details import Details
+from factory_brain.application.live_view import LiveView
+from factory_brain.application.outcomes import Outcomes
+from shared.errors import Rejected
+from shared.web.auth import IdempotencyKey, User, allowed, once
+from shared.web.dto import (
+    AckRequest,
+    ActionResult,
+    AlarmDetail,
+    AlarmSnapshot,
+    ItemResult,
+    OutcomeRequest,
+    Samples,
+)
+from shared.web.problem import ProblemError
+from shared.web.sse import Broadcaster
+
+Viewer = Annotated[User, Depends(allowed("view"))]
+Operator = Annotated[User, Depends(allowed("acknowledge"))]
+Labeller = Annotated[User, Depends(allowed("label"))]
+
+
+def item_result(occurrence: str, refusal: Rejected | None) -> ItemResult:
+    """A row's answer."""
+    if refusal is None:
+        return ItemResult(occurrence=occurrence, accepted=True)
+    return ItemResult(
+        occurrence=occurrence, accepted=False, code=refusal.code, params=refusal.params
+    )
+
+
+def alarm_router(
+    live: LiveView, broadcaster: Broadcaster, desk: Desk, outcomes: Outcomes, details: Details
+) -> APIRouter:
+    """Routes of the alarm list."""
+    router = APIRouter(prefix="/api", tags=["alarms"])
+
+    @router.get("/alarms")
+    async def snapshot(_: Viewer) -> AlarmSnapshot:
+        return live.snapshot()
+
+    @router.get("/stream", response_class=StreamingResponse)
+    async def stream(
+        user: Viewer, last_event_id: Annotated[str | None, Header()] = None
+    ) -> StreamingResponse:
+        frames = broadcaster.stream(last_event_id=last_event_id, attends=user.may("acknowledge"))
+        return StreamingResponse(
+            frames, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    @router.post("/alarms/ack")
+    async def acknowledge(
+        body: AckRequest, user: Operator, key: IdempotencyKey, request: Request
+    ) -> ActionResult:
+        async def act() -> ActionResult:
+            results: list[ItemResult] = []
+            for item in body.items:
+                refusal = await desk.acknowledge(
+                    item.alarm, item.occurrence, item.version, user.name, body.comment
+                )
+                results.append(item_result(item.occurrence, refusal))
+            return ActionResult(results=results)
+
+        answer: Any = await once(request, user, key, act)
+        return answer
+
+    @router.get("/alarms/{alarm}")
+    async def detail(alarm: str, _: Viewer) -> AlarmDetail:
+        found = await details.alarm(alarm)
+        if found is None:
+            raise ProblemError(404, "unknown_alarm", alarm=alarm)
+        return found
+
+    @router.post("/occurrences/{occurrence}/outcome")
+    async def label(
+        occurrence: str, body: OutcomeRequest, user: Labeller, key: IdempotencyKey,
+        request: Request,
+    ) -> ItemResult:  # fmt: skip
+        async def act() -> ItemResult:
+            refusal = await outcomes.label(
+                occurrence, body.outcome, body.cause, body.comment, user.name
+            )
+            if refusal is not None and refusal.code == "unknown_occurrence":
+                raise ProblemError.of(404, refusal)
+            return item_result(occurrence, refusal)
+
+        answer: Any = await once(request, user, key, act)
+        return answer
+
+    @router.get("/tags/{tag}/samples")
+    async def samples(
+        tag: str, _: Viewer, since: int = 0, until: int | None = None, max: int = 2000
+    ) -> Samples:
+        found = await details.samples(tag, since, until, min(max, 10_000))
+        if found is None:
+            raise ProblemError(404, "unknown_tag", tag=tag)
+        return found
+
+    return router

@@ -1,0 +1,88 @@
+"""An alarm's definition: what people agreed on about it, as a frozen value.
+
+Made from the site's YAML by `shared/site`; the edge runs it, the brain shows it, the cloud tunes
+the numbers inside its bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from shared.alarm.machine import Policy
+from shared.alarm.point import Setting, Side
+
+Kind = Literal["limit", "discrete", "expression", "stale", "bad_quality"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text in both languages."""
+
+    zh: str
+    en: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain data."""
+        return {"zh": self.zh, "en": self.en}
+
+
+NO_WORDS = Words("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response sheet (rationalisation record) of one alarm."""
+
+    cause: Words = NO_WORDS
+    consequence: Words = NO_WORDS
+    action: Words = NO_WORDS
+    contact: Words | None = None
+    time_to_respond_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The engineer's hard bounds of what may ever be tuned; `locked` forbids all tuning."""
+
+    limit_min: float | None = None
+    limit_max: float | None = None
+    on_delay_max_ms: int = 300_000
+    off_delay_max_ms: int = 900_000
+    deadband_max: float | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmDefinition:
+    """One alarm. `id` never changes, whatever the names; one definition per limit."""
+
+    id: str
+    edge: str
+    asset: str
+    tag: str
+    kind: Kind
+    name: Words
+    priority: int
+    side: Side | None = None
+    setting: Setting = Setting(0.0)
+    equals: bool | float | str | None = None
+    """For `discrete`: the value that is the alarm condition."""
+    when: str = ""
+    """For `expression`: the condition."""
+    stale_after_ms: int = 10_000
+    unit: str = ""
+    tag_class: str = ""
+    policy: Policy = Policy()
+    bounds: Bounds = Bounds()
+    response: Response = field(default_factory=Response)
+    suppressed_by: tuple[str, ...] = ()
+    """Alarms that, while active, suppress this one by design (HIHI over HI)."""
+    re_alarm_ms: int | None = None
+    safety: bool = False
+    """A safety alarm: never tuned, never shelved from above."""
+    settings_version: int = 1
+
+    def with_setting(self, setting: Setting, version: int) -> AlarmDefinition:
+        """The definition under a new setting."""
+        return replace(self, setting=setting, settings_version=version)

@@ -1,0 +1,182 @@
+"""Candidate settings of an alarm point, and what each would have done with a recorded occurrence.
+
+Pure. The brain runs it on its own samples when an occurrence is labelled; the cloud and the relay
+use `outside` to hold every setting against the engineer's bounds. It never decides which is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from shared.alarm.definition import AlarmDefinition, Bounds
+from shared.alarm.point import PointState, Setting, Side, due, is_high, sample
+from shared.errors import Rejected
+
+BEFORE_MS = 60_000
+"""How much of the signal before the raise a verdict needs."""
+AFTER_MS = 30_000
+"""How much of the signal after the return a verdict needs."""
+LIMIT_STEPS = (-1, 0, 1, 2)
+"""Steps towards a later alarm (up for a high limit, down for a low one)."""
+DELAY_FACTOR = 3
+SHORTEST_LONG_DELAY_MS = 3_000
+"""What "three times the delay" means where there is no delay yet."""
+
+
+def longest_delay(current_ms: int) -> int:
+    """The longest delay that one change may bring to a delay of `current_ms`."""
+    return max(current_ms * DELAY_FACTOR, SHORTEST_LONG_DELAY_MS)
+
+
+def unit_step(definition: AlarmDefinition) -> float:
+    """The size of one limit step of an alarm, in its tag's unit."""
+    return step_of(definition.bounds, definition.setting)
+
+
+def step_of(bounds: Bounds, setting: Setting) -> float:
+    """One limit step: a tenth of the engineer's span, else the deadband, else 1 % of the limit."""
+    if bounds.limit_min is not None and bounds.limit_max is not None:
+        span = bounds.limit_max - bounds.limit_min
+        if span > 0:
+            return _tidy(span / 10)
+    return _tidy(setting.deadband or abs(setting.limit) / 100 or 1.0)
+
+
+def outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
+    """Why the plant's bounds forbid `new`, None if they allow it; `site` is what the site runs now.
+
+    A limit may move in a direction only if the engineer gave a bound for that direction: no bound
+    means "not to be tuned", not "without end".
+    """
+    if new == site:
+        return None
+    if bounds.locked:
+        return Rejected("point_locked")
+    if not (math.isfinite(new.limit) and math.isfinite(new.deadband)):
+        return Rejected("not_a_number")
+    return _limit_outside(bounds, site, new) or _times_outside(bounds, site, new)
+
+
+def _limit_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
+    low, high = bounds.limit_min, bounds.limit_max
+    if new.limit != site.limit and (high if new.limit > site.limit else low) is None:
+        return Rejected("limit_not_tunable", {"limit": new.limit})
+    if (low is not None and new.limit < low) or (high is not None and new.limit > high):
+        return Rejected("limit_outside_bounds", {"limit": new.limit, "min": low, "max": high})
+    return None
+
+
+def _times_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
+    if new.deadband != site.deadband:
+        highest = bounds.deadband_max if bounds.deadband_max is not None else site.deadband
+        if not 0 <= new.deadband <= highest:
+            return Rejected("deadband_outside_bounds", {"deadband": new.deadband, "max": highest})
+    for name, value, was, most in (
+        ("on_delay", new.on_delay_ms, site.on_delay_ms, bounds.on_delay_max_ms),
+        ("off_delay", new.off_delay_ms, site.off_delay_ms, bounds.off_delay_max_ms),
+    ):
+        if value != was and not 0 <= value <= most:
+            params = {"delay_s": value / 1000, "max_s": most / 1000}
+            return Rejected(f"{name}_outside_bounds", params)
+    return None
+
+
+def candidate_id(setting: Setting) -> str:
+    """An id that names the numbers themselves, so that it means the same in every record."""
+    return (
+        f"{setting.limit:.9g}_{setting.deadband:.9g}_{setting.on_delay_ms}_{setting.off_delay_ms}"
+    )
+
+
+def candidates(
+    setting: Setting, side: Side, bounds: Bounds, unit_step: float
+) -> dict[str, Setting]:
+    """A handful of settings around the current one, always with it, all inside the bounds."""
+    sign = 1 if is_high(side) else -1
+    delays = dict.fromkeys((0, setting.on_delay_ms, longest_delay(setting.on_delay_ms)))
+    found = {candidate_id(setting): setting}
+    for step in LIMIT_STEPS:
+        # Step 0 keeps the very number in use: rounding it would make a "new" setting of it.
+        limit = _tidy(setting.limit + sign * step * unit_step) if step else setting.limit
+        for delay in delays:
+            candidate = Setting(limit, setting.deadband, delay, setting.off_delay_ms)
+            if outside(bounds, setting, candidate) is None:
+                found[candidate_id(candidate)] = candidate
+    return found
+
+
+def verdict(
+    setting: Setting,
+    side: Side,
+    samples: Iterable[tuple[int, float]],
+    raised_at: int,
+    until: int | None = None,
+) -> tuple[bool, float]:
+    """Whether and how much later (s) than `raised_at` this setting would have announced it.
+
+    `samples`: (source time, value) of good quality, oldest first, over `raised_at - BEFORE_MS` to
+    the return plus `AFTER_MS`; the last value holds until `until`. Never announced gives -1;
+    earlier than `raised_at` counts as 0: a candidate earns nothing for haste.
+    """
+    state, last = PointState(), None
+    for at, value in samples:
+        if not math.isfinite(value):
+            continue
+        # A delay ends by the clock: between two samples, not at the second.
+        ends = due(setting, state)
+        if ends is not None and ends < at and state.beyond:
+            return True, max(0.0, (ends - raised_at) / 1000)
+        state, change = sample(setting, side, state, value, at)
+        if change == "raise":
+            return True, max(0.0, (at - raised_at) / 1000)
+        last = at
+    ends = due(setting, state)
+    if ends is not None and state.beyond and ends <= (until if until is not None else last or 0):
+        return True, max(0.0, (ends - raised_at) / 1000)
+    return False, -1.0
+
+
+def setting_data(setting: Setting) -> dict[str, float | None]:
+    """A setting as it travels: limit and deadband in the tag's unit, delays in seconds."""
+    return {
+        "limit": setting.limit,
+        "deadband": setting.deadband,
+        "on_delay_s": setting.on_delay_ms / 1000,
+        "off_delay_s": setting.off_delay_ms / 1000,
+    }
+
+
+def setting_of(data: Mapping[str, float | None]) -> Setting:
+    """Read what `setting_data` wrote."""
+    return Setting(
+        float(data.get("limit") or 0.0),
+        float(data.get("deadband") or 0.0),
+        round(float(data.get("on_delay_s") or 0.0) * 1000),
+        round(float(data.get("off_delay_s") or 0.0) * 1000),
+    )
+
+
+def bounds_data(bounds: Bounds, step: float) -> dict[str, float]:
+    """The engineer's bounds as they travel, with the size of one limit step."""
+    data = {**asdict(bounds), "locked": float(bounds.locked), "step": step}
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def bounds_of(data: Mapping[str, float]) -> Bounds:
+    """Read what `bounds_data` wrote; what is missing is as strict as in `Bounds`."""
+    plain = Bounds()
+    return Bounds(
+        data.get("limit_min"),
+        data.get("limit_max"),
+        round(data.get("on_delay_max_ms", plain.on_delay_max_ms)),
+        round(data.get("off_delay_max_ms", plain.off_delay_max_ms)),
+        data.get("deadband_max"),
+        bool(data.get("locked", False)),
+    )
+
+
+def _tidy(value: float) -> float:
+    """Nine significant digits: no 1240.0000000000002 in front of an operator."""
+    return float(f"{value:.9g}")

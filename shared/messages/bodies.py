@@ -1,0 +1,214 @@
+"""The bodies of events, versioned: what happened, as it travels between the tiers.
+
+A new field needs a default; a changed meaning needs a new type. Times are UTC ms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t"):
+    """A tagged wire struct."""
+
+
+class AlarmTransition(Struct, tag="alarm"):
+    """One recorded change of one alarm, with the alarm's whole state after it.
+
+    `kind`: raised, returned, re_alarmed, acknowledged, confirmed, reset, shelved, unshelved,
+    suppressed, unsuppressed, out_of_service, in_service, disabled, enabled, reconfigured, retired.
+    """
+
+    alarm: str
+    occurrence: str
+    version: int
+    """Counts the changes that the edge's process side writes to this occurrence."""
+    annunciated_version: int
+    kind: str
+    annunciate: bool
+    state: dict[str, Any]
+    """`AlarmState` as plain data (see shared/alarm/states.py)."""
+    settings_version: int
+    priority: int
+    asset: str
+    tag: str
+    side: str = ""
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    quality: str = "good"
+    source_time: int = 0
+    receive_time: int = 0
+    clock_offset_ms: float | None = None
+    clock_uncertainty_ms: float | None = None
+    raised_at: int = 0
+    fact: str = ""
+    """Id of the operator fact that caused it, if one did."""
+    actor: str = ""
+
+
+class Fact(Struct, tag="fact"):
+    """What a person did about one occurrence: merged as a set, ordered by (hlc, id)."""
+
+    id: str
+    alarm: str
+    occurrence: str
+    version_seen: int
+    action: str
+    """acknowledge, confirm, shelve, unshelve, comment, assign, outcome."""
+    actor: str
+    place: str
+    """edge, factory or group."""
+    hlc: str
+    args: dict[str, Any] = {}
+
+
+class FactResult(Struct, tag="fact_result"):
+    """The edge's answer to one fact: applied, recorded (also acknowledged) or refused with why."""
+
+    fact: str
+    alarm: str
+    occurrence: str
+    result: str
+    code: str = ""
+
+
+class LocalAction(Struct, tag="local_action"):
+    """A reflex acted on a device by itself."""
+
+    reflex: str
+    alarm: str
+    occurrence: str
+    command: str
+    device: str
+    operation: str
+    args: dict[str, Any]
+    outcome: str
+    """intent, done, refused, expired, failed or unknown."""
+    reason: str = ""
+    before: Any = None
+    readback: Any = None
+    latency_ms: float | None = None
+
+
+class CommandRecord(Struct, tag="command_record"):
+    """The edge's own journal entry for a command from above."""
+
+    command: str
+    device: str
+    operation: str
+    outcome: str
+    reason: str = ""
+    before: Any = None
+    readback: Any = None
+
+
+class DirectiveReport(Struct, tag="directive_report"):
+    """What became of a directive: received, refused(code), applied, rolled_back."""
+
+    directive: str
+    counter: int
+    status: str
+    code: str = ""
+    params: dict[str, Any] = {}
+    settings_version: int = 0
+
+
+class SystemEvent(Struct, tag="system"):
+    """The product's own trouble, shown as an alarm: code with parameters, on or off."""
+
+    code: str
+    active: bool
+    params: dict[str, Any] = {}
+
+
+class GapRecord(Struct, tag="gap"):
+    """What a cap dropped: positions and why; takes the dropped events' place in history."""
+
+    lane: str
+    first: int
+    last: int
+    reason: str
+
+
+class SampleBatch(Struct, tag="samples"):
+    """Columnar samples: little-endian int32 tag index, int64 time (ms), float64 value, uint8 quality.
+
+    `names[i]` is the tag of index i, so that a batch explains itself.
+    """
+
+    names: list[str]
+    tags: bytes
+    times: bytes
+    values: bytes
+    qualities: bytes
+
+
+class OutcomeRecord(Struct, tag="outcome"):
+    """A closed occurrence with its label and the shadow verdicts of candidate settings (to the group).
+
+    `label`: true, nuisance, drill, or "" while nobody has said (never learnt from).
+    `verdicts`: candidate id -> [announced (0/1), delay in s or -1].
+    """
+
+    site: str
+    edge: str
+    alarm: str
+    occurrence: str
+    tag_class: str
+    side: str
+    raised_at: int
+    returned_at: int | None
+    acked_after_s: float | None
+    label: str
+    cause: str = ""
+    actor: str = ""
+    current: dict[str, float | None] = {}
+    bounds: dict[str, float] = {}
+    candidates: dict[str, dict[str, float | None]] = {}
+    verdicts: dict[str, list[float]] = {}
+    names: dict[str, str] = {}
+    unit: str = ""
+
+
+class PlaybookOutcome(Struct, tag="playbook_outcome"):
+    """A run's end, for the group."""
+
+    run: str
+    playbook: str
+    version: int
+    alarm: str
+    occurrence: str
+    status: str
+    success: bool | None
+    metrics: dict[str, Any] = {}
+
+
+class FactorySummary(Struct, tag="factory_summary"):
+    """Totals of a factory, for the group's overview."""
+
+    site: str
+    names: dict[str, str]
+    active: int
+    unacked: int
+    worst_priority: int | None
+    edges_online: int
+    edges_total: int
+
+
+Body = (
+    AlarmTransition
+    | Fact
+    | FactResult
+    | LocalAction
+    | CommandRecord
+    | DirectiveReport
+    | SystemEvent
+    | GapRecord
+    | SampleBatch
+    | OutcomeRecord
+    | PlaybookOutcome
+    | FactorySummary
+)

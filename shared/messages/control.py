@@ -1,0 +1,140 @@
+"""Messages that steer rather than record: health, registration, watermarks, leases, commands.
+
+They travel on core NATS (requests with a bound wait); each is idempotent or fenced.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A steering message."""
+
+
+class Counts(Control):
+    """Conservation of one lane: produced = delivered + buffered + dropped + quarantined."""
+
+    produced: int = 0
+    delivered: int = 0
+    buffered: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+
+
+class Health(Control):
+    """A node's heartbeat. (boot, mono) is the token that a command's time to live counts from."""
+
+    source: str
+    epoch: str
+    boot: str
+    mono: int
+    at: int
+    lanes: dict[str, Counts] = {}
+    oldest_buffered_ms: int | None = None
+    drivers: dict[str, str] = {}
+    settings_version: int = 0
+    directive_counter: int = 0
+    annunciating: bool = False
+    journal_degraded: bool = False
+    clock_offset_ms: float | None = None
+
+
+class Hello(Control):
+    """A source registers its new epoch and names the older ones of which it still holds events."""
+
+    source: str
+    epoch: str
+    boot: str
+    at: int
+    held: dict[str, list[str]] = {}
+    """older epoch -> lanes still buffered."""
+
+
+class Welcome(Control):
+    """The receiver's answer: accepted, and the watermarks it knows of this source."""
+
+    accepted: bool
+    code: str = ""
+    at: int = 0
+    watermarks: dict[str, int] = {}
+    """`epoch/lane` -> committed sequence number."""
+
+
+class Committed(Control):
+    """Reports "committed through seq n" for the lanes of one source; `quarantined` are refused events."""
+
+    source: str
+    watermarks: dict[str, int]
+    at: int = 0
+    quarantined: dict[str, int] = {}
+
+
+class LeaseGrant(Control):
+    """The brain takes the horn for `ttl_ms`; without renewal the edge sounds again."""
+
+    id: str
+    holder: str
+    ttl_ms: int
+    released: bool = False
+
+
+class LeaseAck(Control):
+    """The edge's answer to a lease."""
+
+    id: str
+    accepted: bool
+    code: str = ""
+
+
+class Token(Control):
+    """An edge's own clock: boot id and monotonic milliseconds."""
+
+    boot: str
+    mono: int
+
+
+class Command(Control):
+    """An actuation with an expiry. `expires_ms` counts from `token` on the edge's own clock."""
+
+    id: str
+    device: str
+    operation: str
+    args: dict[str, Any]
+    token: Token
+    expires_ms: int
+    fence: int
+    epoch: str
+    """The edge epoch that the fence was made under."""
+    require: list[str] = []
+    verify: str = ""
+    verify_within_ms: int = 0
+    run: str = ""
+    drill: bool = False
+
+
+class CommandQuery(Control):
+    """Asks what became of command `id`."""
+
+    id: str
+
+
+class CommandRequest(Control):
+    """What travels on the command subject: one of the two."""
+
+    command: Command | None = None
+    query: CommandQuery | None = None
+
+
+class CommandResult(Control):
+    """done, refused, expired, failed, unknown; or never_seen (answer to a query, same epoch only)."""
+
+    id: str
+    outcome: str
+    reason: str = ""
+    params: dict[str, Any] = {}
+    before: Any = None
+    readback: Any = None
+    epoch: str = ""

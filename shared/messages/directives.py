@@ -1,0 +1,63 @@
+"""Directives: signed bundles of settings that come down, and how they are signed and checked.
+
+Canonical bytes are MessagePack of the payload with sorted keys; signatures are Ed25519 by the
+group's release key and by the factory's approval key. Data only, never code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shared.errors import ContractError
+
+
+class AlarmSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """New settings of one alarm point. Units: limit and deadband in the tag's unit, delays in s."""
+
+    alarm: str
+    limit: float | None
+    deadband: float
+    on_delay_s: float
+    off_delay_s: float
+
+
+class Directive(msgspec.Struct, frozen=True, kw_only=True):
+    """One bundle for one target; `counter` rises with every directive to that target."""
+
+    schema: str = "directive/v1"
+    id: str
+    site: str
+    edge: str
+    counter: int
+    kind: str = "settings"
+    """settings or rollback (itself a signed directive)."""
+    parent: str = ""
+    issued_at: int
+    expires_at: int
+    settings: list[AlarmSetting]
+    proposal: str = ""
+    approved_by: str = ""
+    extra: dict[str, Any] = {}
+
+
+class SignedDirective(msgspec.Struct, frozen=True, kw_only=True):
+    """The signed bytes with their signatures; what is verified is exactly what is decoded."""
+
+    payload: bytes
+    release_signature: bytes
+    approval_signature: bytes = b""
+
+
+def canonical(directive: Directive) -> bytes:
+    """The bytes that are signed."""
+    return msgspec.msgpack.encode(directive, order="deterministic")
+
+
+def read(payload: bytes) -> Directive:
+    """Decode signed bytes; raises ContractError."""
+    try:
+        return msgspec.msgpack.decode(payload, type=Directive)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise ContractError(f"not a directive: {error}") from error

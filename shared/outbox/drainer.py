@@ -1,0 +1,157 @@
+"""Sends what the outbox holds, in order, and forgets it only when the receiver has committed it.
+
+One drainer per source. Live lanes are served before replay before history; each (epoch, lane) is a
+stream of its own with a bounded window of unconfirmed frames. Knows no body of any message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from shared.bus.port import Bus
+from shared.errors import PermanentTransportError, RetryableTransportError
+from shared.messages.codec import decode, encode
+from shared.messages.control import Committed
+from shared.messages.envelope import Frame
+from shared.messages.subjects import HISTORY, LIVE, REPLAY, Node
+from shared.outbox.port import Outbox
+from shared.telemetry import logger
+
+log = logger("drainer")
+LANE_ORDER = {LIVE: 0, REPLAY: 1, HISTORY: 2}
+WINDOW_FRAMES = 16
+"""Frames of one lane that may be published and not yet committed above."""
+RESEND_AFTER_S = 10.0
+IDLE_S = 0.5
+
+
+@dataclass
+class _Cursor:
+    """How far one (epoch, lane) has been published, and the ends of unconfirmed frames."""
+
+    next: int
+    open: list[int] = field(default_factory=list)
+    progressed: float = 0.0
+
+
+class Drainer:
+    """Publishes frames of one node's outbox to its upper tier."""
+
+    def __init__(self, node: Node, outbox: Outbox, bus: Bus) -> None:
+        self._node, self._outbox, self._bus = node, outbox, bus
+        self._cursors: dict[tuple[str, str], _Cursor] = {}
+        self._wake = asyncio.Event()
+        self.link_up = False
+        """Whether the last publish was acknowledged by the upper tier's stream."""
+        self.frames_sent = 0
+        self.resends = 0
+
+    def wake(self) -> None:
+        """New rows stand in the outbox."""
+        self._wake.set()
+
+    async def on_committed(self, _: str, data: bytes) -> None:
+        """The receiver's report: delete what it has committed."""
+        report = decode(data, Committed)
+        if report.source != self._node.source:
+            return
+        for key, through in report.watermarks.items():
+            epoch, _, lane = key.partition("/")
+            await self.committed(epoch, lane, through, report.quarantined.get(key))
+
+    async def committed(
+        self, epoch: str, lane: str, through: int, quarantined: int | None = None
+    ) -> None:
+        """Delete through `through` and move the send window."""
+        await self._outbox.committed(epoch, lane, through, quarantined)
+        cursor = self._cursors.get((epoch, lane))
+        if cursor is not None:
+            before = len(cursor.open)
+            cursor.open = [end for end in cursor.open if end > through]
+            cursor.next = max(cursor.next, through + 1)
+            if len(cursor.open) != before:
+                cursor.progressed = asyncio.get_running_loop().time()
+                self._wake.set()
+
+    async def run(self) -> None:
+        """Drain for ever."""
+        await self._bus.subscribe(self._node.committed, self._handle)
+        delay = 0.1
+        while True:
+            try:
+                moved = await self._pass()
+                delay = 0.1
+            except RetryableTransportError as error:
+                if self.link_up:
+                    log.warning("uplink_lost", node=self._node.source, error=str(error))
+                self.link_up = False
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 1.0)
+                continue
+            if not moved:
+                self._wake.clear()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                except TimeoutError:
+                    continue
+
+    async def _handle(self, subject: str, data: bytes) -> bytes | None:
+        await self.on_committed(subject, data)
+        return None
+
+    async def _pass(self) -> bool:
+        """Send at most one frame of each lane; live first. True if anything was sent."""
+        pending = await self._outbox.pending()
+        held = {(epoch, lane) for epoch, lane, _, _ in pending}
+        for gone in self._cursors.keys() - held:
+            del self._cursors[gone]
+        moved = False
+        for epoch, lane, first, last in sorted(pending, key=lambda p: LANE_ORDER.get(p[1], 3)):
+            cursor = self._cursor(epoch, lane, first)
+            if cursor.next <= last and len(cursor.open) < WINDOW_FRAMES:
+                moved |= await self._send(epoch, lane, cursor)
+        return moved
+
+    def _cursor(self, epoch: str, lane: str, first: int) -> _Cursor:
+        now = asyncio.get_running_loop().time()
+        cursor = self._cursors.setdefault((epoch, lane), _Cursor(first, [], now))
+        # Acknowledged by the broker is not committed: after a while without progress send again
+        # from the oldest; the receiver's watermark makes it harmless.
+        if cursor.open and now - cursor.progressed > RESEND_AFTER_S:
+            cursor.next, cursor.open, cursor.progressed = first, [], now
+            self.resends += 1
+        return cursor
+
+    async def _send(self, epoch: str, lane: str, cursor: _Cursor) -> bool:
+        segment = await self._outbox.read(epoch, lane, cursor.next)
+        if segment is None:
+            return False
+        frame = Frame(
+            source=self._node.source,
+            epoch=epoch,
+            lane=lane,
+            first=segment.first,
+            events=segment.events,
+        )
+        # A resend must reach the receiver even if the broker remembers the first one.
+        message_id = f"{frame.message_id}:{self.resends}" if self.resends else frame.message_id
+        try:
+            await self._bus.publish_durable(self._node.lane(lane), encode(frame), message_id)
+        except PermanentTransportError as error:
+            log.error(
+                "frame_refused",
+                node=self._node.source,
+                frame=message_id,
+                error=str(error),
+            )
+            raise
+        if not cursor.open:
+            cursor.progressed = asyncio.get_running_loop().time()
+        cursor.next = frame.last + 1
+        cursor.open.append(frame.last)
+        self.frames_sent += 1
+        if not self.link_up:
+            log.info("uplink_ready", node=self._node.source)
+        self.link_up = True
+        return True

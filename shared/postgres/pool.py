@@ -1,0 +1,65 @@
+"""The connection pool, and database faults as clear configuration errors.
+
+Opened by the tiers' bootstraps; hot paths use asyncpg directly, desk work may use SQLModel sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+
+from shared.errors import ConfigError
+
+_FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+def redacted(url: str) -> str:
+    """The URL without its password, for logs and errors."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.port:
+        host += f":{parts.port}"
+    user = f"{parts.username}@" if parts.username else ""
+    return urlunsplit((parts.scheme, user + host, parts.path, "", ""))
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+        format="binary",
+    )
+
+
+async def connect_pool(url: str, *, size: int = 5, timeout_s: float = 15.0) -> asyncpg.Pool:
+    """Open the pool; raises ConfigError that names the database and the mend."""
+    where = redacted(url)
+    try:
+        return await asyncio.wait_for(
+            asyncpg.create_pool(
+                url, min_size=1, max_size=size, init=_prepare, command_timeout=30,
+                max_inactive_connection_lifetime=300,
+            ),
+            timeout_s,
+        )  # fmt: skip
+    except asyncpg.InvalidPasswordError as error:
+        raise ConfigError(
+            "the database refused the password",
+            where=where,
+            mend="correct database_url",
+        ) from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise ConfigError(
+            "no such database", where=where, mend="create it, or correct database_url"
+        ) from error
+    except _FAULTS as error:
+        raise ConfigError(
+            f"cannot reach the database: {error or type(error).__name__}",
+            where=where,
+            mend="start PostgreSQL, or correct database_url",
+        ) from error

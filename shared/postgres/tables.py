@@ -1,0 +1,154 @@
+"""Tables that both tiers with a PostgreSQL have: positions, outbox, accounts, audit.
+
+SQLModel declares them and Alembic makes them; the hot paths fill them by asyncpg.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, LargeBinary
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+def big(primary_key: bool = False, nullable: bool = False) -> Any:
+    """A bigint column."""
+    return Field(sa_column=Column(BigInteger, primary_key=primary_key, nullable=nullable))
+
+
+def json_column(nullable: bool = False) -> Any:
+    """A jsonb column."""
+    return Field(sa_column=Column(JSONB, nullable=nullable))
+
+
+class SourceEpoch(SQLModel, table=True):
+    """A registered start of a source; an epoch is never used by two starts."""
+
+    __tablename__ = "source_epoch"
+    source: str = Field(primary_key=True)
+    epoch: str = Field(primary_key=True)
+    boot: str = ""
+    registered_at: int = big()
+
+
+class Watermark(SQLModel, table=True):
+    """Contiguously committed position of one lane."""
+
+    __tablename__ = "watermark"
+    source: str = Field(primary_key=True)
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    seq: int = big()
+    quarantined: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    updated_at: int = big()
+
+
+class FrameDigest(SQLModel, table=True):
+    """Content digest of a committed frame, to tell a resend from a forgery."""
+
+    __tablename__ = "frame_digest"
+    source: str = Field(primary_key=True)
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    first: int = big(primary_key=True)
+    last: int = big()
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = big()
+
+
+class Quarantined(SQLModel, table=True):
+    """What could not be believed or read: kept, counted, never applied."""
+
+    __tablename__ = "quarantined"
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    source: str = Field(index=True)
+    epoch: str
+    lane: str
+    seq: int = big()
+    reason: str
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = big()
+
+
+class Gap(SQLModel, table=True):
+    """Positions that will never come, and why."""
+
+    __tablename__ = "gap"
+    source: str = Field(primary_key=True)
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    first: int = big(primary_key=True)
+    last: int = big()
+    reason: str
+    at: int = big()
+
+
+class OutboxRow(SQLModel, table=True):
+    """One buffered event of this tier's own outbox."""
+
+    __tablename__ = "outbox"
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    seq: int = big(primary_key=True)
+    at: int = big()
+    event: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class OutboxLane(SQLModel, table=True):
+    """Counters of one lane of this tier's own outbox."""
+
+    __tablename__ = "outbox_lane"
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    born: int = big()
+    produced: int = big()
+    delivered: int = big()
+    dropped: int = big()
+    quarantined: int = big()
+
+
+class Account(SQLModel, table=True):
+    """A local account."""
+
+    __tablename__ = "account"
+    username: str = Field(primary_key=True)
+    password_hash: str
+    roles: list[str] = json_column()
+    disabled: bool = False
+    created_at: int = big()
+
+
+class WebSession(SQLModel, table=True):
+    """A logged-in browser; the token itself is not stored."""
+
+    __tablename__ = "web_session"
+    token_hash: str = Field(primary_key=True)
+    username: str = Field(index=True)
+    created_at: int = big()
+    expires_at: int = big()
+
+
+class Idempotent(SQLModel, table=True):
+    """Answers already given, by the caller's idempotency key."""
+
+    __tablename__ = "idempotent"
+    key: str = Field(primary_key=True)
+    username: str = Field(primary_key=True)
+    route: str = Field(primary_key=True)
+    answer: dict[str, Any] = json_column()
+    at: int = big()
+
+
+class AuditEntry(SQLModel, table=True):
+    """One action of a person or of the product, chained by hash to the one before."""
+
+    __tablename__ = "audit"
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    at: int = big()
+    actor: str
+    action: str
+    target: str
+    data: dict[str, Any] = json_column()
+    previous: str
+    hash: str

@@ -1,0 +1,91 @@
+"""The FastAPI base of the brain and the cloud, and its server as a service.
+
+Tiers add their routers; the console's built files are served from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+from shared.clock import Clock
+from shared.errors import ConfigError
+from shared.telemetry import logger
+from shared.web.auth import Accounts, Place, session_router
+from shared.web.problem import install_problem_handlers
+
+log = logger("web")
+_NOT_BUILT = (
+    "<!doctype html><meta charset=utf-8><title>Andon</title>"
+    "<p>控制台尚未构建，请运行 <code>make console</code>。"
+    "<p>The console is not built: run <code>make console</code>."
+)
+
+
+def create_base_app(title: str, place: Place, clock: Clock, accounts: Accounts | None) -> FastAPI:
+    """An application with sessions, problems and health; `accounts` is None for OpenAPI export."""
+    app = FastAPI(title=title, version="1", docs_url="/api/docs", openapi_url="/api/openapi.json")
+    app.state.accounts = accounts
+    install_problem_handlers(app)
+    app.include_router(session_router(place, clock))
+    return app
+
+
+def serve_console(app: FastAPI, dist: Path, page: str) -> None:
+    """Serve the built console: `page` at `/` (and below `/ui/`), its assets below `/assets/`."""
+    assets = dist / "assets"
+    if assets.is_dir():
+        app.mount("/assets", StaticFiles(directory=assets), name="assets")
+
+    @app.get("/", include_in_schema=False, response_model=None)
+    @app.get("/ui/{rest:path}", include_in_schema=False, response_model=None)
+    async def index(rest: str = "") -> FileResponse | HTMLResponse:
+        file = dist / page
+        if not file.is_file():
+            return HTMLResponse(_NOT_BUILT, status_code=503)
+        # The page names its assets by content hash, so the page itself must never be cached.
+        return FileResponse(file, headers={"Cache-Control": "no-store"})
+
+
+class WebServer:
+    """uvicorn inside our own event loop, with a bounded stop."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=1,
+                timeout_keep_alive=30,
+            )
+        )
+        # Signals belong to our own Service.
+        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        self._where = f"{host}:{port}"
+
+    async def run(self) -> None:
+        """Serve until `close`."""
+        self._server.should_exit = False
+        try:
+            await self._server._serve()
+        except SystemExit as error:
+            raise ConfigError(
+                "cannot listen",
+                where=self._where,
+                mend="free the port or set another http_port",
+            ) from error
+
+    async def close(self) -> None:
+        """Ask the server to end; open streams are cut after a second."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        await asyncio.sleep(0)

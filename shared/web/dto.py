@@ -1,0 +1,425 @@
+"""Shapes of the REST interface, shared by the brain, the cloud and the console.
+
+The console's TypeScript types are generated from these through OpenAPI; no rule lives here.
+Times are UTC milliseconds. Names that people read come as `Text` (zh, en).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Dto(BaseModel):
+    """A shape on the wire: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Text(Dto):
+    """A text in both languages."""
+
+    zh: str = ""
+    en: str = ""
+
+
+class Problem(Dto):
+    """An error as `application/problem+json` (RFC 9457); the console words `code`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class Login(Dto):
+    """POST /api/session."""
+
+    username: str
+    password: str
+
+
+class Session(Dto):
+    """GET /api/session: who is logged in, where."""
+
+    user: str
+    roles: list[str]
+    tier: Literal["factory", "group"]
+    site: str
+    site_name: Text
+
+
+AlarmState = Literal[
+    "normal",
+    "unacknowledged",
+    "acknowledged",
+    "rtn_unacknowledged",
+    "latched_unacknowledged",
+    "latched_acknowledged",
+    "shelved",
+    "suppressed",
+    "out_of_service",
+    "disabled",
+]
+
+
+class AlarmRow(Dto):
+    """One alarm of the live list; its key is `alarm`."""
+
+    alarm: str
+    occurrence: str
+    version: int
+    annunciated_version: int
+    edge: str
+    asset: str
+    tag: str
+    name: Text
+    priority: int
+    state: AlarmState
+    isa: str
+    active: bool
+    acked: bool
+    value: float | None
+    limit: float | None
+    unit: str
+    raised_at: int
+    returned_at: int | None
+    received_at: int
+    acked_by: str | None = None
+    acked_at: int | None = None
+    also_acked_by: list[str] = Field(default_factory=list)
+    count: int = 1
+    late: bool = False
+    local_action: str | None = None
+    run: str | None = None
+    outcome: str | None = None
+    ack_pending: bool = False
+    """An acknowledgement is recorded here and not yet confirmed by the edge."""
+
+
+class LaneCounts(Dto):
+    """Conservation of one lane: produced = delivered + buffered + dropped + quarantined."""
+
+    produced: int
+    delivered: int
+    buffered: int
+    dropped: int
+    quarantined: int
+
+
+class EdgeHealth(Dto):
+    """One node below, as the tier above sees it."""
+
+    edge: str
+    site: str
+    name: Text
+    online: bool
+    last_seen: int | None
+    epoch: str | None
+    lanes: dict[str, LaneCounts] = Field(default_factory=dict)
+    oldest_buffered_ms: int | None = None
+    clock_offset_ms: float | None = None
+    drivers: dict[str, str] = Field(default_factory=dict)
+    settings_version: int | None = None
+    annunciator: Literal["edge", "brain", "unknown"] = "unknown"
+    journal_degraded: bool = False
+
+
+class Banner(Dto):
+    """What every page shows."""
+
+    by_priority: dict[int, dict[str, int]]
+    """priority -> {"active": n, "unacked": n}."""
+    unacked: int
+    oldest_unacked_at: int | None
+    alarms_10min: int
+    shelved: int
+    suppressed: int
+    out_of_service: int
+    edges_online: int
+    edges_total: int
+    cloud_online: bool
+    horn: bool
+    """This console sounds now."""
+    system: list[Text] = Field(default_factory=list)
+
+
+class AlarmSnapshot(Dto):
+    """GET /api/alarms."""
+
+    epoch: str
+    seq: int
+    at: int
+    rows: list[AlarmRow]
+    banner: Banner
+
+
+class AlarmDelta(Dto):
+    """SSE event `delta`: whole changed rows, newest wins; `removed` left the list."""
+
+    epoch: str
+    seq: int
+    at: int
+    rows: list[AlarmRow]
+    removed: list[str]
+    banner: Banner
+
+
+class ResponseSheet(Dto):
+    """What the operator is to know and do."""
+
+    cause: Text
+    consequence: Text
+    action: Text
+    time_to_respond_s: int | None = None
+    contact: Text | None = None
+
+
+class TimelineEntry(Dto):
+    """One entry of an occurrence's history."""
+
+    at: int
+    received_at: int | None = None
+    lane: Literal["process", "alarm", "people", "playbook", "command", "cloud"]
+    kind: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    actor: str | None = None
+    tier: str | None = None
+    late: bool = False
+
+
+class AlarmDetail(Dto):
+    """GET /api/alarms/{alarm}."""
+
+    row: AlarmRow
+    limit: float | None
+    side: str | None
+    deadband: float
+    on_delay_s: float
+    off_delay_s: float
+    settings_version: int
+    response: ResponseSheet
+    timeline: list[TimelineEntry]
+    run: str | None
+    trend_tag: str | None
+
+
+class Samples(Dto):
+    """GET /api/tags/{tag}/samples?since=&until=&max=: one tag's samples, oldest first."""
+
+    tag: str
+    unit: str
+    t: list[int]
+    v: list[float | None]
+    q: list[int]
+
+
+class AckItem(Dto):
+    """One rendered row: what was on the screen."""
+
+    alarm: str
+    occurrence: str
+    version: int
+
+
+class AckRequest(Dto):
+    """POST /api/alarms/ack (header Idempotency-Key)."""
+
+    items: list[AckItem] = Field(max_length=500)
+    comment: str = Field(default="", max_length=1000)
+
+
+class ItemResult(Dto):
+    """Per-row answer of a bulk action."""
+
+    occurrence: str
+    accepted: bool
+    code: str = "ok"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class ActionResult(Dto):
+    """Answer of a bulk action, row by row."""
+
+    results: list[ItemResult]
+
+
+class OutcomeRequest(Dto):
+    """POST /api/occurrences/{occurrence}/outcome: the label that the group learns from."""
+
+    outcome: Literal["true", "nuisance", "drill"]
+    cause: str = Field(default="", max_length=200)
+    comment: str = Field(default="", max_length=1000)
+
+
+class RunStep(Dto):
+    """One step of a run, by its path in the YAML."""
+
+    path: str
+    id: str
+    verb: str
+    status: Literal[
+        "waiting",
+        "running",
+        "done",
+        "failed",
+        "unknown",
+        "reconciled",
+        "skipped",
+        "compensated",
+    ]
+    started_at: int | None = None
+    ended_at: int | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Ask(Dto):
+    """The human task that a run waits for."""
+
+    step: str
+    question: str
+    options: list[str]
+    roles: list[str]
+    until: int | None
+
+
+class Run(Dto):
+    """GET /api/runs/{id} (in lists `steps` is empty)."""
+
+    id: str
+    playbook: str
+    version: int
+    name: Text
+    alarm: str | None
+    occurrence: str | None
+    status: Literal["running", "waiting", "success", "failure", "needs_human", "cancelled"]
+    started_at: int
+    ended_at: int | None
+    ask: Ask | None = None
+    steps: list[RunStep] = Field(default_factory=list)
+
+
+class RunList(Dto):
+    """GET /api/runs?limit=."""
+
+    runs: list[Run]
+
+
+class AnswerRequest(Dto):
+    """POST /api/runs/{id}/answers."""
+
+    step: str
+    option: str
+    comment: str = Field(default="", max_length=1000)
+
+
+class Fleet(Dto):
+    """GET /api/fleet."""
+
+    edges: list[EdgeHealth]
+
+
+class Setting(Dto):
+    """One alarm point's settings."""
+
+    limit: float | None
+    deadband: float
+    on_delay_s: float
+    off_delay_s: float
+
+
+class CandidateScore(Dto):
+    """One candidate of the expert bank with its evidence."""
+
+    setting: Setting
+    false_alarms: float
+    missed: float
+    delay_s: float | None
+    cost: float
+
+
+class Evidence(Dto):
+    """What a proposal rests on."""
+
+    labelled: int
+    true_alarms: int
+    nuisance: int
+    vanish: list[str] = Field(default_factory=list)
+    """Occurrences that would not have been annunciated."""
+    later: list[str] = Field(default_factory=list)
+    """True alarms that would have been announced later."""
+
+
+class Proposal(Dto):
+    """GET /api/proposals (cloud)."""
+
+    id: str
+    site: str
+    edge: str
+    alarm: str
+    name: Text
+    unit: str
+    status: Literal["open", "approved", "rejected", "superseded"]
+    created_at: int
+    decided_at: int | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+    current: Setting
+    proposed: Setting
+    bounds: dict[str, float]
+    candidates: list[CandidateScore]
+    evidence: Evidence
+    explanation: Text
+    rollout: RolloutState | None = None
+
+
+class RolloutState(Dto):
+    """Where an approved proposal's directive stands."""
+
+    directive: str
+    counter: int
+    status: Literal["signed", "sent", "relayed", "applied", "refused", "rolled_back"]
+    at: int
+    code: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProposalList(Dto):
+    """GET /api/proposals."""
+
+    proposals: list[Proposal]
+
+
+class DecisionRequest(Dto):
+    """POST /api/proposals/{id}/decision."""
+
+    decision: Literal["approve", "reject"]
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class Factory(Dto):
+    """One factory as the group sees it."""
+
+    site: str
+    name: Text
+    online: bool
+    last_seen: int | None
+    active: int
+    unacked: int
+    worst_priority: int | None
+    events: int
+    outcomes: int
+    edges_online: int
+    edges_total: int
+    lanes: dict[str, LaneCounts] = Field(default_factory=dict)
+
+
+class FactoryList(Dto):
+    """GET /api/factories (cloud)."""
+
+    factories: list[Factory]
+
+
+Proposal.model_rebuild()

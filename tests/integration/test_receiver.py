@@ -1,0 +1,146 @@
+"""The receiving end on a real PostgreSQL: exactly once, in order, whatever arrives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+import factory_brain
+from shared.clock import ManualClock
+from shared.messages.bodies import GapRecord, SystemEvent
+from shared.messages.codec import encode
+from shared.messages.control import Hello
+from shared.messages.envelope import Event, Frame
+from shared.outbox.receiving import Batch
+from shared.postgres.migrate import migrate
+from shared.postgres.pool import connect_pool
+from shared.postgres.receiver import FrameReceiver
+
+MIGRATIONS = Path(factory_brain.__file__).parent / "adapters" / "postgres" / "migrations"
+
+
+def event(number: int, code: str = "x") -> msgspec.Raw:
+    body = SystemEvent(code=code, active=True, params={"n": number})
+    return msgspec.Raw(encode(Event(id=f"id-{number}", type="system", time=number, body=body)))
+
+
+def frame(first: int, *events: msgspec.Raw, epoch: str = "a", lane: str = "live") -> Frame:
+    return Frame(source="f1.e1", epoch=epoch, lane=lane, first=first, events=list(events))
+
+
+class Sink:
+    """Stores what it is given in the same transaction; can fail on demand."""
+
+    def __init__(self) -> None:
+        self.fail = False
+
+    async def apply(self, connection: asyncpg.Connection, batch: Batch) -> None:
+        for item in batch.events:
+            await connection.execute(
+                "INSERT INTO seen VALUES ($1, $2, $3)", batch.epoch, item.seq, item.event.id
+            )
+        if self.fail:
+            raise ConnectionError("the brain dies here")
+
+
+@pytest.fixture
+async def receiving(database_url: str) -> AsyncIterator[tuple[FrameReceiver, Sink, asyncpg.Pool]]:
+    await migrate(database_url, MIGRATIONS)
+    pool = await connect_pool(database_url)
+    await pool.execute("CREATE TABLE seen (epoch text, seq bigint, id text)")
+    sink = Sink()
+    yield FrameReceiver(pool, ManualClock(), sink.apply), sink, pool
+    await pool.close()
+
+
+async def stored(pool: asyncpg.Pool) -> list[int]:
+    return [r["seq"] for r in await pool.fetch("SELECT seq FROM seen ORDER BY ctid")]
+
+
+async def test_each_event_once_and_in_order(receiving) -> None:
+    receiver, _, pool = receiving
+    one, two = frame(1, event(1), event(2)), frame(3, event(3))
+    assert (await receiver.receive(one)).watermark == 2
+    assert (await receiver.receive(one)).applied == 0  # a resend
+    assert (await receiver.receive(frame(5, event(5)))).waits  # a hole
+    assert (await receiver.receive(two)).watermark == 3
+    # A resend cut at other boundaries overlaps what is known and brings what is new.
+    assert (await receiver.receive(frame(2, event(2), event(3), event(4)))).watermark == 4
+    assert await stored(pool) == [1, 2, 3, 4]
+    assert (await receiver.watermarks("f1.e1"))[0] == {"a/live": 4}
+
+
+async def test_a_fault_in_apply_leaves_neither_rows_nor_watermark(receiving) -> None:
+    receiver, sink, pool = receiving
+    sink.fail = True
+    with pytest.raises(ConnectionError):
+        await receiver.receive(frame(1, event(1)))
+    sink.fail = False
+    assert await stored(pool) == []
+    assert (await receiver.receive(frame(1, event(1)))).applied == 1
+    assert await stored(pool) == [1]
+
+
+async def test_same_position_with_other_content_is_quarantined(receiving) -> None:
+    receiver, _, pool = receiving
+    await receiver.receive(frame(1, event(1)))
+    receipt = await receiver.receive(frame(1, event(1, code="forged")))
+    assert (receipt.applied, receipt.quarantined) == (0, 1)
+    row = await pool.fetchrow("SELECT reason, seq FROM quarantined")
+    assert (row["reason"], row["seq"]) == ("position_conflict", 1)
+    assert (await receiver.watermarks("f1.e1"))[1] == {"a/live": 1}
+
+
+async def test_an_unreadable_event_is_set_aside_and_the_rest_goes_on(receiving) -> None:
+    receiver, _, pool = receiving
+    bad = msgspec.Raw(encode({"id": 7}))
+    receipt = await receiver.receive(frame(1, event(1), bad, event(3)))
+    assert (receipt.watermark, receipt.applied, receipt.quarantined) == (3, 2, 1)
+    assert await stored(pool) == [1, 3]
+
+
+async def test_a_gap_record_closes_the_hole_it_explains(receiving) -> None:
+    receiver, _, pool = receiving
+    await receiver.receive(frame(1, event(1)))
+    body = GapRecord(lane="live", first=2, last=6, reason="count")
+    gap = msgspec.Raw(encode(Event(id="g", type="gap", time=1, body=body)))
+    assert (await receiver.receive(frame(6, gap, event(7)))).watermark == 7
+    row = await pool.fetchrow("SELECT first, last, reason FROM gap")
+    assert tuple(row) == (2, 6, "count")
+
+
+async def test_a_restored_receiver_records_what_it_forgot(receiving) -> None:
+    receiver, _, pool = receiving
+    assert (await receiver.receive(frame(41, event(41)))).watermark == 41
+    row = await pool.fetchrow("SELECT first, last, reason FROM gap")
+    assert tuple(row) == (1, 40, "receiver_lost_state")
+
+
+async def test_a_registered_epoch_waits_for_its_beginning(receiving) -> None:
+    receiver, _, _ = receiving
+    welcome = await receiver.hello(Hello(source="f1.e1", epoch="a", boot="b1", at=1))
+    assert welcome.accepted
+    assert (await receiver.receive(frame(2, event(2)))).waits
+    assert (await receiver.receive(frame(1, event(1)))).watermark == 1
+
+
+async def test_an_epoch_belongs_to_one_boot(receiving) -> None:
+    receiver, _, _ = receiving
+    first = Hello(source="f1.e1", epoch="a", boot="b1", at=1)
+    assert (await receiver.hello(first)).accepted
+    assert (await receiver.hello(first)).accepted  # asked again after a lost answer
+    other = await receiver.hello(Hello(source="f1.e1", epoch="a", boot="b2", at=1))
+    assert (other.accepted, other.code) == (False, "epoch_reused")
+
+
+async def test_hello_returns_the_watermarks_of_older_epochs(receiving) -> None:
+    receiver, _, _ = receiving
+    await receiver.receive(frame(1, event(1), epoch="old"))
+    welcome = await receiver.hello(
+        Hello(source="f1.e1", epoch="new", boot="b", at=1, held={"old": ["live"]})
+    )
+    assert welcome.watermarks == {"old/live": 1}
