@@ -8,10 +8,12 @@ import asyncpg
 
 from factory_brain.adapters.postgres.alarm_store import AlarmStore
 from factory_brain.adapters.postgres.positions import Positions
+from factory_brain.adapters.postgres.relay_store import PgRelayStore
 from factory_brain.adapters.postgres.sample_store import SampleStore
 from factory_brain.application.annunciation import Annunciation
 from factory_brain.application.desk import Desk, fact_lane
 from factory_brain.application.details import Details
+from factory_brain.application.directive_relay import DirectiveRelay, Keys, Plant
 from factory_brain.application.fact_sender import FactSender
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.ingest import Ingest
@@ -33,6 +35,7 @@ from shared.postgres.migrate import migrate
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.pool import connect_pool
 from shared.postgres.receiver import FrameReceiver
+from shared.security import load_private, load_public
 from shared.service import Service
 from shared.site.loader import Site, load_site
 from shared.telemetry import logger
@@ -53,7 +56,9 @@ SYSTEM_WORDS = {
 async def run_brain(settings: BrainSettings) -> None:
     """Run one factory's brain until it is told to stop."""
     brain = await Brain.start(settings)
-    log.info("brain_started", site=settings.site, url=f"http://{settings.http_host}:{settings.http_port}")
+    log.info(
+        "brain_started", site=settings.site, url=f"http://{settings.http_host}:{settings.http_port}"
+    )
     await brain.service.run_until_signal()
 
 
@@ -80,9 +85,7 @@ class Brain:
         self.ingest = Ingest(clock, self.alarms, self.samples, self.uplink.forward)
         self.ingest.receiver = FrameReceiver(pool, clock, self.ingest.apply)
         self.desk = Desk(clock, HybridClock(clock), self.alarms, self.outbox, audit)
-        self.outcomes = Outcomes(
-            site.alarms, clock, self.alarms, self.samples, self.uplink, audit
-        )
+        self.outcomes = Outcomes(site.alarms, clock, self.alarms, self.samples, self.uplink, audit)
         self.details = Details(
             site.alarms, site.tags, clock, self.alarms, self.alarms, self.samples, self.live
         )
@@ -207,3 +210,23 @@ class Brain:
             await self.samples.prune(now - self.settings.sample_days * DAY_MS)
             await self.positions.prune(now - DAY_MS)
             await asyncio.sleep(3600)
+
+    async def _wire_playbooks(self) -> None:
+        self.playbooks = None
+
+    async def _wire_relay(self) -> None:
+        settings, info = self.settings, self.site.info
+        auto = settings.auto_approve_directives
+        plant = Plant(
+            settings.site,
+            frozenset(self.fleet.edges),
+            self.site.alarms,
+            info.auto_approve_directives if auto is None else auto,
+        )
+        keys = Keys(
+            load_public(settings.release_key_file), load_private(settings.approval_key_file)
+        )
+        store = PgRelayStore(self.pool, self.uplink)
+        relay = DirectiveRelay(plant, self.bus, self.clock, keys, store)
+        self.ingest.on_directive.append(store.applied)
+        self.service.run("directive-relay", relay.run)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.running import RunningSystem, new_state_folder
 from tests.support.servers import NatsForTests, PostgresForTests, start_postgres
 
 DESIGN = Path(__file__).resolve().parent.parent.parent / "shared"
@@ -47,3 +48,13 @@ def nats_server(tmp_path: Path) -> Iterator[NatsForTests]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def running_system() -> Iterator[RunningSystem]:
+    """The whole system, started once for the session as a user starts it."""
+    system = RunningSystem(new_state_folder())
+    system.start()
+    yield system
+    system.stop()
+    system.remove()

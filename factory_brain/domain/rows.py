@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.alarm.definition import AlarmDefinition, Words
 from shared.alarm.occurrence import OccurrenceView, fold
-from shared.clock import HybridTime
+from shared.hybrid_time import HybridTime
 from shared.messages.bodies import AlarmTransition, Fact
 from shared.web.dto import AlarmRow, Text
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Double, Index, SmallInteger
+from sqlalchemy import Column, Double, Index, LargeBinary, SmallInteger
 from sqlmodel import Field, SQLModel
 
 from shared.postgres import tables as common
@@ -120,7 +120,9 @@ class RelayRow(SQLModel, table=True):
     directive: str
     status: str
     code: str | None = None
-    payload: bytes
+    params: dict[str, Any] = json_column()
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    approved_by: str = ""
     at: int = big()
 
 

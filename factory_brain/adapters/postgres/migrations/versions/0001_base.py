@@ -1,4 +1,4 @@
-"""Journal, occurrences, facts, samples, positions, accounts."""
+"""Journal and occurrences and facts and samples and positions and accounts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,7 +47,9 @@ def upgrade() -> None:
         sa.Column("directive", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("code", sa.String(), nullable=True),
+        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("edge", "counter"),
     )

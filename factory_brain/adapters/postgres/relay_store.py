@@ -1,0 +1,103 @@
+"""Directives as this factory settled them, and the settings that its edges reported applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from factory_brain.application.directive_relay import RelayEntry
+from factory_brain.application.uplink import Uplink
+from shared.messages.bodies import DirectiveReport
+from shared.messages.codec import decode
+from shared.messages.directives import SignedDirective, read
+
+
+def _entry(row: asyncpg.Record | None) -> RelayEntry | None:
+    if row is None:
+        return None
+    return RelayEntry(
+        edge=row["edge"],
+        counter=row["counter"],
+        directive=row["directive"],
+        status=row["status"],
+        signed=row["payload"],
+        at=row["at"],
+        code=row["code"] or "",
+        params=row["params"],
+        approved_by=row["approved_by"],
+    )
+
+
+class PgRelayStore:
+    """Implements `RelayStore`; reports go up in the transaction that records the entry."""
+
+    def __init__(self, pool: asyncpg.Pool, uplink: Uplink) -> None:
+        self._pool, self._uplink = pool, uplink
+
+    async def get(self, edge: str, counter: int) -> RelayEntry | None:
+        """The entry of one number."""
+        return _entry(
+            await self._pool.fetchrow(
+                "SELECT * FROM directive_relay WHERE edge = $1 AND counter = $2", edge, counter
+            )
+        )
+
+    async def newest(self, edge: str) -> RelayEntry | None:
+        """The entry with the highest number of an edge."""
+        return _entry(
+            await self._pool.fetchrow(
+                "SELECT * FROM directive_relay WHERE edge = $1 ORDER BY counter DESC LIMIT 1", edge
+            )
+        )
+
+    async def waiting(self) -> list[RelayEntry]:
+        """Entries that wait for the factory's approval."""
+        rows = await self._pool.fetch(
+            "SELECT * FROM directive_relay WHERE status = 'waiting' ORDER BY at"
+        )
+        return [entry for row in rows if (entry := _entry(row)) is not None]
+
+    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
+        """Store the entry and put the report into the outbox, in one transaction."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if entry is not None:
+                await connection.execute(
+                    "INSERT INTO directive_relay (edge, counter, directive, status, code, params, "
+                    "payload, approved_by, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+                    "ON CONFLICT (edge, counter) DO UPDATE SET status = $4, code = $5, "
+                    "params = $6, payload = $7, approved_by = $8, at = $9",
+                    entry.edge, entry.counter, entry.directive, entry.status, entry.code or None,
+                    entry.params, entry.signed, entry.approved_by, entry.at,
+                )  # fmt: skip
+            if report is not None:
+                await self._uplink.say(connection, "directive_report", report)
+
+    async def applied(self, edge: str, report: DirectiveReport) -> None:
+        """The edge runs a directive's settings now: the console shows them from here on."""
+        if report.status not in ("applied", "rolled_back"):
+            return
+        entry = await self.get(edge, report.counter)
+        if entry is None:
+            return
+        directive = read(decode(entry.signed, SignedDirective).payload)
+        rows: list[tuple[Any, ...]] = [
+            (
+                s.alarm,
+                {
+                    "limit": s.limit,
+                    "deadband": s.deadband,
+                    "on_delay_s": s.on_delay_s,
+                    "off_delay_s": s.off_delay_s,
+                },
+                report.settings_version or report.counter,
+                entry.at,
+            )
+            for s in directive.settings
+        ]
+        await self._pool.executemany(
+            "INSERT INTO alarm_setting (alarm, setting, version, at) VALUES ($1, $2, $3, $4) "
+            "ON CONFLICT (alarm) DO UPDATE SET setting = $2, version = $3, at = $4 "
+            "WHERE alarm_setting.version < $3",
+            rows,
+        )

@@ -1,0 +1,342 @@
+"""Takes the group's directives, holds them against the plant's own bounds, countersigns, passes on.
+
+Woken by the group's notice, at start and every minute. The plant outranks the group: what the site
+forbids is refused with a code. One (edge, counter) is settled once, whatever repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.alarm.definition import AlarmDefinition
+from shared.alarm.point import Setting
+from shared.alarm.shadow import outside
+from shared.bus.port import Bus
+from shared.clock import Clock
+from shared.errors import ContractError, Rejected, RetryableTransportError
+from shared.messages.bodies import DirectiveReport
+from shared.messages.codec import decode, encode
+from shared.messages.directives import AlarmSetting, Directive, SignedDirective, read
+from shared.messages.subjects import BRAIN, CLOUD_DOMAIN, Node
+from shared.security import verifies
+from shared.telemetry import logger
+
+log = logger("directive_relay")
+EVERY_S = 60.0
+AFTER_FAILURE_S = 10.0
+KEY = "current"
+SCHEMA = "directive/v1"
+KINDS = ("settings", "rollback")
+REMEMBERED = 256
+"""Refusals that are remembered so as to be reported once."""
+RelayStatus = Literal["waiting", "relayed", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEntry:
+    """One directive as this factory has settled it."""
+
+    edge: str
+    counter: int
+    directive: str
+    status: RelayStatus
+    signed: bytes
+    """The encoded SignedDirective; once relayed, with both signatures."""
+    at: int
+    code: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    approved_by: str = ""
+
+
+class RelayStore(Protocol):
+    """What was settled, and the way up."""
+
+    async def get(self, edge: str, counter: int) -> RelayEntry | None:
+        """The entry of one number."""
+        ...
+
+    async def newest(self, edge: str) -> RelayEntry | None:
+        """The entry with the highest number of an edge."""
+        ...
+
+    async def waiting(self) -> list[RelayEntry]:
+        """Entries that wait for the factory's approval."""
+        ...
+
+    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
+        """Store the entry and put the report into the outbox, in one transaction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """The site as far as directives are concerned."""
+
+    site: str
+    edges: frozenset[str]
+    definitions: dict[str, AlarmDefinition]
+    auto_approve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The group's pinned public key and this factory's own private key."""
+
+    release: Ed25519PublicKey
+    approval: Ed25519PrivateKey
+
+
+def authentic(
+    plant: Plant, release: Ed25519PublicKey, edge: str, signed: SignedDirective
+) -> Directive | Rejected:
+    """The directive, if the group signed it and for this very target."""
+    if not verifies(release, signed.release_signature, signed.payload):
+        return Rejected("release_signature_invalid")
+    try:
+        directive = read(signed.payload)
+    except ContractError as error:
+        return Rejected("unreadable", {"error": str(error)})
+    if directive.schema != SCHEMA or directive.kind not in KINDS:
+        return Rejected("unknown_schema", {"schema": directive.schema, "kind": directive.kind})
+    if (directive.site, directive.edge) != (plant.site, edge) or edge not in plant.edges:
+        return Rejected("other_target", {"site": directive.site, "edge": directive.edge})
+    return directive
+
+
+def permitted(plant: Plant, directive: Directive, now: int) -> Rejected | None:
+    """Why the plant refuses this directive, None if it may pass."""
+    if now >= directive.expires_at:
+        return Rejected("expired", {"expires_at": directive.expires_at})
+    if not directive.settings:
+        return Rejected("empty")
+    seen: set[str] = set()
+    for setting in directive.settings:
+        refusal = _forbidden(plant, directive.edge, setting)
+        if refusal is None and setting.alarm in seen:
+            refusal = Rejected("duplicate_alarm")
+        if refusal is not None:
+            return Rejected(refusal.code, {"alarm": setting.alarm, **refusal.params})
+        seen.add(setting.alarm)
+    return None
+
+
+def _forbidden(plant: Plant, edge: str, new: AlarmSetting) -> Rejected | None:
+    definition = plant.definitions.get(new.alarm)
+    if definition is None or definition.edge != edge:
+        return Rejected("unknown_alarm")
+    if definition.safety:
+        return Rejected("safety_point")
+    if definition.kind != "limit" or definition.side is None or new.limit is None:
+        return Rejected("not_tunable")
+    if not all(0 <= delay < 1e6 for delay in (new.on_delay_s, new.off_delay_s)):
+        return Rejected("not_a_number")
+    setting = Setting(
+        new.limit, new.deadband, round(new.on_delay_s * 1000), round(new.off_delay_s * 1000)
+    )
+    return outside(definition.bounds, definition.setting, setting)
+
+
+class DirectiveRelay:
+    """Between the group's bucket and the edges' buckets."""
+
+    def __init__(self, plant: Plant, bus: Bus, clock: Clock, keys: Keys, store: RelayStore) -> None:
+        self._plant, self._bus, self._clock, self._keys = plant, bus, clock, keys
+        self._store = store
+        self._node = Node(plant.site, BRAIN)
+        self._wake = asyncio.Event()
+        self._put_once: set[tuple[str, int]] = set()
+        self._told: OrderedDict[bytes, None] = OrderedDict()
+        self._one_at_a_time = asyncio.Lock()
+        self._reachable = True
+
+    def wake(self) -> None:
+        """The group has something new, or the link is back."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Relay for ever."""
+
+        async def on_notice(_: str, __: bytes) -> bytes | None:
+            self.wake()
+            return None
+
+        await self._bus.subscribe(self._node.directive, on_notice)
+        while True:
+            self._wake.clear()
+            wait = EVERY_S if await self._try_pass() else AFTER_FAILURE_S
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _try_pass(self) -> bool:
+        try:
+            await self.relay_all()
+        except RetryableTransportError as error:
+            if self._reachable:
+                log.warning("directives_unreachable", error=str(error))
+            self._reachable = False
+            return False
+        self._reachable = True
+        return True
+
+    async def relay_all(self) -> None:
+        """Read the own bucket and settle each edge's newest directive."""
+        data = await self._bus.bucket_get(self._node.directive_bucket, KEY, CLOUD_DOMAIN)
+        if data is None:
+            return
+        try:
+            bundle = decode(data, dict[str, bytes])
+        except ContractError as error:
+            await self._refuse_unrecorded("", data, Rejected("unreadable", {"error": str(error)}))
+            return
+        async with self._one_at_a_time:
+            for edge, encoded in sorted(bundle.items()):
+                await self._settle(edge, encoded)
+
+    async def approve(self, edge: str, counter: int, actor: str) -> RelayEntry | Rejected:
+        """A person of this factory lets a waiting directive pass."""
+        async with self._one_at_a_time:
+            entry = await self._store.get(edge, counter)
+            if entry is None or entry.status != "waiting":
+                return Rejected("not_waiting", {"status": entry.status if entry else ""})
+            signed = decode(entry.signed, SignedDirective)
+            newest = await self._store.newest(edge)
+            if newest is not None and newest.counter > counter:
+                refusal: Rejected | None = Rejected("superseded", {"counter": newest.counter})
+            else:
+                refusal = permitted(self._plant, read(signed.payload), self._clock.now_ms())
+            if refusal is not None:
+                await self._refuse(entry, refusal)
+                return refusal
+            return await self._pass_on(entry, signed, actor)
+
+    async def _settle(self, edge: str, encoded: bytes) -> None:
+        try:
+            signed = decode(encoded, SignedDirective)
+        except ContractError as error:
+            await self._refuse_unrecorded(
+                edge, encoded, Rejected("unreadable", {"error": str(error)})
+            )
+            return
+        found = authentic(self._plant, self._keys.release, edge, signed)
+        if isinstance(found, Rejected):
+            await self._refuse_unrecorded(edge, encoded, found, signed.payload)
+            return
+        known = await self._store.get(edge, found.counter)
+        if known is not None:
+            await self._again(known, found, signed)
+            return
+        newest = await self._store.newest(edge)
+        if found.counter < 1 or (newest is not None and newest.counter > found.counter):
+            replayed = Rejected("counter_replayed", {"newest": newest.counter if newest else 0})
+            await self._refuse_unrecorded(edge, encoded, replayed, signed.payload)
+            return
+        await self._first_time(found, signed, encoded)
+
+    async def _first_time(
+        self, directive: Directive, signed: SignedDirective, encoded: bytes
+    ) -> None:
+        now = self._clock.now_ms()
+        entry = RelayEntry(directive.edge, directive.counter, directive.id, "waiting", encoded, now)
+        refusal = permitted(self._plant, directive, now)
+        if refusal is not None:
+            await self._refuse(entry, refusal)
+        elif self._plant.auto_approve:
+            await self._pass_on(entry, signed, "auto")
+        else:
+            await self._store.record(entry, None)
+            log.info("directive_waits", edge=entry.edge, counter=entry.counter)
+
+    async def _again(self, known: RelayEntry, found: Directive, signed: SignedDirective) -> None:
+        """The same number was seen before: the same bytes change nothing, others are refused."""
+        if decode(known.signed, SignedDirective).payload != signed.payload:
+            reused = Rejected("counter_reused", {"directive": known.directive})
+            await self._refuse_unrecorded(known.edge, encode(signed), reused, signed.payload)
+            return
+        if known.status == "waiting":
+            refusal = permitted(self._plant, found, self._clock.now_ms())
+            if refusal is not None:
+                await self._refuse(known, refusal)
+            elif self._plant.auto_approve:
+                await self._pass_on(known, signed, "auto")
+        elif known.status == "relayed" and (known.edge, known.counter) not in self._put_once:
+            # Once per start: this factory's broker may have lost its disk.
+            await self._put(known)
+
+    async def _pass_on(self, entry: RelayEntry, signed: SignedDirective, actor: str) -> RelayEntry:
+        """Countersign, write the edge's bucket, record, report. Put before record: a crash between
+        the two only puts the same bytes again."""
+        both = SignedDirective(
+            payload=signed.payload,
+            release_signature=signed.release_signature,
+            approval_signature=self._keys.approval.sign(signed.payload),
+        )
+        passed = replace(
+            entry,
+            status="relayed",
+            signed=encode(both),
+            at=self._clock.now_ms(),
+            approved_by=actor,
+        )
+        await self._put(passed)
+        await self._store.record(passed, _report(passed.directive, passed.counter, "relayed"))
+        log.info("directive_relayed", edge=entry.edge, counter=entry.counter, by=actor)
+        return passed
+
+    async def _put(self, entry: RelayEntry) -> None:
+        node = Node(self._plant.site, entry.edge)
+        await self._bus.ensure_bucket(node.directive_bucket)
+        await self._bus.bucket_put(node.directive_bucket, KEY, entry.signed)
+        await self._bus.publish(node.directive, b"")
+        self._put_once.add((entry.edge, entry.counter))
+
+    async def _refuse(self, entry: RelayEntry, why: Rejected) -> None:
+        refused = replace(
+            entry,
+            status="refused",
+            code=why.code,
+            params=why.params,
+            at=self._clock.now_ms(),
+        )
+        await self._store.record(refused, _report(entry.directive, entry.counter, "refused", why))
+        log.warning("directive_refused", edge=entry.edge, counter=entry.counter, code=why.code)
+
+    async def _refuse_unrecorded(
+        self, edge: str, encoded: bytes, why: Rejected, payload: bytes = b""
+    ) -> None:
+        """Refuse what must not take up a number: forged, misdirected, replayed. Reported once."""
+        key = hashlib.blake2b(edge.encode() + b"/" + encoded, digest_size=16).digest()
+        if key in self._told:
+            return
+        self._told[key] = None
+        while len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        try:
+            claimed = read(payload)
+            directive, counter = claimed.id, claimed.counter
+        except ContractError:
+            directive, counter = "", 0
+        log.error("directive_refused", edge=edge, counter=counter, code=why.code)
+        params = {"edge": edge, **why.params}
+        await self._store.record(
+            None, _report(directive, counter, "refused", Rejected(why.code, params))
+        )
+
+
+def _report(
+    directive: str, counter: int, status: str, why: Rejected | None = None
+) -> DirectiveReport:
+    return DirectiveReport(
+        directive=directive,
+        counter=counter,
+        status=status,
+        code=why.code if why else "",
+        params=why.params if why else {},
+    )
