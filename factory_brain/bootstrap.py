@@ -9,7 +9,9 @@ import asyncpg
 from factory_brain.adapters.postgres.alarm_store import AlarmStore
 from factory_brain.adapters.postgres.positions import Positions
 from factory_brain.adapters.postgres.relay_store import PgRelayStore
+from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.sample_store import SampleStore
+from factory_brain.adapters.webhook_sender import HttpWebhooks, Outside
 from factory_brain.application.annunciation import Annunciation
 from factory_brain.application.desk import Desk, fact_lane
 from factory_brain.application.details import Details
@@ -19,6 +21,10 @@ from factory_brain.application.fleet import FleetView
 from factory_brain.application.ingest import Ingest
 from factory_brain.application.live_view import RATE_WINDOW_MS, LiveView
 from factory_brain.application.outcomes import Outcomes
+from factory_brain.application.playbooks.desk import PlaybookDesk
+from factory_brain.application.playbooks.edge_devices import EdgeDevices
+from factory_brain.application.playbooks.engine import Engine, Ports
+from factory_brain.application.playbooks.plant_tags import PlantTags
 from factory_brain.application.uplink import Uplink
 from factory_brain.domain.rows import Occurrence
 from factory_brain.settings import BrainSettings
@@ -212,7 +218,39 @@ class Brain:
             await asyncio.sleep(3600)
 
     async def _wire_playbooks(self) -> None:
-        self.playbooks = None
+        settings, site = self.settings, self.site
+        store = PgRunStore(self.pool, self.clock)
+        devices = site.bindings.devices
+        outside = Outside(
+            settings.site, site.bindings.endpoints, settings.endpoint_urls, settings.secrets_dir
+        )
+        webhooks = HttpWebhooks(outside, self.clock)
+        self.service.on_close("webhooks", webhooks.close)
+        ports = Ports(
+            store,
+            EdgeDevices(settings.site, self.bus, self.fleet, store, devices),
+            PlantTags(site.tags, site.sources, self.samples, self.fleet, self.clock),
+            webhooks,
+            self.clock,
+        )
+        engine = Engine(ports, devices)
+        engine.on_ended = self.uplink.run_ended
+        self.playbooks = PlaybookDesk(site, store, engine, self.clock, self.alarms.set_run)
+        self.playbooks.on_run.append(self.live.run_changed)
+        self.details.run_entries = self.playbooks.timeline
+        await self.playbooks.load(settings.playbook_dir)
+        self.ingest.on_occurrence.append(self.playbooks.on_occurrence)
+
+        async def refresh(occurrence: str) -> None:
+            found = await self.alarms.get(occurrence)
+            if found is not None:
+                await self.live.on_occurrence(found, False)
+
+        self.playbooks.on_started.append(refresh)
+        # Alarms that stood when this brain was down and have no run yet.
+        for occurrence in await self.alarms.open_occurrences():
+            await self.playbooks.on_occurrence(occurrence, False)
+        self.service.run("playbooks", engine.run)
 
     async def _wire_relay(self) -> None:
         settings, info = self.settings, self.site.info

@@ -21,7 +21,7 @@ class BrainSettings(TierSettings):
     """Private key with which this factory approves directives."""
     release_key_file: Path
     """Public key of the group, pinned at enrolment."""
-    lease_ttl: Duration = 6_000
+    lease_ttl: Duration = Field(default="6s", validate_default=True)  # type: ignore[assignment]
     """Annunciation lease: how long an edge stays silent without renewal."""
     auto_approve_directives: bool | None = None
     """Overrides the site file's choice."""

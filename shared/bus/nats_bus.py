@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import nats
@@ -25,7 +25,24 @@ from shared.telemetry import logger
 
 log = logger("bus")
 PUBLISH_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 10.0
 _RETRYABLE = (nats_errors.Error, TimeoutError, OSError, js_errors.Error)
+
+
+async def _unless(refused: asyncio.Event, connecting: Coroutine[Any, Any, Client]) -> Client:
+    """The connection, within 10 s and unless it is refused before."""
+    attempt = asyncio.create_task(connecting)
+    refusal = asyncio.create_task(refused.wait())
+    try:
+        await asyncio.wait(
+            {attempt, refusal}, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if attempt.done():
+            return attempt.result()
+        raise TimeoutError("no answer")
+    finally:
+        for task in (attempt, refusal):
+            task.cancel()
 
 
 class NatsDelivery:
@@ -69,6 +86,7 @@ class NatsBus:
         self._pending: dict[str, asyncio.Future[bytes]] = {}
         self._replies_subscribed = False
         self._reply_lock = asyncio.Lock()
+        self._at_work: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def connect(
@@ -92,11 +110,17 @@ class NatsBus:
         async def on_reconnected() -> None:
             await on_event("reconnected")
 
+        refused = asyncio.Event()
+
         async def on_error(error: Exception) -> None:
+            if "authorization" in str(error).lower():
+                refused.set()
             await on_event("error", error)
 
         try:
-            client = await asyncio.wait_for(
+            # With endless reconnects nats-py also retries a refused password endlessly.
+            client = await _unless(
+                refused,
                 nats.connect(
                     url,
                     user=user,
@@ -114,15 +138,9 @@ class NatsBus:
                     reconnected_cb=on_reconnected,
                     error_cb=on_error,
                 ),
-                timeout=10,
             )
-        except nats_errors.AuthorizationError as error:
-            raise ConfigError(
-                f"NATS at {url} refused user {user!r}",
-                mend="check nats_user and nats_password_file against the server's configuration",
-            ) from error
         except _RETRYABLE as error:
-            if "Authorization" in str(error):
+            if refused.is_set() or "authorization" in str(error).lower():
                 raise ConfigError(
                     f"NATS at {url} refused user {user!r}",
                     mend="check nats_user and nats_password_file against the configuration",
@@ -137,6 +155,11 @@ class NatsBus:
     def connected(self) -> bool:
         """Whether the local server is connected."""
         return self._client.is_connected
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended for good (refused credentials after a reconnect)."""
+        return self._client.is_closed
 
     async def publish(self, subject: str, data: bytes) -> None:
         """Publish without confirmation."""
@@ -188,20 +211,43 @@ class NatsBus:
 
             async def on_reply(message: Msg) -> None:
                 future = self._pending.get(message.subject)
-                if future is not None and not future.done():
+                if future is None or future.done():
+                    return
+                # The server itself answers for a node that nobody speaks for: empty, status 503.
+                if (message.headers or {}).get("Status") == "503":
+                    future.set_exception(nats_errors.NoRespondersError())
+                else:
                     future.set_result(message.data)
 
             pattern = any_node(self._site, "*", "reply", self._connection, ">")
             await self._client.subscribe(pattern, cb=on_reply)
             self._replies_subscribed = True
 
-    async def subscribe(self, subject: str, handler: Handler) -> None:
-        """Handle core messages one after the other."""
+    async def subscribe(self, subject: str, handler: Handler, *, workers: int = 1) -> None:
+        """Handle core messages one after the other, or up to `workers` at once."""
+        free = asyncio.Semaphore(workers)
 
-        async def on_message(message: Msg) -> None:
+        async def answer(message: Msg) -> None:
             reply = await handler(message.subject, message.data)
             if reply is not None and message.reply:
                 await self._client.publish(message.reply, reply)
+
+        async def work(message: Msg) -> None:
+            try:
+                await answer(message)
+            except Exception as error:  # as nats does for a handler that fails in turn
+                log.exception("handler_failed", subject=message.subject, error=repr(error))
+            finally:
+                free.release()
+
+        async def on_message(message: Msg) -> None:
+            if workers == 1:
+                await answer(message)
+                return
+            await free.acquire()
+            task = asyncio.create_task(work(message))
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
 
         await self._client.subscribe(
             subject,
@@ -275,7 +321,9 @@ class NatsBus:
             try:
                 await self._js.key_value(bucket)
             except js_errors.NotFoundError:
-                await self._js.create_key_value(api.KeyValueConfig(bucket=bucket, history=5))
+                # Direct get is the only way in which an edge may read its bucket.
+                config = api.KeyValueConfig(bucket=bucket, history=5, direct=True)
+                await self._js.create_key_value(config)
         except _RETRYABLE as error:
             raise RetryableTransportError(f"bucket {bucket}: {error!r}") from error
 

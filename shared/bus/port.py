@@ -81,8 +81,8 @@ class Bus(Protocol):
         """Ask a lower node, with the answer on that node's own subtree."""
         ...
 
-    async def subscribe(self, subject: str, handler: Handler) -> None:
-        """Handle core messages one after the other; a returned value is the reply."""
+    async def subscribe(self, subject: str, handler: Handler, *, workers: int = 1) -> None:
+        """Handle core messages one after the other (or `workers` at once); a value is the reply."""
         ...
 
     async def ensure_stream(self, spec: StreamSpec) -> None:

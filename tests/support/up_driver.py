@@ -1,6 +1,6 @@
 """Runs the demo's plan with real engines and a tiny stand-in for every tier, until SIGTERM.
 
-Started as a process by `test_embedded.py` (as root and as an ordinary user), so that it can be killed.
+Started as a process by `test_embedded.py`, as root and as an ordinary user; made to be killed.
 """
 
 from __future__ import annotations

@@ -58,6 +58,15 @@ class SampleStore:
             tag, at,
         )  # fmt: skip
 
+    async def newest(self, tags: list[str]) -> dict[str, tuple[int, float | None, int]]:
+        """(time, value, quality) of each tag that has one."""
+        rows = await self._pool.fetch(
+            "SELECT t.tag, s.at, s.value, s.quality FROM unnest($1::text[]) AS t(tag), LATERAL "
+            "(SELECT at, value, quality FROM sample WHERE tag = t.tag ORDER BY at DESC LIMIT 1) s",
+            tags,
+        )
+        return {row["tag"]: (row["at"], row["value"], row["quality"]) for row in rows}
+
     async def prune(self, before: int) -> None:
         """Delete what is older than the retention."""
         await self._pool.execute("DELETE FROM sample WHERE at < $1", before)

@@ -2,7 +2,8 @@
 
 from sqlmodel import SQLModel
 
-import factory_brain.adapters.postgres.tables  # noqa: F401  (declares the tables)
+import factory_brain.adapters.postgres.tables
+import factory_brain.adapters.postgres.tables_playbook  # noqa: F401  (both declare tables)
 from shared.postgres.migrate import run_env
 
 run_env(SQLModel.metadata)

@@ -1,0 +1,54 @@
+"""From a playbook's logical devices and tags to the plant's: the site's own binding. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from shared.expression import Environment, StaticEnvironment, Unknown, compile_expression
+from shared.playbook.model import Playbook
+from shared.playbook.run import ROOTS
+from shared.site.model import DeviceSpec
+
+_TAG = re.compile(r"""tag\(\s*(["'])(.+?)\1\s*\)""")
+
+
+def bound_devices(
+    book: Playbook, alarm: Mapping[str, Any], devices: Mapping[str, DeviceSpec]
+) -> dict[str, str]:
+    """Logical device -> the site's device, for those that the site has."""
+    env: Environment = StaticEnvironment({"alarm": alarm})
+    found: dict[str, str] = {}
+    for name, role in book.devices.items():
+        base = compile_expression(role.bind, roots=ROOTS).evaluate(env)
+        if isinstance(base, Unknown):
+            continue
+        device = f"{base}/{role.role}" if role.role else str(base)
+        if device in devices and devices[device].type == role.type:
+            found[name] = device
+    return found
+
+
+def logical_tags(bound: Mapping[str, str], devices: Mapping[str, DeviceSpec]) -> dict[str, str]:
+    """Logical tag -> the site's tag, over all bound devices."""
+    names: dict[str, str] = {}
+    for device in bound.values():
+        names.update(devices[device].tags)
+    return names
+
+
+def to_site_tags(text: str, names: Mapping[str, str]) -> str:
+    """An expression as the edge evaluates it: logical tag names replaced by the site's."""
+
+    def named(match: re.Match[str]) -> str:
+        quote, name = match[1], match[2]
+        return f"tag({quote}{names.get(name, name)}{quote})"
+
+    return _TAG.sub(named, text)
+
+
+def read_tags(book: Playbook) -> set[str]:
+    """Every logical tag that the playbook's conditions may read in the brain."""
+    text = book.model_dump_json(by_alias=True).replace('\\"', '"')
+    return {match[2] for match in _TAG.finditer(text)}

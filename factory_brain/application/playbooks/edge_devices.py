@@ -1,0 +1,74 @@
+"""Commands to the edges over the bus, under fences and the edge's own clock token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from factory_brain.application.fleet import FleetView
+from factory_brain.application.playbooks.ports import RunStore
+from shared.bus.port import Bus
+from shared.errors import ContractError, RetryableTransportError
+from shared.messages.codec import decode, encode
+from shared.messages.control import Command, CommandQuery, CommandRequest, CommandResult
+from shared.messages.subjects import Node
+from shared.site.model import DeviceSpec
+from shared.telemetry import logger
+
+log = logger("commands")
+ANSWER_S = 8.0
+"""Beyond a command's own verification: how long its answer may take."""
+
+
+class EdgeDevices:
+    """Implements the engine's `Devices`."""
+
+    def __init__(
+        self, site: str, bus: Bus, fleet: FleetView, store: RunStore,
+        devices: Mapping[str, DeviceSpec],
+    ) -> None:  # fmt: skip
+        self._site, self._bus, self._fleet, self._store = site, bus, fleet, store
+        self._devices = devices
+
+    async def send(
+        self, command_id: str, device: str, operation: str, args: Mapping[str, Any],
+        expires_ms: int, require: list[str], verify: str, verify_ms: int, run: str,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """Send one command; outcome `unsendable` when nothing was sent, `unknown` when unanswered."""
+        edge = self._devices[device].edge
+        clock = self._fleet.token(edge)
+        if clock is None:
+            return {"outcome": "unsendable", "reason": "edge_offline"}
+        token, epoch = clock
+        command = Command(
+            id=command_id, device=device, operation=operation, args=dict(args), token=token,
+            expires_ms=expires_ms, fence=await self._store.fence(device, epoch), epoch=epoch,
+            require=require, verify=verify, verify_within_ms=verify_ms, run=run,
+        )  # fmt: skip
+        return await self._ask(
+            edge, CommandRequest(command=command), ANSWER_S + verify_ms / 1000, "unknown"
+        )
+
+    async def query(self, command_id: str, device: str) -> Mapping[str, Any]:
+        """Ask the edge what became of a command."""
+        edge = self._devices[device].edge
+        request = CommandRequest(query=CommandQuery(id=command_id))
+        return await self._ask(edge, request, 3.0, "unreachable")
+
+    async def _ask(
+        self, edge: str, request: CommandRequest, timeout_s: float, unanswered: str
+    ) -> Mapping[str, Any]:
+        node = Node(self._site, edge)
+        try:
+            data = await self._bus.request_down(node, node.command, encode(request), timeout_s)
+            result = decode(data, CommandResult)
+        except (RetryableTransportError, ContractError) as error:
+            log.warning("command_unanswered", edge=edge, error=str(error))
+            return {"outcome": unanswered, "reason": "no_answer"}
+        return {
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "params": result.params,
+            "before": result.before,
+            "readback": result.readback,
+        }

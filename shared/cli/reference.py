@@ -1,0 +1,213 @@
+"""The reference documents and schemas that are made from code.
+
+Called by `andon gen` and by the test that compares them with the files in the repository; writes
+nothing itself, and reaches the tiers only through their entry points.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from shared.bus import streams
+from shared.cli.error_codes import codes, wordings
+from shared.console.openapi import export
+from shared.messages.subjects import BRAIN, HISTORY, LIVE, REPLAY, Node
+from shared.paths import ROOT
+
+MADE = "<!-- Made by `make gen`; edits are overwritten. -->\n\n"
+OPENAPI, SETTINGS, SCHEMAS = "andon.openapi", "andon.settings", "andon.schemas"
+
+
+def documents() -> dict[str, str]:
+    """Path in the repository -> text of every generated reference file."""
+    apis = {name: _api(name, app) for name, app in _points(OPENAPI)}
+    made = {f"shared/console/openapi/{name}.json": _json(api, 1) for name, api in apis.items()}
+    for name, schema in _points(SCHEMAS):
+        made[name] = _json(schema())
+    made["docs/reference/subjects.md"] = _subjects()
+    made["docs/reference/settings.md"] = _settings()
+    made["docs/reference/error-codes.md"] = _codes()
+    made["docs/reference/rest.md"] = _rest(apis)
+    made["docs/reference/playbook.md"] = _playbook(made)
+    return made
+
+
+def command_text(root: typer.Typer) -> str:
+    """`docs/reference/commands.md`: every verb with its options, from the command line itself."""
+    text = "# Command line\n\n" + MADE
+    text += "Exit codes: 0 it holds, 1 it does not, 2 it cannot be run.\n"
+    group: Any = typer.main.get_command(root)
+    for path, command in sorted(_verbs("andon", group)):
+        text += f"\n## {path}\n\n{(command.help or '').strip()}\n"
+        rows = [(_usage(p), (getattr(p, "help", "") or "").strip()) for p in command.params]
+        if rows:
+            text += _table(("argument", "meaning"), rows)
+    return text
+
+
+def _usage(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{(parameter.name or '').upper()}`"
+    return "`" + ", ".join(parameter.opts) + "`"
+
+
+def _verbs(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    names = getattr(command, "list_commands", None)
+    if names is None:
+        yield path, command
+        return
+    for name in names(None):
+        yield from _verbs(f"{path} {name}", command.get_command(None, name))
+
+
+def _points(group: str) -> list[tuple[str, Any]]:
+    found = importlib.metadata.entry_points(group=group)
+    return [(point.name, point.load()) for point in sorted(found, key=lambda p: p.name)]
+
+
+def _json(document: Any, indent: int = 2) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=indent, sort_keys=True) + "\n"
+
+
+def _api(name: str, app: Callable[[], Any]) -> dict[str, Any]:
+    """The application's routes; shapes that only travel on the event stream come from the DTOs."""
+    api = app().openapi()
+    shapes = export.brain() if name == "brain" else export.cloud()
+    # What a server answers always carries its defaults: the DTO export has them as required.
+    api["components"]["schemas"].update(shapes["components"]["schemas"])
+    return api
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    clean = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *clean]
+    return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _subjects() -> str:
+    text = "# Subjects, streams and buckets\n\n" + MADE
+    text += "`<site>` and `<edge>` are 1-32 of `a-z`, `0-9` and `-`.\n"
+    for title, node in (
+        ("An edge towards its factory", Node("site", "edge")),
+        ("A factory's brain towards the group", Node("site", BRAIN)),
+    ):
+        lanes = (LIVE, REPLAY) if node.is_brain else (LIVE, REPLAY, HISTORY)
+        rows = [(_shown(node.lane(lane)), "up, durable") for lane in lanes]
+        rows += [(_shown(s), "up") for s in (node.health, node.hello, node.reply("*"))]
+        downs = (node.committed, node.lease, node.command, node.fact, node.directive)
+        rows += [(_shown(subject), "down") for subject in downs]
+        rows.append((_shown(node.directive_bucket), "key-value bucket above, read only"))
+        text += f"\n## {title}\n" + _table(("subject", "direction"), rows)
+        text += "\nMay publish upward: " + ", ".join(_shown(s) for s in node.may_publish) + ".\n"
+        text += "\nMay receive from above: " + ", ".join(map(_shown, node.may_receive)) + ".\n"
+    text += "\n## Streams\n"
+    rows = []
+    for tier, specs in (
+        ("factory", streams.factory_streams("site")),
+        ("group", streams.cloud_streams()),
+    ):
+        for spec in specs:
+            subjects = ", ".join(_shown(subject) for subject in spec.subjects)
+            size, days = f"{spec.max_bytes >> 20} MiB", f"{spec.max_age_s / 86400:g} d"
+            rows.append((f"`{spec.name}`", tier, subjects, size, days))
+    return text + _table(("stream", "tier", "subjects", "most", "oldest"), rows)
+
+
+def _shown(subject: str) -> str:
+    shown = subject.replace(".site.edge", ".<site>.<edge>").replace(".site.", ".<site>.")
+    shown = shown.replace("_site_edge", "_<site>_<edge>").replace("_site_", "_<site>_")
+    return f"`{shown}`".replace("$JS.site.", "$JS.<site>.")
+
+
+def _settings() -> str:
+    text = "# Settings\n\n" + MADE
+    text += "A YAML file by `--config`; environment variables `ANDON_<NAME>` outrank it.\n"
+    for name, model in _points(SETTINGS):
+        rows = [_setting(key, field) for key, field in model.model_fields.items()]
+        text += f"\n## andon {name}\n" + _table(("key", "type", "default"), rows)
+    return text
+
+
+def _setting(key: str, field: Any) -> tuple[str, str, str]:
+    kind = getattr(field.annotation, "__name__", None) or str(field.annotation)
+    if getattr(field.annotation, "__args__", None):
+        kind = str(field.annotation).replace("typing.", "").replace("pathlib.", "")
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        kind = ", ".join(field.annotation.model_fields)
+    if field.default_factory is not None:
+        return f"`{key}`", f"`{kind}`", "made at start"
+    default = field.default
+    return f"`{key}`", f"`{kind}`", "required" if default is PydanticUndefined else f"`{default}`"
+
+
+def _codes() -> str:
+    used, words = codes(ROOT), wordings(ROOT)
+    rows = []
+    for code, files in used.items():
+        key = code.replace(".", "_")
+        rows.append((f"`{code}`", words["zh"].get(key, ""), words["en"].get(key, ""), files[0]))
+    text = "# Refusals and errors\n\n" + MADE
+    text += "The code and its parameters travel; the console words them.\n"
+    return text + _table(("code", "中文", "English", "raised in"), rows)
+
+
+def _rest(apis: dict[str, dict[str, Any]]) -> str:
+    text = "# REST interface\n\n" + MADE
+    text += "Errors are `application/problem+json` with `code` and `params` (RFC 9457). Writes need\n"
+    text += "an `Idempotency-Key`. The full documents are in `shared/console/openapi/`.\n"
+    for name, api in apis.items():
+        rows = []
+        for path, verbs in sorted(api["paths"].items()):
+            for verb, operation in sorted(verbs.items()):
+                answers = [code for code in operation["responses"] if code.startswith("2")]
+                shape = _shape(operation["responses"][answers[0]]) if answers else ""
+                body = _shape(operation.get("requestBody", {}))
+                rows.append((f"`{verb.upper()} {path}`", body, shape))
+        text += f"\n## {name}\n" + _table(("route", "body", "answer"), rows)
+    return text
+
+
+def _shape(part: dict[str, Any]) -> str:
+    schema = part.get("content", {}).get("application/json", {}).get("schema", {})
+    return schema.get("$ref", "").rpartition("/")[2]
+
+
+def _playbook(made: dict[str, str]) -> str:
+    text = "# Playbook document\n\n" + MADE
+    schema = json.loads(made.get("playbooks/playbook.schema.json", "{}"))
+    if not schema:
+        return text + "The JSON Schema is not installed.\n"
+    text += "JSON Schema: `playbooks/playbook.schema.json`.\n"
+    parts = {"Playbook": schema, **schema.get("$defs", {})}
+    for name, part in parts.items():
+        rows = []
+        for key, value in part.get("properties", {}).items():
+            need = "yes" if key in part.get("required", []) else ""
+            rows.append((f"`{key}`", _kind(value), need))
+        if rows:
+            about = part.get("description", "").split("\n\n")[0]
+            text += f"\n## {name}\n\n{about}\n" + _table(("key", "type", "required"), rows)
+    return text
+
+
+def _kind(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        return value["$ref"].rpartition("/")[2]
+    if "enum" in value:
+        return ", ".join(f"`{item}`" for item in value["enum"])
+    if "const" in value:
+        return f"`{value['const']}`"
+    options = value.get("anyOf") or value.get("oneOf")
+    if options:
+        return " or ".join(dict.fromkeys(_kind(option) for option in options))
+    if value.get("type") == "array":
+        return f"list of {_kind(value.get('items', {}))}"
+    return str(value.get("type", "any"))

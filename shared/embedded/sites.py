@@ -1,0 +1,72 @@
+"""What `andon up` must know of a site's folder: its edges and their device connections.
+
+Called to make a plan; never checks the rest of a site (see `andon site check`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import ConfigError
+from shared.messages.subjects import check_token
+from shared.site.yaml_file import read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSource:
+    """One connection of an edge to devices, as its site declares it."""
+
+    id: str
+    edge: str
+    driver: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A factory: its folder, edges and device connections."""
+
+    id: str
+    folder: Path
+    edges: tuple[str, ...]
+    sources: tuple[DeviceSource, ...]
+
+
+def read_sites(folder: Path) -> tuple[Site, ...]:
+    """The site in `folder`, or the sites in its subfolders; raises ConfigError."""
+    if (folder / "site.yaml").exists():
+        return (_read(folder),)
+    found = sorted(path.parent for path in folder.glob("*/site.yaml"))
+    if not found:
+        raise ConfigError(
+            "no site.yaml here nor one folder below",
+            where=str(folder),
+            mend="give the folder of a site (or of several) with --site",
+        )
+    return tuple(_read(path) for path in found)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise ConfigError("must be a mapping", where=f"{path}:1:1", mend="see `andon site check`")
+    return document
+
+
+def _read(folder: Path) -> Site:
+    document = _mapping(folder / "site.yaml")
+    try:
+        site = check_token(str(document["site"]), "site")
+        edges = tuple(check_token(str(edge["id"]), "edge") for edge in document["edges"])
+        sources = tuple(
+            DeviceSource(str(s["id"]), str(s["edge"]), str(s["driver"]), str(s["url"]))
+            for file in sorted((folder / "tags").glob("*.yaml"))
+            for s in _mapping(file).get("sources") or ()
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"incomplete site: {error}", where=str(folder), mend=f"run: andon site check {folder}"
+        ) from error
+    return Site(site, folder, edges, sources)

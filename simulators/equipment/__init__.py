@@ -1,0 +1,1 @@
+"""Pure physics of the simulated plants; no clock, no wires."""

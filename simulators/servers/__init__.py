@@ -1,0 +1,1 @@
+"""The simulated plants on real wires: OPC UA, Modbus TCP and MQTT."""
