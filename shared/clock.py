@@ -6,8 +6,9 @@ The only file that asks the operating system for the time; cores receive `now` a
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
+
+from shared.hybrid_time import HybridTime
 
 MAX_DRIFT_MS = 60_000
 """How far a remote hybrid time may lead our wall clock before it is clamped (bounded drift)."""
@@ -60,23 +61,6 @@ class ManualClock:
     def jump(self, ms: int) -> None:
         """Step the wall clock only, as a bad time server does."""
         self._now += ms
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class HybridTime:
-    """A hybrid logical time: wall milliseconds, then a counter within the millisecond."""
-
-    ms: int
-    count: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.ms:013d}.{self.count:05d}"
-
-    @classmethod
-    def parse(cls, text: str) -> HybridTime:
-        """Read what `str()` wrote; raises ValueError otherwise."""
-        ms, _, count = text.partition(".")
-        return cls(int(ms), int(count or 0))
 
 
 class HybridClock:

@@ -1,6 +1,6 @@
 """Structured logs: one JSON line per event on standard output.
 
-`logger(component).info("alarm_raised", alarm=..., occurrence=...)`; errors mean that someone must act.
+`logger(component).info("alarm_raised", alarm=..., occurrence=...)`; error: someone must act.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from shared.errors import ConfigError
 from shared.telemetry import logger, setup_logs
 from simulators.control import catalogue, create_app
 from simulators.documents import load
+from simulators.linked import LinkedSystem
 from simulators.settings import SimulatorSettings
 from simulators.simulation import Simulation
 
@@ -67,10 +68,11 @@ def _only(settings: SimulatorSettings, plant: PlantName) -> SimulatorSettings:
 async def serve(settings: SimulatorSettings, stop: asyncio.Event) -> None:
     """Run plants and control until `stop` is set; raises OSError when an address is taken."""
     simulation = Simulation(settings, SystemClock())
+    linked = LinkedSystem(settings.webhook_secret_file, SystemClock())
     with socket.create_server((settings.control_host, settings.control_port)) as listener:
         port = listener.getsockname()[1]
         config = uvicorn.Config(
-            create_app(simulation), log_config=None, access_log=False, lifespan="off",
+            create_app(simulation, linked), log_config=None, access_log=False, lifespan="off",
             timeout_graceful_shutdown=1,
         )  # fmt: skip
         server = _ControlServer(config)

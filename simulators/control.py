@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import Rejected
+from simulators.linked import LinkedSystem, linked_router
 from simulators.plant import EQUIPMENT
 from simulators.settings import MAX_SPEED
 from simulators.simulation import Simulation
@@ -98,10 +99,11 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return _problem(422, Rejected("sim_request_invalid", {"where": where, "detail": first["msg"]}))
 
 
-def create_app(simulation: Simulation) -> FastAPI:
+def create_app(simulation: Simulation, linked: LinkedSystem) -> FastAPI:
     """The control application over a running simulation."""
     app = FastAPI(title="Andon simulators", docs_url=None, redoc_url=None)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.include_router(linked_router(linked))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

@@ -56,5 +56,7 @@ class SimulatorSettings(_Closed):
     control_host: str = "127.0.0.1"
     control_port: Port = 0
     plants: Plants = Plants()
+    webhook_secret_file: Path | None = None
+    """Secret of the linked system that receives webhooks."""
     seed: int = 1
     speed: Annotated[float, Field(gt=0, le=MAX_SPEED)] = 1.0

@@ -25,7 +25,7 @@ class Ipc(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 # engine -> driver child
 
 
-class Configure(Ipc, tag="configure"):
+class Configure(Ipc, frozen=True, tag="configure"):
     """First frame: the source and its tags; the index of a tag is its place in `tags`."""
 
     source: dict[str, Any]
@@ -34,7 +34,7 @@ class Configure(Ipc, tag="configure"):
     """Connection settings that the site's file does not hold (URL override, credentials)."""
 
 
-class Write(Ipc, tag="write"):
+class Write(Ipc, frozen=True, tag="write"):
     """Write one value to an address, once; never retried by the child."""
 
     id: str
@@ -43,14 +43,14 @@ class Write(Ipc, tag="write"):
     timeout_ms: int
 
 
-class Stop(Ipc, tag="stop"):
+class Stop(Ipc, frozen=True, tag="stop"):
     """End cleanly."""
 
 
 # driver child -> engine
 
 
-class Samples(Ipc, tag="samples"):
+class Samples(Ipc, frozen=True, tag="samples"):
     """Columnar samples, little-endian: int32 tag index, int64 source time (UTC ms), float64 value,
     uint8 quality (0 good, 1 uncertain, 2 bad). Booleans are 0.0 / 1.0.
     """
@@ -61,13 +61,13 @@ class Samples(Ipc, tag="samples"):
     qualities: bytes
 
 
-class Texts(Ipc, tag="texts"):
+class Texts(Ipc, frozen=True, tag="texts"):
     """String samples: (tag index, source time, value, quality)."""
 
     rows: list[tuple[int, int, str, int]]
 
 
-class DriverState(Ipc, tag="state"):
+class DriverState(Ipc, frozen=True, tag="state"):
     """connecting, connected or failed, with why."""
 
     state: str
@@ -76,7 +76,7 @@ class DriverState(Ipc, tag="state"):
     """Samples dropped by the child's bounded queue since its start."""
 
 
-class WriteResult(Ipc, tag="written"):
+class WriteResult(Ipc, frozen=True, tag="written"):
     """done, failed (surely not written) or unknown; `readback` is a read straight after."""
 
     id: str
@@ -88,13 +88,13 @@ class WriteResult(Ipc, tag="written"):
 # engine <-> page child
 
 
-class PageStatus(Ipc, tag="status"):
+class PageStatus(Ipc, frozen=True, tag="status"):
     """The engine's state as JSON for the local page; sent on change, at most 4 times a second."""
 
     json: bytes
 
 
-class OperatorAction(Ipc, tag="action"):
+class OperatorAction(Ipc, frozen=True, tag="action"):
     """What a person did on the local page."""
 
     id: str
@@ -106,7 +106,7 @@ class OperatorAction(Ipc, tag="action"):
     args: dict[str, Any] = {}
 
 
-class OperatorResult(Ipc, tag="action_result"):
+class OperatorResult(Ipc, frozen=True, tag="action_result"):
     """The engine's answer to an action."""
 
     id: str

@@ -79,7 +79,7 @@ class HttpWebhooks:
                 "id": delivery.id,
                 "source": f"andon/{self._outside.site}",
                 "type": delivery.body["type"],
-                "time": _rfc3339(self._clock.now_ms()),
+                "time": _rfc3339(delivery.body["time"]),
                 "datacontenttype": "application/json",
                 "data": delivery.body["data"],
             }

@@ -78,7 +78,7 @@ class LiveView:
         alarm = occurrence.alarm
         shown = self._occurrences.get(alarm)
         other = shown is not None and shown.occurrence != occurrence.occurrence
-        if shown and other and shown.raised_at > occurrence.raised_at and is_open(shown):
+        if shown and other and shown.raised_at > occurrence.raised_at:
             return  # history corrected; the newer occurrence stays in the list
         if is_open(occurrence):
             self._occurrences[alarm] = occurrence

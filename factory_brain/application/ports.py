@@ -23,37 +23,37 @@ class Alarms(Protocol):
         """A transaction that commits at the end of the block."""
         ...
 
-    async def insert_events(self, tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
+    async def insert_events(self, tx: Transaction, /, rows: list[tuple[Any, ...]]) -> None:
         """Append to the journal."""
         ...
 
     async def upsert_transition(
-        self, tx: Transaction, edge: str, event_id: str, time: int, received: int, late: bool,
+        self, tx: Transaction, /, edge: str, event_id: str, time: int, received: int, late: bool,
         body: AlarmTransition,
     ) -> None:  # fmt: skip
         """Fold one transition into its occurrence."""
         ...
 
-    async def refresh_open(self, tx: Transaction, occurrence: str) -> Occurrence | None:
+    async def refresh_open(self, tx: Transaction, /, occurrence: str) -> Occurrence | None:
         """Recompute whether an occurrence is open; returns it as this transaction sees it."""
         ...
 
     async def insert_fact(
-        self, tx: Transaction, fact: Fact, edge: str, at: int, result: str | None
+        self, tx: Transaction, /, fact: Fact, edge: str, at: int, result: str | None
     ) -> bool:
         """Record a fact; False if it is known."""
         ...
 
-    async def fact_result(self, tx: Transaction, fact_id: str, result: str, code: str) -> None:
+    async def fact_result(self, tx: Transaction, /, fact_id: str, result: str, code: str) -> None:
         """Note what the edge answered."""
         ...
 
-    async def set_local_action(self, tx: Transaction, occurrence: str, text: str) -> None:
+    async def set_local_action(self, tx: Transaction, /, occurrence: str, text: str) -> None:
         """Note the edge's own action."""
         ...
 
     async def set_label(
-        self, tx: Transaction, occurrence: str, label: str, cause: str, by: str, at: int
+        self, tx: Transaction, /, occurrence: str, label: str, cause: str, by: str, at: int
     ) -> None:
         """Store a person's outcome."""
         ...
@@ -61,6 +61,7 @@ class Alarms(Protocol):
     async def set_system(
         self,
         tx: Transaction,
+        /,
         source: str,
         code: str,
         active: bool,
@@ -70,7 +71,7 @@ class Alarms(Protocol):
         """Switch one of the product's own conditions."""
         ...
 
-    async def locked(self, tx: Transaction, occurrence: str) -> Occurrence | None:
+    async def locked(self, tx: Transaction, /, occurrence: str) -> Occurrence | None:
         """One occurrence, locked for this transaction."""
         ...
 
@@ -90,7 +91,7 @@ class Alarms(Protocol):
 class Samples(Protocol):
     """The historian."""
 
-    async def insert(self, tx: Transaction, rows: list[Row]) -> None:
+    async def insert(self, tx: Transaction, /, rows: list[Row]) -> None:
         """Store samples; a repeated (tag, time) keeps the first."""
         ...
 
@@ -102,7 +103,7 @@ class Samples(Protocol):
 class Sender(Protocol):
     """This tier's own outbox."""
 
-    async def append(self, tx: Transaction, lane: str, at: int, event: bytes) -> int:
+    async def append(self, tx: Transaction, /, lane: str, at: int, event: bytes) -> int:
         """Add one encoded event in the transaction."""
         ...
 
@@ -111,7 +112,7 @@ class Audit(Protocol):
     """The append-only audit chain."""
 
     async def __call__(
-        self, tx: Transaction, at: int, actor: str, action: str, target: str, data: Any
+        self, tx: Transaction, /, at: int, actor: str, action: str, target: str, data: Any
     ) -> None:
         """Append one entry in the transaction."""
         ...

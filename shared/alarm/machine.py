@@ -1,7 +1,7 @@
 """The alarm's life cycle: the only alarm state machine in the product.
 
-`step(policy, state, event, now)` is pure: the edge runs it live, the brain replays it, tests and the
-conformance verb run the same function. It never reads a clock, logs or waits.
+`step(policy, state, event, now)` is pure: the edge runs it live, the brain replays it, the tests and
+the conformance verb run it too. It never reads a clock, logs or waits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Policy:
     confirm_used: bool = False
     latching: bool = False
     leave: Literal["rearm", "keep"] = "rearm"
-    """Last suppression ends on a present condition: annunciate anew, or keep the acknowledgement."""
+    """Last suppression ends on a present condition: sound anew, or keep the acknowledgement."""
     hidden_ack: Literal["reject", "accept"] = "reject"
     clear_unacked: Literal["required", "auto"] = "required"
     """Return to normal while unacknowledged: stays until acknowledged, or ends by itself."""

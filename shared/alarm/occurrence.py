@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.alarm.states import AlarmState
-from shared.clock import HybridTime
+from shared.hybrid_time import HybridTime
 from shared.messages.bodies import AlarmTransition, Fact
 
 ACKNOWLEDGE = "acknowledge"
@@ -120,7 +120,8 @@ def _returned_at(process: list[AlarmTransition], state: AlarmState) -> int | Non
 
 
 def _said(fact: Fact) -> Said:
-    return Said(fact.id, fact.actor, fact.place, fact.hlc, str(fact.args.get("text", "")))
+    text = fact.args.get("text") or fact.args.get("comment") or ""
+    return Said(fact.id, fact.actor, fact.place, fact.hlc, str(text))
 
 
 def _last(facts: list[Fact], action: str, key: str) -> str:

@@ -25,7 +25,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class PointState:
-    """`beyond`: past the limit, deadband applied; `since`: when that last changed; `raw`: after delays."""
+    """`beyond`: past the limit (deadband applied) since `since`; `raw`: the same after delays."""
 
     beyond: bool = False
     since: int = 0
@@ -48,7 +48,7 @@ def beyond(setting: Setting, side: Side, was: bool, value: float) -> bool:
 def sample(
     setting: Setting, side: Side, state: PointState, value: float, at: int
 ) -> tuple[PointState, Change | None]:
-    """Take one good sample at source time `at`; bad samples must not be passed (they hold the state)."""
+    """Take one good sample at source time `at`; bad ones are not passed (they hold the state)."""
     now_beyond = beyond(setting, side, state.beyond, value)
     if now_beyond != state.beyond:
         state = replace(state, beyond=now_beyond, since=at)

@@ -85,9 +85,7 @@ def _times_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | No
 
 def candidate_id(setting: Setting) -> str:
     """An id that names the numbers themselves, so that it means the same in every record."""
-    return (
-        f"{setting.limit:.9g}_{setting.deadband:.9g}_{setting.on_delay_ms}_{setting.off_delay_ms}"
-    )
+    return f"{setting.limit!r}_{setting.deadband!r}_{setting.on_delay_ms}_{setting.off_delay_ms}"
 
 
 def candidates(

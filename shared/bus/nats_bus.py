@@ -15,6 +15,7 @@ import nats
 from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
@@ -84,6 +85,7 @@ class NatsBus:
         self._site = site
         self._connection = secrets.token_hex(4)
         self._pending: dict[str, asyncio.Future[bytes]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._replies_subscribed = False
         self._reply_lock = asyncio.Lock()
         self._at_work: set[asyncio.Task[None]] = set()
@@ -101,8 +103,14 @@ class NatsBus:
     ) -> NatsBus:
         """Connect (waiting at most 10 s for the first time); reconnects for ever afterwards."""
 
+        last = ""
+
         async def on_event(event: str, error: Exception | None = None) -> None:
-            log.info("bus_" + event, url=url, name=name, error=str(error) if error else None)
+            nonlocal last
+            text = f"{event} {error or ''}"
+            if text != last:  # a server that is away is said once, not twice a second
+                log.info("bus_" + event, url=url, name=name, error=str(error) if error else None)
+            last = text
 
         async def on_disconnected() -> None:
             await on_event("disconnected")
@@ -360,6 +368,8 @@ class NatsBus:
     async def close(self) -> None:
         """Flush and disconnect (bounded)."""
         try:
-            await asyncio.wait_for(self._client.drain(), 3)
-        except (TimeoutError, nats_errors.Error):
-            await self._client.close()
+            if self._client.is_connected:
+                await asyncio.wait_for(self._client.flush(timeout=2), 3)
+        except _RETRYABLE as error:
+            log.warning("bus_flush_failed", error=repr(error))
+        await self._client.close()

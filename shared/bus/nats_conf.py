@@ -240,10 +240,6 @@ def _device_account(server: NatsServer) -> str:
         )
         for device in server.devices
     ]
-    if server.driver_password is not None:
-        # Retained device state reaches only MQTT subscribers, so the driver speaks MQTT too.
-        rights = _permissions((f"{NOTICE_PREFIX}.>",), (DEVICE_PREFIX, f"{DEVICE_PREFIX}.>"))
-        users.append(_user("mqtt-driver", server.driver_password, mqtt + rights))
     return _account(
         "DEV",
         users,

@@ -23,6 +23,8 @@ def codes(root: Path) -> dict[str, list[str]]:
             if "node_modules" in path.parts:
                 continue
             for code in _codes_in(ast.parse(path.read_text(encoding="utf-8"))):
+                if not code:  # accepted: nothing to word
+                    continue
                 found.setdefault(code, set()).add(path.relative_to(root).as_posix())
     return {code: sorted(files) for code, files in sorted(found.items())}
 

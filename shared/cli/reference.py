@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,20 +17,21 @@ from pydantic_core import PydanticUndefined
 
 from shared.bus import streams
 from shared.cli.error_codes import codes, wordings
+from shared.cli.playbook import schema_text
 from shared.console.openapi import export
 from shared.messages.subjects import BRAIN, HISTORY, LIVE, REPLAY, Node
 from shared.paths import ROOT
 
 MADE = "<!-- Made by `make gen`; edits are overwritten. -->\n\n"
-OPENAPI, SETTINGS, SCHEMAS = "andon.openapi", "andon.settings", "andon.schemas"
+OPENAPI, SETTINGS = "andon.openapi", "andon.settings"
+PLAYBOOK_SCHEMA = "playbooks/playbook.schema.json"
 
 
 def documents() -> dict[str, str]:
     """Path in the repository -> text of every generated reference file."""
     apis = {name: _api(name, app) for name, app in _points(OPENAPI)}
     made = {f"shared/console/openapi/{name}.json": _json(api, 1) for name, api in apis.items()}
-    for name, schema in _points(SCHEMAS):
-        made[name] = _json(schema())
+    made[PLAYBOOK_SCHEMA] = schema_text()
     made["docs/reference/subjects.md"] = _subjects()
     made["docs/reference/settings.md"] = _settings()
     made["docs/reference/error-codes.md"] = _codes()
@@ -161,7 +161,9 @@ def _codes() -> str:
 
 def _rest(apis: dict[str, dict[str, Any]]) -> str:
     text = "# REST interface\n\n" + MADE
-    text += "Errors are `application/problem+json` with `code` and `params` (RFC 9457). Writes need\n"
+    text += (
+        "Errors are `application/problem+json` with `code` and `params` (RFC 9457). Writes need\n"
+    )
     text += "an `Idempotency-Key`. The full documents are in `shared/console/openapi/`.\n"
     for name, api in apis.items():
         rows = []
@@ -182,9 +184,7 @@ def _shape(part: dict[str, Any]) -> str:
 
 def _playbook(made: dict[str, str]) -> str:
     text = "# Playbook document\n\n" + MADE
-    schema = json.loads(made.get("playbooks/playbook.schema.json", "{}"))
-    if not schema:
-        return text + "The JSON Schema is not installed.\n"
+    schema = json.loads(made[PLAYBOOK_SCHEMA])
     text += "JSON Schema: `playbooks/playbook.schema.json`.\n"
     parts = {"Playbook": schema, **schema.get("$defs", {})}
     for name, part in parts.items():

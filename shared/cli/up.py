@@ -137,7 +137,7 @@ async def _run(
     shown = store.path("admin-password-shown")
     store.password("admin-password", 16)
     _import_passwords(outside, store)
-    secrets = Secrets(store.password, store.path, store.key_pair)
+    secrets = Secrets(store.password, store.path, store.key_pair, store.webhook)
     planner = Planner(sites, state, Ports().take, secrets)
     plan = planner.plan(playbook_library(), outside, simulate=simulate)
     options = Options(state, profile, store.password("db-superuser"))

@@ -38,6 +38,7 @@ def compose_plan(sites: tuple[Site, ...], password: Callable[[str], str] = str) 
         password,
         lambda name: Path(SECRETS) / name,
         lambda name: (pairs / f"{name}.key", pairs / f"{name}.pub"),
+        lambda name: Path(SECRETS) / name,
     )
     inside = tuple(replace(site, folder=Path(SITES) / site.folder.name) for site in sites)
     network = Network("0.0.0.0", lambda process: process)

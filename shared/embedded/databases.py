@@ -5,12 +5,15 @@ Called by `andon up` once the server answers; never makes tables (the tiers' mig
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import asyncpg
 
 from shared.embedded.postgres import SUPERUSER
 from shared.errors import StoreError
+
+RECOVERY_S = 60.0
 
 
 def dsn(name: str, password: str, port: int, host: str = "127.0.0.1") -> str:
@@ -21,7 +24,7 @@ def dsn(name: str, password: str, port: int, host: str = "127.0.0.1") -> str:
 async def is_ready(port: int, password: str) -> bool:
     """Whether the server takes connections with our password."""
     try:
-        connection = await _connect(port, password)
+        connection = await _connect_once(port, password)
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
         return False
     await connection.close()
@@ -44,6 +47,19 @@ async def ensure_databases(port: int, password: str, wanted: Mapping[str, str]) 
 
 
 async def _connect(port: int, password: str) -> asyncpg.Connection:
+    """Connect; a server that is still recovering from a kill is waited for (60 s at most)."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + RECOVERY_S
+    while True:
+        try:
+            return await _connect_once(port, password)
+        except asyncpg.CannotConnectNowError:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+
+
+async def _connect_once(port: int, password: str) -> asyncpg.Connection:
     return await asyncpg.connect(
         host="127.0.0.1", port=port, user=SUPERUSER, password=password, database="postgres",
         timeout=5, ssl=False,

@@ -36,6 +36,7 @@ class Secrets:
     password: Callable[[str], str]
     path: Callable[[str], Path]
     key_pair: Callable[[str], tuple[Path, Path]]
+    webhook: Callable[[str], Path]
 
 
 def _loopback(_: str) -> str:
@@ -125,7 +126,10 @@ class Planner:
         control = self._take(8070) if simulate else None
         plants, devices = self._plants(simulate)
         tiers = [self._cloud(cloud_port, dsns[CLOUD_DOMAIN])]
-        tiers += [self._brain(site, http[site.id], dsns[site.id], playbooks) for site in self.sites]
+        tiers += [
+            self._brain(site, http[site.id], dsns[site.id], playbooks, control)
+            for site in self.sites
+        ]
         tiers += [
             self._edge(site, edge, pages[f"{site.id}-{edge}"], devices)
             for site in self.sites
@@ -137,6 +141,8 @@ class Planner:
                 "control_port": control,
                 "plants": plants,
             }
+            if signed := [secret for site in self.sites for _, secret in site.endpoints]:
+                config["webhook_secret_file"] = str(self.secrets.webhook(signed[0]))
             # Plants first: edges then find their devices at once.
             tiers.insert(0, Tier("sim", ("sim", "run", "--plant", "all"), config, control))
         addresses = {
@@ -255,7 +261,9 @@ class Planner:
         config["release_key_file"] = str(self.secrets.key_pair("group-release")[0])
         return Tier("cloud", ("cloud", "run"), config, port)
 
-    def _brain(self, site: Site, port: int, dsn: str, playbooks: Path) -> Tier:
+    def _brain(
+        self, site: Site, port: int, dsn: str, playbooks: Path, control: int | None
+    ) -> Tier:
         config = self._node(site.id, self.state / "brain" / site.id) | self._web(port, dsn)
         config |= {
             "site": site.id,
@@ -266,6 +274,13 @@ class Planner:
             "release_key_file": str(self.secrets.key_pair("group-release")[1]),
             "lease_ttl": "6s",
         }
+        for _, secret in site.endpoints:
+            self.secrets.webhook(secret)
+        if control is not None:  # the simulated linked system takes the webhooks
+            config["endpoint_urls"] = {
+                name: f"http://{self._host('sim')}:{control}/hooks/{site.id}/{name}"
+                for name, _ in site.endpoints
+            }
         return Tier(f"brain-{site.id}", ("brain", "run"), config, port)
 
     def _edge(self, site: Site, edge: str, page: int, devices: dict[str, Any]) -> Tier:
@@ -310,9 +325,8 @@ class Planner:
                 return
             host, secret = self._host(f"nats-{name}"), self.secrets.path(f"nats-{name}-driver")
             devices[source.id] = {
-                "host": host,
-                "port": server.mqtt_port,
-                "user": "mqtt-driver",
+                "nats_url": self._nats_urls[name],
+                "user": "driver",
                 "password_file": str(secret),
             }
             if simulate and "bottling" not in plants:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shared.embedded.files import make_folder, write_private
 from shared.security import generate_key
+from shared.webhooks import new_secret
 
 
 class SecretStore:
@@ -30,6 +31,13 @@ class SecretStore:
         value = "p" + secrets.token_hex(length // 2)
         write_private(path, value + "\n")
         return value
+
+    def webhook(self, name: str) -> Path:
+        """File of a webhook signing secret (`whsec_…`), made when it is new."""
+        path = self.path(name)
+        if not path.exists():
+            write_private(path, new_secret() + "\n")
+        return path
 
     def key_pair(self, name: str) -> tuple[Path, Path]:
         """Files (private, public) of Ed25519 key pair `name` in PEM, made when new."""

@@ -32,6 +32,8 @@ class Site:
     folder: Path
     edges: tuple[str, ...]
     sources: tuple[DeviceSource, ...]
+    endpoints: tuple[tuple[str, str], ...] = ()
+    """(name, secret) of the linked systems that webhooks go to."""
 
 
 def read_sites(folder: Path) -> tuple[Site, ...]:
@@ -65,8 +67,16 @@ def _read(folder: Path) -> Site:
             for file in sorted((folder / "tags").glob("*.yaml"))
             for s in _mapping(file).get("sources") or ()
         )
-    except (KeyError, TypeError) as error:
+        endpoints = _endpoints(folder / "bindings.yaml")
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"incomplete site: {error}", where=str(folder), mend=f"run: andon site check {folder}"
         ) from error
-    return Site(site, folder, edges, sources)
+    return Site(site, folder, edges, sources, endpoints)
+
+
+def _endpoints(file: Path) -> tuple[tuple[str, str], ...]:
+    if not file.exists():
+        return ()
+    found = _mapping(file).get("endpoints") or {}
+    return tuple((str(name), str(spec["secret"])) for name, spec in found.items())

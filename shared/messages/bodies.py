@@ -14,7 +14,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     """A tagged wire struct."""
 
 
-class AlarmTransition(Struct, tag="alarm"):
+class AlarmTransition(Struct, frozen=True, tag="alarm"):
     """One recorded change of one alarm, with the alarm's whole state after it.
 
     `kind`: raised, returned, re_alarmed, acknowledged, confirmed, reset, shelved, unshelved,
@@ -49,7 +49,7 @@ class AlarmTransition(Struct, tag="alarm"):
     actor: str = ""
 
 
-class Fact(Struct, tag="fact"):
+class Fact(Struct, frozen=True, tag="fact"):
     """What a person did about one occurrence: merged as a set, ordered by (hlc, id)."""
 
     id: str
@@ -65,7 +65,7 @@ class Fact(Struct, tag="fact"):
     args: dict[str, Any] = {}
 
 
-class FactResult(Struct, tag="fact_result"):
+class FactResult(Struct, frozen=True, tag="fact_result"):
     """The edge's answer to one fact: applied, recorded (also acknowledged) or refused with why."""
 
     fact: str
@@ -75,7 +75,7 @@ class FactResult(Struct, tag="fact_result"):
     code: str = ""
 
 
-class LocalAction(Struct, tag="local_action"):
+class LocalAction(Struct, frozen=True, tag="local_action"):
     """A reflex acted on a device by itself."""
 
     reflex: str
@@ -93,7 +93,7 @@ class LocalAction(Struct, tag="local_action"):
     latency_ms: float | None = None
 
 
-class CommandRecord(Struct, tag="command_record"):
+class CommandRecord(Struct, frozen=True, tag="command_record"):
     """The edge's own journal entry for a command from above."""
 
     command: str
@@ -105,7 +105,7 @@ class CommandRecord(Struct, tag="command_record"):
     readback: Any = None
 
 
-class DirectiveReport(Struct, tag="directive_report"):
+class DirectiveReport(Struct, frozen=True, tag="directive_report"):
     """What became of a directive: received, refused(code), applied, rolled_back."""
 
     directive: str
@@ -116,7 +116,7 @@ class DirectiveReport(Struct, tag="directive_report"):
     settings_version: int = 0
 
 
-class SystemEvent(Struct, tag="system"):
+class SystemEvent(Struct, frozen=True, tag="system"):
     """The product's own trouble, shown as an alarm: code with parameters, on or off."""
 
     code: str
@@ -124,7 +124,7 @@ class SystemEvent(Struct, tag="system"):
     params: dict[str, Any] = {}
 
 
-class GapRecord(Struct, tag="gap"):
+class GapRecord(Struct, frozen=True, tag="gap"):
     """What a cap dropped: positions and why; takes the dropped events' place in history."""
 
     lane: str
@@ -133,8 +133,8 @@ class GapRecord(Struct, tag="gap"):
     reason: str
 
 
-class SampleBatch(Struct, tag="samples"):
-    """Columnar samples: little-endian int32 tag index, int64 time (ms), float64 value, uint8 quality.
+class SampleBatch(Struct, frozen=True, tag="samples"):
+    """Samples in columns, little-endian: int32 tag, int64 time (ms), float64 value, uint8 quality.
 
     `names[i]` is the tag of index i, so that a batch explains itself.
     """
@@ -146,8 +146,8 @@ class SampleBatch(Struct, tag="samples"):
     qualities: bytes
 
 
-class OutcomeRecord(Struct, tag="outcome"):
-    """A closed occurrence with its label and the shadow verdicts of candidate settings (to the group).
+class OutcomeRecord(Struct, frozen=True, tag="outcome"):
+    """A closed occurrence, its label and the shadow verdicts of candidate settings (to the group).
 
     `label`: true, nuisance, drill, or "" while nobody has said (never learnt from).
     `verdicts`: candidate id -> [announced (0/1), delay in s or -1].
@@ -173,7 +173,7 @@ class OutcomeRecord(Struct, tag="outcome"):
     unit: str = ""
 
 
-class PlaybookOutcome(Struct, tag="playbook_outcome"):
+class PlaybookOutcome(Struct, frozen=True, tag="playbook_outcome"):
     """A run's end, for the group."""
 
     run: str
@@ -186,7 +186,7 @@ class PlaybookOutcome(Struct, tag="playbook_outcome"):
     metrics: dict[str, Any] = {}
 
 
-class FactorySummary(Struct, tag="factory_summary"):
+class FactorySummary(Struct, frozen=True, tag="factory_summary"):
     """Totals of a factory, for the group's overview."""
 
     site: str

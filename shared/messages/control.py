@@ -14,7 +14,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A steering message."""
 
 
-class Counts(Control):
+class Counts(Control, frozen=True):
     """Conservation of one lane: produced = delivered + buffered + dropped + quarantined."""
 
     produced: int = 0
@@ -24,7 +24,7 @@ class Counts(Control):
     quarantined: int = 0
 
 
-class Health(Control):
+class Health(Control, frozen=True):
     """A node's heartbeat. (boot, mono) is the token that a command's time to live counts from."""
 
     source: str
@@ -42,7 +42,7 @@ class Health(Control):
     clock_offset_ms: float | None = None
 
 
-class Hello(Control):
+class Hello(Control, frozen=True):
     """A source registers its new epoch and names the older ones of which it still holds events."""
 
     source: str
@@ -53,7 +53,7 @@ class Hello(Control):
     """older epoch -> lanes still buffered."""
 
 
-class Welcome(Control):
+class Welcome(Control, frozen=True):
     """The receiver's answer: accepted, and the watermarks it knows of this source."""
 
     accepted: bool
@@ -63,8 +63,8 @@ class Welcome(Control):
     """`epoch/lane` -> committed sequence number."""
 
 
-class Committed(Control):
-    """Reports "committed through seq n" for the lanes of one source; `quarantined` are refused events."""
+class Committed(Control, frozen=True):
+    """Committed through seq n, for the lanes of one source; `quarantined` are refused events."""
 
     source: str
     watermarks: dict[str, int]
@@ -72,7 +72,7 @@ class Committed(Control):
     quarantined: dict[str, int] = {}
 
 
-class LeaseGrant(Control):
+class LeaseGrant(Control, frozen=True):
     """The brain takes the horn for `ttl_ms`; without renewal the edge sounds again."""
 
     id: str
@@ -81,7 +81,7 @@ class LeaseGrant(Control):
     released: bool = False
 
 
-class LeaseAck(Control):
+class LeaseAck(Control, frozen=True):
     """The edge's answer to a lease."""
 
     id: str
@@ -89,14 +89,14 @@ class LeaseAck(Control):
     code: str = ""
 
 
-class Token(Control):
+class Token(Control, frozen=True):
     """An edge's own clock: boot id and monotonic milliseconds."""
 
     boot: str
     mono: int
 
 
-class Command(Control):
+class Command(Control, frozen=True):
     """An actuation with an expiry. `expires_ms` counts from `token` on the edge's own clock."""
 
     id: str
@@ -115,21 +115,21 @@ class Command(Control):
     drill: bool = False
 
 
-class CommandQuery(Control):
+class CommandQuery(Control, frozen=True):
     """Asks what became of command `id`."""
 
     id: str
 
 
-class CommandRequest(Control):
+class CommandRequest(Control, frozen=True):
     """What travels on the command subject: one of the two."""
 
     command: Command | None = None
     query: CommandQuery | None = None
 
 
-class CommandResult(Control):
-    """done, refused, expired, failed, unknown; or never_seen (answer to a query, same epoch only)."""
+class CommandResult(Control, frozen=True):
+    """done, refused, expired, failed, unknown; never_seen (answer to a query, same epoch only)."""
 
     id: str
     outcome: str

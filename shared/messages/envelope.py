@@ -47,5 +47,5 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest(event: bytes | msgspec.Raw) -> bytes:
-    """Content digest of one encoded event (128 bits): same position, other content is quarantined."""
+    """Digest of one encoded event (128 bits): same position, other content is quarantined."""
     return hashlib.blake2b(bytes(event), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Every NATS subject, stream subject and bucket name of Andon, built and parsed here and nowhere else.
+"""Every NATS subject and bucket name of Andon, built and parsed here and nowhere else.
 
 `andon.<site>.<node>.<kind>[.<part>]`; a node is an edge of a site or the site's brain.
 """

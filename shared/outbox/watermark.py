@@ -1,4 +1,4 @@
-"""What a receiver does with a frame, purely: which events are new, repeated, conflicting or missing.
+"""What a receiver does with a frame, purely: which events are new, repeated or missing.
 
 Called inside the receiver's transaction with the stored watermark; the rows and the new watermark
 are written together, and that, not an index, is the idempotency.

@@ -6,7 +6,7 @@ Each finding has a code, a place and a mend in both languages. Opens no socket.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,16 @@ class _Linter:
         self.loaded, self.plant = loaded, plant
         self.found: list[Finding] = []
         self.seen: set[str] = set()
+        book = loaded.playbook
+        self.steps = {step.id for step in book.all_steps()}
+        self.roots: dict[str, Collection[str] | None] = {
+            **dict.fromkeys(ROOTS), "inputs": set(book.inputs)
+        }  # fmt: skip
+        self.tags: set[str] | None = None
+        if plant is not None:
+            types = {role.type for role in book.devices.values()}
+            fitting = [spec.tags for spec in plant.devices.values() if spec.type in types]
+            self.tags = {name for tags in fitting for name in tags}
 
     def add(self, code: str, path: Path, zh: str, en: str, mend_zh: str, mend_en: str) -> None:
         self.found.append(
@@ -62,7 +72,10 @@ class _Linter:
 
     def compiled(self, path: Path, build: Callable[[], Any]) -> Any:
         try:
-            return build()
+            found = build()
+            for expression in getattr(found, "expressions", (found,)):
+                self.references(expression.references, path)
+            return found
         except ExpressionError as error:
             self.add(
                 f"expression_{error.code}", path,
@@ -72,11 +85,25 @@ class _Linter:
             )  # fmt: skip
             return None
 
+    def references(self, found: Iterable[tuple[str, ...]], path: Path) -> None:
+        for root, *rest in sorted(found):
+            if root == "steps" and rest and rest[0] not in self.steps:
+                self.unknown("step", "步骤", rest[0], self.steps, path)
+
+    def later(self, what: str, path: Path) -> None:
+        self.add(
+            "not_yet_supported", path, f"本版本尚不支持 {what}",
+            f"{what} is not yet supported by this version", "暂时去掉", "leave it out for now",
+        )  # fmt: skip
+
     def condition(self, text: str | None, path: Path) -> None:
         if text is None:
             return
         found = self.compiled(
-            path, lambda: compile_expression(text, roots=ROOTS, max_chars=MAX_CHARS_PLAYBOOK)
+            path,
+            lambda: compile_expression(
+                text, roots=self.roots, tags=self.tags, max_chars=MAX_CHARS_PLAYBOOK
+            ),
         )
         if found is not None and text != "true" and is_constant(found):
             self.add(
@@ -86,21 +113,27 @@ class _Linter:
             )  # fmt: skip
 
     def template(self, text: str, path: Path) -> None:
-        self.compiled(path, lambda: compile_template(text, roots=ROOTS))
+        self.compiled(path, lambda: compile_template(text, roots=self.roots, tags=self.tags))
 
     def data(self, value: Any, path: Path) -> None:
-        self.compiled(path, lambda: compile_data(value, roots=ROOTS))
+        self.compiled(path, lambda: compile_data(value, roots=self.roots, tags=self.tags))
 
     def run(self) -> list[Finding]:
         book = self.loaded.playbook
         for index, trigger in enumerate(book.triggers):
             self.condition(trigger.where, ("triggers", index, "where"))
+            if trigger.hold:
+                self.later("`for`", ("triggers", index, "for"))
             if trigger.alarm and self.plant and trigger.alarm not in self.plant.alarms:
                 self.unknown("alarm", "告警", trigger.alarm, self.plant.alarms,
                              ("triggers", index, "alarm"))  # fmt: skip
         self.condition(book.concurrency.key, ("concurrency", "key"))
         for name, role in book.devices.items():
             self.condition(role.bind, ("devices", name, "bind"))
+            types = {d.type for d in self.plant.devices.values()} if self.plant else {role.type}
+            if role.type not in types:
+                self.unknown("device type", "设备类型", role.type, types,
+                             ("devices", name, "type"))  # fmt: skip
         if self.plant:
             for name in book.endpoints:
                 if name not in self.plant.endpoints:
@@ -184,6 +217,8 @@ class _Linter:
         elif self.plant is not None:
             self.operation(devices[spec.device].type, spec.op, (*where, "op"))
         self.data(spec.args, (*where, "args"))
+        if spec.on_unknown == "ask":
+            self.later("`on_unknown: ask`", (*where, "on_unknown"))
         for index, text in enumerate(spec.require):
             self.condition(text, (*where, "require", index))
         if spec.verify is None:
@@ -200,9 +235,6 @@ class _Linter:
     def operation(self, kind: str, operation: str, path: Path) -> None:
         assert self.plant is not None
         fitting = [d for d in self.plant.devices.values() if d.type == kind]
-        if not fitting:
-            self.unknown("device type", "设备类型", kind,
-                         {d.type for d in self.plant.devices.values()}, path)  # fmt: skip
         for device in fitting:
             if operation not in device.operations:
                 self.unknown("operation", "操作", operation, device.operations, path)
@@ -211,6 +243,13 @@ class _Linter:
         assert step.ask is not None
         self.words(step.ask.question, (*path, "ask", "question"))
         self.people(step.ask.to, (*path, "ask", "to"))
+        if "on_timeout" not in step.model_fields_set:
+            self.add(
+                "ask_without_timeout", (*path, "ask"), f"审批 {step.id} 没有写明超时后怎么办",
+                f"ask {step.id!r} does not say what happens when nobody answers",
+                "写 on_timeout: escalate、continue 或 fail",
+                "write `on_timeout: escalate`, `continue` or `fail`",
+            )  # fmt: skip
         last = step.escalate[-1] if step.escalate else None
         if step.on_timeout == "escalate" and (last is None or last.then is None):
             self.add(
@@ -219,6 +258,7 @@ class _Linter:
                 "end `escalate` with {after, then}",
             )  # fmt: skip
         for index, rung in enumerate(step.escalate):
+            self.people(rung.to, (*path, "escalate", index, "to"))
             if rung.then is not None and rung.then not in step.ask.options:
                 self.unknown("option", "选项", rung.then, step.ask.options,
                              (*path, "escalate", index, "then"))  # fmt: skip

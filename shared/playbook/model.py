@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
-from shared.site.model import Duration, parse_duration
+from shared.site.model import parse_duration
 
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Condition = Annotated[str, Field(min_length=1, max_length=512)]
@@ -19,13 +27,32 @@ VERBS = (
 )  # fmt: skip
 
 
+def _written(value: int | str) -> str:
+    """A duration as it is written, so that a stored document reads back."""
+    return f"{value}ms" if isinstance(value, int) else value
+
+
+_AS_TEXT = PlainSerializer(_written, return_type=str, when_used="json")
+_PATTERN = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
+Duration = Annotated[
+    int, BeforeValidator(parse_duration), _AS_TEXT,
+    WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["10s", "5m", "1h30m"]}),
+]  # fmt: skip
+"""Milliseconds, written `10s`."""
+
+
 def _duration_or_template(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("${"):
         return value
     return parse_duration(value)
 
 
-DurationText = Annotated[int | str, BeforeValidator(_duration_or_template)]
+DurationText = Annotated[
+    int | str, BeforeValidator(_duration_or_template), _AS_TEXT,
+    WithJsonSchema({"anyOf": [
+        {"type": "string", "pattern": _PATTERN}, {"type": "string", "pattern": r"^\$\{.+\}$"},
+    ]}),
+]  # fmt: skip
 """Milliseconds, or a template such as `${inputs.ask_within}` that gives a duration."""
 
 
@@ -46,7 +73,14 @@ class Words(Part):
     en: str
 
 
-Text = Annotated[Words, BeforeValidator(_as_words)]
+_BOTH = {"type": "string"}
+Text = Annotated[
+    Words, BeforeValidator(_as_words),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {
+        "type": "object", "required": ["zh", "en"], "additionalProperties": False,
+        "properties": {"zh": _BOTH, "en": _BOTH},
+    }]}),
+]  # fmt: skip
 
 
 class Tunable(Part):
@@ -246,8 +280,6 @@ class Outcome(Part):
 
     success: Condition | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
-
-
 
 
 class Playbook(Part):

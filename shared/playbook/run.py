@@ -8,70 +8,27 @@ inside `parallel`. It reads no clock, sends nothing and stores nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.expression import (
-    MAX_CHARS_PLAYBOOK,
-    Environment,
-    Unknown,
-    compile_data,
-    compile_expression,
-    compile_template,
-    parse_duration,
+from shared.playbook.ground import NotGroundError
+from shared.playbook.journal import (
+    ERROR,
+    OUTCOME,
+    POLL_MS,
+    ROOTS,
+    SETTLED,
+    UNSURE,
+    Advance,
+    Context,
+    Effect,
+    Phase,
+    Record,
+    RootsOverTags,
 )
-from shared.playbook.model import Playbook, Step
+from shared.playbook.model import Playbook, Step, Words
+from shared.playbook.sight import Sight
 
-Phase = Literal["intent", "done", "failed", "unknown", "reconciled", "skipped"]
-SETTLED = ("done", "reconciled", "skipped")
-ROOTS = frozenset({"alarm", "inputs", "steps", "run", "error", "site"})
-POLL_MS = 500
-"""How often a `wait_until` looks at the plant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What the journal says of one path: its newest phase."""
-
-    phase: Phase
-    at: int
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """One thing to do: journal it and carry it out."""
-
-    kind: Literal["settle", "notify", "webhook", "command", "reconcile", "await"]
-    path: str
-    step: Step | None
-    phase: Phase = "done"
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Advance:
-    """What a run needs next."""
-
-    effects: list[Effect] = field(default_factory=list)
-    wake_at: int | None = None
-    status: Literal["running", "waiting", "success", "failure", "needs_human"] = "running"
-    asking: tuple[str, Step] | None = None
-    """The human task that the run waits for: (path, step)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What expressions see, beside the journal."""
-
-    alarm: Mapping[str, Any]
-    inputs: Mapping[str, Any]
-    site: Mapping[str, Any]
-    run: Mapping[str, Any]
-    tags: Environment
-    answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """path -> {answer, by}: signals that have arrived."""
-    deadline_at: int = 0
+__all__ = ["ROOTS", "SETTLED", "Advance", "Context", "Effect", "Phase", "Record", "advance"]
 
 
 class _Failed(Exception):
@@ -81,8 +38,7 @@ class _Failed(Exception):
 
 class _Ended(Exception):
     def __init__(self, outcome: Literal["failure", "needs_human"]) -> None:
-        self.outcome = outcome
-
+        self.outcome: Literal["failure", "needs_human"] = outcome
 
 
 
@@ -94,42 +50,25 @@ class _Walk:
         self.next = Advance()
         self.steps: dict[str, dict[str, Any]] = {}
         self.error: dict[str, Any] = {}
+        self.outcome = ""
+        self.expired = now >= context.deadline_at > 0
+        """Past the deadline nothing new begins; what has begun is still settled."""
 
-    # evaluation
-
-    def env(self) -> Environment:
+    @property
+    def see(self) -> Sight:
+        """What expressions see now."""
         roots = {
             "alarm": self.context.alarm,
             "inputs": self.context.inputs,
             "site": self.context.site,
-            "run": self.context.run,
+            "run": {**self.context.run, "outcome": self.outcome},
             "steps": self.steps,
             "error": self.error,
         }
-        return _Roots(roots, self.context.tags)
+        return Sight(RootsOverTags(roots, self.context.tags))
 
-    def truth(self, text: str) -> bool | None:
-        """True, False, or None while it cannot be known."""
-        expression = compile_expression(text, roots=ROOTS, max_chars=MAX_CHARS_PLAYBOOK)
-        value = expression.evaluate(self.env())
-        return value if isinstance(value, bool) else None
-
-    def render(self, text: str) -> str:
-        return compile_template(text, roots=ROOTS).render(self.env())
-
-    def data(self, value: Any) -> Any:
-        found = compile_data(value, roots=ROOTS).evaluate(self.env())
-        return None if isinstance(found, Unknown) else found
-
-    def duration(self, value: int | str) -> int:
-        if isinstance(value, int):
-            return value
-        found = self.data(value)
-        if isinstance(found, str):
-            return round(parse_duration(found) * 1000)
-        return round(float(found or 0) * 1000)
-
-    # walking
+    def words(self, text: Words) -> dict[str, str]:
+        return {"zh": self.see.render(text.zh), "en": self.see.render(text.en)}
 
     def sequence(self, steps: list[Step], base: str) -> bool:
         """Walk steps in order; True when all are settled."""
@@ -137,8 +76,10 @@ class _Walk:
 
     def step(self, step: Step, path: str) -> bool:
         record = self.journal.get(path)
+        if record is None and self.expired:
+            raise _Failed(path, "deadline")
         if record is None and step.when is not None:
-            wanted = self.truth(step.when)
+            wanted = self.see.truth(step.when)
             if wanted is not True:
                 reason = "condition_false" if wanted is False else "condition_unknown"
                 return self.settle(step, path, "skipped", {"reason": reason})
@@ -149,12 +90,12 @@ class _Walk:
                 return self.failed(step, path, record)
         return getattr(self, f"do_{step.verb}")(step, path, record)
 
-    def settled(self, step: Step, path: str, record: Record) -> bool:
+    def settled(self, step: Step, path: str, record: Record, fresh: bool = False) -> bool:
         self.remember(step, record.phase, record.data)
         if step.verb == "switch" and record.phase == "done":
             return self.arm(step, path, int(record.data["arm"]))
-        if step.verb == "parallel" and record.phase == "done":
-            return True
+        if step.verb == "parallel" and record.phase == "done" and not fresh:
+            self.branches(step, path)  # later steps may ask what happened inside
         if step.verb == "fail" and step.fail is not None and record.phase == "done":
             raise _Ended(step.fail.outcome)
         return True
@@ -179,7 +120,7 @@ class _Walk:
         self.next.effects.append(Effect("settle", path, step, phase, record.data))
         if phase == "failed":
             return self.failed(step, path, record)
-        return self.settled(step, path, record)
+        return self.settled(step, path, record, fresh=True)
 
     def wake(self, at: int) -> None:
         self.next.wake_at = at if self.next.wake_at is None else min(self.next.wake_at, at)
@@ -188,12 +129,10 @@ class _Walk:
         self.next.effects.append(Effect(kind, path, step, "intent", data))
         return False
 
-    # verbs
-
     def do_notify(self, step: Step, path: str, record: Record | None) -> bool:
         spec = step.notify
         assert spec is not None
-        words = {"zh": self.render(spec.message.zh), "en": self.render(spec.message.en)}
+        words = self.words(spec.message)
         return self.effect(
             "notify", step, path, {"to": list(spec.to), "channel": spec.channel, "message": words}
         )
@@ -201,11 +140,14 @@ class _Walk:
     def do_webhook(self, step: Step, path: str, record: Record | None) -> bool:
         spec = step.webhook
         assert spec is not None
-        if record is not None:  # handed to the outbox, whose delivery settles this path
-            return False
+        if record is not None:  # handed to the outbox, whose delivery ends the wait
+            told = self.context.answers.get(path)
+            if told is None:
+                return self.overdue(step, path)
+            return self.settle(step, path, told["phase"], told["data"])
         schedule = step.retry.schedule if step.retry else [0]
         data = {
-            "endpoint": spec.endpoint, "type": spec.type, "data": self.data(spec.data),
+            "endpoint": spec.endpoint, "type": spec.type, "data": self.see.data(spec.data),
             "schedule": list(schedule), "detach": spec.detach,
         }  # fmt: skip
         return self.effect("webhook", step, path, data)
@@ -216,10 +158,20 @@ class _Walk:
         if record is not None:
             # intent or unknown: it may have happened; ask the edge, never send blindly.
             return self.effect("reconcile", step, path, record.data)
-        args = self.data(spec.args)
+        if spec.approval is not None and "answer" not in self.steps.get(spec.approval, {}):
+            return self.settle(step, path, "failed", {"kind": "not_approved"})
+        see, args = self.see, self.see.data(spec.args)
+        try:
+            require = [see.grounded(text) for text in spec.require]
+            verify = see.grounded(spec.verify.until) if spec.verify else ""
+        except NotGroundError as error:
+            return self.settle(
+                step, path, "failed", {"kind": "argument_unknown", "reason": str(error)}
+            )
         if args is None:
             return self.settle(step, path, "failed", {"kind": "argument_unknown"})
-        return self.effect("command", step, path, {"args": args})
+        data = {"args": args, "require": require, "verify": verify}
+        return self.effect("command", step, path, data)
 
     def do_ask(self, step: Step, path: str, record: Record | None) -> bool:
         spec = step.ask
@@ -228,11 +180,13 @@ class _Walk:
         if answer is not None:  # also one that came before the wait was written
             return self.settle(step, path, "done", dict(answer))
         if record is None:
-            within = self.duration(spec.within)
-            words = {"zh": self.render(spec.question.zh), "en": self.render(spec.question.en)}
+            within = self.see.duration(spec.within)
+            words = self.words(spec.question)
             data = {"until": self.now + within, "question": words}
             self.next.effects.append(Effect("await", path, step, "intent", data))
             record = Record("intent", self.now, data)
+        if self.expired:
+            return self.overdue(step, path)
         self.next.asking = self.next.asking or (path, step)
         until = int(record.data["until"])
         if self.now < until:
@@ -255,7 +209,7 @@ class _Walk:
             if rung_path not in self.journal:
                 assert step.ask is not None
                 question = step.ask.question
-                words = {"zh": self.render(question.zh), "en": self.render(question.en)}
+                words = self.words(question)
                 data = {"to": list(rung.to), "channel": "call", "message": words}
                 self.next.effects.append(Effect("notify", rung_path, step, "intent", data))
         return self.settle(step, path, "failed", {"kind": "timeout"})
@@ -263,38 +217,44 @@ class _Walk:
     def do_wait(self, step: Step, path: str, record: Record | None) -> bool:
         assert step.wait is not None
         if record is None:
-            until = self.now + self.duration(step.wait)
+            until = self.now + self.see.duration(step.wait)
             self.next.effects.append(Effect("await", path, step, "intent", {"until": until}))
         else:
             until = int(record.data["until"])
         if self.now >= until:
             return self.settle(step, path, "done")
         self.wake(until)
-        return False
+        return self.overdue(step, path)
 
     def do_wait_until(self, step: Step, path: str, record: Record | None) -> bool:
         spec = step.wait_until
         assert spec is not None
         if record is None:
-            until = self.now + self.duration(spec.within)
+            until = self.now + self.see.duration(spec.within)
             self.next.effects.append(Effect("await", path, step, "intent", {"until": until}))
         else:
             until = int(record.data["until"])
-        if self.truth(spec.condition) is True:
+        if self.see.truth(spec.condition) is True:
             return self.settle(step, path, "done")
         if self.now >= until:
             return self.settle(step, path, "failed", {"kind": "timeout"})
         self.wake(min(until, self.now + POLL_MS))
+        return self.overdue(step, path)
+
+    def overdue(self, step: Step, path: str) -> bool:
+        """Go on waiting, but not past the run's deadline."""
+        if self.expired:
+            return self.settle(step, path, "failed", {"kind": "deadline"})
         return False
 
     def do_set(self, step: Step, path: str, record: Record | None) -> bool:
-        return self.settle(step, path, "done", self.data(step.set) or {})
+        return self.settle(step, path, "done", self.see.data(step.set) or {})
 
     def do_set_incident(self, step: Step, path: str, record: Record | None) -> bool:
-        return self.settle(step, path, "done", self.data(step.set_incident) or {})
+        return self.settle(step, path, "done", self.see.data(step.set_incident) or {})
 
     def do_log(self, step: Step, path: str, record: Record | None) -> bool:
-        return self.settle(step, path, "done", {"text": self.render(step.log or "")})
+        return self.settle(step, path, "done", {"text": self.see.render(step.log or "")})
 
     def do_fail(self, step: Step, path: str, record: Record | None) -> bool:
         assert step.fail is not None
@@ -302,7 +262,7 @@ class _Walk:
 
     def do_switch(self, step: Step, path: str, record: Record | None) -> bool:
         for index, arm in enumerate(step.switch or []):
-            if arm.otherwise or (arm.when is not None and self.truth(arm.when) is True):
+            if arm.otherwise or (arm.when is not None and self.see.truth(arm.when) is True):
                 return self.settle(step, path, "done", {"arm": index})
         return self.settle(step, path, "skipped", {"reason": "no_arm"})
 
@@ -311,34 +271,78 @@ class _Walk:
         return self.sequence(arms[index].steps, f"{path}/{index}")
 
     def do_parallel(self, step: Step, path: str, record: Record | None) -> bool:
-        assert step.parallel is not None
-        ended = [
-            self.sequence(branch.steps, f"{path}/{branch.id}") for branch in step.parallel.branches
-        ]
-        return self.settle(step, path, "done") if all(ended) else False
+        return self.settle(step, path, "done") if self.branches(step, path) else False
 
-    # the whole
+    def branches(self, step: Step, path: str) -> bool:
+        """Walk every branch; one that fails is told only when the others have come to rest."""
+        assert step.parallel is not None
+        ended, failure = True, None
+        for branch in step.parallel.branches:
+            try:
+                ended = self.sequence(branch.steps, f"{path}/{branch.id}") and ended
+            except (_Failed, _Ended) as stop:
+                failure = failure or stop
+        if failure is not None and ended:
+            raise failure
+        return ended
 
     def run(self) -> Advance:
+        pinned = self.journal.get(OUTCOME)
+        status = self.verdict()
+        if pinned is not None:
+            # The verdict was given once: conditions on the plant must not change it afterwards.
+            self.next = Advance(metrics=pinned.data["metrics"])
+            self.outcome = pinned.data["status"]
+            return self.finish(pinned.data["status"])
+        if status is None:
+            return self.pending()
+        self.outcome = status
+        self.next.metrics = self.measured()
+        self.note(OUTCOME, "done", {"status": status, "metrics": self.next.metrics})
+        return self.finish(status)
+
+    def note(self, path: str, phase: Phase, data: Mapping[str, Any]) -> None:
+        """Journal something of the whole run."""
+        self.next.effects.append(Effect("settle", path, None, phase, data))
+
+    def measured(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in self.document.outcome.metrics.items():
+            figure = self.see.data(value)
+            if isinstance(figure, int | float | str | bool):
+                found[name] = figure
+        return found
+
+    def verdict(self) -> Literal["success", "failure", "needs_human"] | None:
+        """How the run has ended; None while it has not."""
         try:
             if not self.body():
-                return self.pending()
+                return None
         except _Ended as end:
-            return self.finish(end.outcome)
+            return end.outcome
         success = self.document.outcome.success
-        if success is None:
-            return self.finish("success")
-        return self.finish("success" if self.truth(success) is True else "failure")
+        return "success" if success is None or self.see.truth(success) is True else "failure"
 
     def body(self) -> bool:
+        pinned = self.journal.get(ERROR)
         try:
-            if self.now >= self.context.deadline_at > 0:
-                raise _Failed("", "deadline")
-            return self.sequence(self.document.steps, "/steps")
+            ended = self.sequence(self.document.steps, "/steps")
+            if pinned is None:
+                return ended
         except _Failed as failure:
             self.error = {"path": failure.path, "kind": failure.kind}
+        if pinned is not None:
+            self.error = dict(pinned.data)
+            self.next = Advance()
+        else:
+            self.note(ERROR, "failed", dict(self.error))
+        self.expired = False  # handlers run whatever the hour
+        return self.handle()
+
+    def handle(self) -> bool:
+        """Run the first handler that fits; always ends by raising `_Ended`."""
         for index, handler in enumerate(self.document.catch):
-            if self.truth(handler.when) is True:
+            if self.see.truth(handler.when) is True:
                 try:
                     if not self.sequence(handler.steps, f"/catch/{index}"):
                         return False
@@ -348,6 +352,7 @@ class _Walk:
         raise _Ended("needs_human" if self.error["kind"] in UNSURE else "failure")
 
     def finish(self, outcome: Literal["success", "failure", "needs_human"]) -> Advance:
+        self.expired = False
         try:
             if not self.sequence(self.document.finally_, "/finally"):
                 return self.pending()
@@ -358,34 +363,11 @@ class _Walk:
         return self.next
 
     def pending(self) -> Advance:
-        if self.context.deadline_at:
+        if self.context.deadline_at > self.now:
             self.wake(self.context.deadline_at)
         acting = any(e.kind not in ("settle", "await") for e in self.next.effects)
         self.next.status = "running" if acting else "waiting"
         return self.next
-
-
-UNSURE = ("command_unknown", "interlock", "verify_failed")
-
-
-class _Roots:
-    """An environment of plain roots over the plant's tags."""
-
-    def __init__(self, roots: Mapping[str, Any], tags: Environment) -> None:
-        self._roots, self._tags = roots, tags
-
-    def root(self, name: str) -> object:
-        """A root, or Unknown."""
-        found = self._roots.get(name)
-        return Unknown("missing_root", {"name": name}) if found is None else found
-
-    def tag(self, name: str) -> Any:
-        """A tag of the plant."""
-        return self._tags.tag(name)
-
-    def window(self, function: str, tag: str, seconds: float) -> object:
-        """A windowed figure of the plant."""
-        return self._tags.window(function, tag, seconds)
 
 
 def advance(

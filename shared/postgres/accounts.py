@@ -18,6 +18,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from shared.clock import Clock
 from shared.errors import ConfigError
+from shared.postgres.pool import Connection
 from shared.web.auth import User
 
 SESSION_MS = 12 * 3_600_000
@@ -41,7 +42,7 @@ class PgAccounts:
         if await self._pool.fetchval("SELECT true FROM account WHERE username = 'admin'"):
             return
         try:
-            password = password_file.read_text().strip()
+            password = (await asyncio.to_thread(password_file.read_text)).strip()
         except OSError as error:
             raise ConfigError(
                 f"cannot read the first administrator's password: {error.strerror}",
@@ -116,7 +117,7 @@ class PgAccounts:
 
 
 async def audit(
-    connection: asyncpg.Connection,
+    connection: Connection,
     at: int,
     actor: str,
     action: str,

@@ -5,15 +5,18 @@ The same contract as `shared/outbox/sqlite_outbox.py` (one suite runs on both).
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
 import msgspec
 
 from shared.messages.control import Counts
 from shared.outbox.port import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, OutboxStatus, Segment
+from shared.postgres.pool import Connection
 
 
 class PgOutbox:
-    """Lanes of one source in one database. `only` restricts the view to some lanes (one drainer)."""
+    """Lanes of one source in one database; `lanes` restricts the view to some (one drainer)."""
 
     def __init__(self, pool: asyncpg.Pool, epoch: str, lanes: tuple[str, ...] = ()) -> None:
         self._pool, self.epoch, self._lanes = pool, epoch, list(lanes)
@@ -22,9 +25,9 @@ class PgOutbox:
         """The same outbox as seen by a drainer of these lanes only."""
         return PgOutbox(self._pool, self.epoch, lanes)
 
-    async def append(self, connection: asyncpg.Connection, lane: str, at: int, event: bytes) -> int:
+    async def append(self, connection: Connection, lane: str, at: int, event: bytes) -> int:
         """Add one encoded event within the caller's transaction; returns its sequence number."""
-        seq: int = await connection.fetchval(
+        seq: Any = await connection.fetchval(
             "INSERT INTO outbox_lane "
             "(epoch, lane, born, produced, delivered, dropped, quarantined) "
             "VALUES ($1, $2, $3, 1, 0, 0, 0) "

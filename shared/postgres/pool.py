@@ -1,6 +1,6 @@
 """The connection pool, and database faults as clear configuration errors.
 
-Opened by the tiers' bootstraps; hot paths use asyncpg directly, desk work may use SQLModel sessions.
+Opened by the tiers' bootstraps; hot paths use asyncpg itself, desk work may use SQLModel sessions.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
+from asyncpg.pool import PoolConnectionProxy
 
 from shared.errors import ConfigError
 
+Connection = asyncpg.Connection | PoolConnectionProxy
+"""A connection, borrowed from a pool or not."""
 _FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 

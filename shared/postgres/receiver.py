@@ -21,12 +21,13 @@ from shared.messages.envelope import Event, Frame
 from shared.messages.subjects import HISTORY
 from shared.outbox.receiving import Batch, Receipt, Received
 from shared.outbox.watermark import judge
+from shared.postgres.pool import Connection
 from shared.telemetry import logger
 
 log = logger("receiver")
 
 
-Apply = Callable[[asyncpg.Connection, Batch], Awaitable[None]]
+Apply = Callable[[Connection, Batch], Awaitable[None]]
 
 
 class FrameReceiver:
@@ -72,7 +73,7 @@ class FrameReceiver:
                 )  # fmt: skip
             return Receipt(verdict.watermark, False, len(events), bad)
 
-    async def _watermark(self, connection: asyncpg.Connection, frame: Frame, now: int) -> int:
+    async def _watermark(self, connection: Connection, frame: Frame, now: int) -> int:
         key = (frame.source, frame.epoch, frame.lane)
         row = await connection.fetchrow(
             "SELECT seq FROM watermark WHERE source = $1 AND epoch = $2 AND lane = $3 FOR UPDATE",
@@ -101,13 +102,13 @@ class FrameReceiver:
         assert row is not None
         return row["seq"]
 
-    async def _is_unknown(self, connection: asyncpg.Connection, frame: Frame) -> bool:
+    async def _is_unknown(self, connection: Connection, frame: Frame) -> bool:
         return not await connection.fetchval(
             "SELECT true FROM source_epoch WHERE source = $1 AND epoch = $2",
             frame.source, frame.epoch,
         )  # fmt: skip
 
-    async def _check_repeat(self, connection: asyncpg.Connection, frame: Frame, now: int) -> int:
+    async def _check_repeat(self, connection: Connection, frame: Frame, now: int) -> int:
         """A resend must be byte-equal; the same position with other content is quarantined."""
         row = await connection.fetchrow(
             "SELECT last, digest FROM frame_digest "
@@ -122,7 +123,7 @@ class FrameReceiver:
         return len(frame.events)
 
     async def _quarantine(
-        self, connection: asyncpg.Connection, frame: Frame, seq: int, reason: str, data: bytes,
+        self, connection: Connection, frame: Frame, seq: int, reason: str, data: bytes,
         now: int,
     ) -> None:  # fmt: skip
         await connection.execute(
@@ -133,7 +134,7 @@ class FrameReceiver:
 
     async def _store_gaps(
         self,
-        connection: asyncpg.Connection,
+        connection: Connection,
         frame: Frame,
         events: list[Received],
         now: int,
@@ -144,7 +145,7 @@ class FrameReceiver:
                 await self._gap(connection, frame, body.first, body.last, body.reason, now)
 
     async def _gap(
-        self, connection: asyncpg.Connection, frame: Frame, first: int, last: int, reason: str,
+        self, connection: Connection, frame: Frame, first: int, last: int, reason: str,
         now: int,
     ) -> None:  # fmt: skip
         await connection.execute(
@@ -188,9 +189,7 @@ class FrameReceiver:
             {f"{r['epoch']}/{r['lane']}": r["quarantined"] for r in rows if r["quarantined"]},
         )
 
-    async def _of(
-        self, connection: asyncpg.Connection, source: str, epochs: list[str]
-    ) -> dict[str, int]:
+    async def _of(self, connection: Connection, source: str, epochs: list[str]) -> dict[str, int]:
         rows = await connection.fetch(
             "SELECT epoch, lane, seq FROM watermark WHERE source = $1 AND epoch = ANY($2)",
             source, epochs,

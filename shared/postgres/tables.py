@@ -3,6 +3,8 @@
 SQLModel declares them and Alembic makes them; the hot paths fill them by asyncpg.
 """
 
+# SQLModel declares __tablename__ as a declared_attr; a plain name is what it documents.
+# pyright: reportAssignmentType=false
 from __future__ import annotations
 
 from typing import Any

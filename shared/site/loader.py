@@ -120,13 +120,18 @@ class _Reader:
         mend = (
             f"did you mean {close[0]!r}?"
             if close
-            else f"define it, or name one of {len(known)} known"
+            else f"define it, or write one that exists: {_some(known)}"
         )
         self.fault(
             f"{item}: unknown {kind} {name!r}",
             self.places.get((section, item), ""),
             mend,
         )
+
+
+def _some(known: Any, most: int = 6) -> str:
+    names = sorted(known)
+    return ", ".join(map(repr, names[:most])) + (" …" if len(names) > most else "")
 
 
 def _fields(model: type[Model], depth: int = 4) -> set[str]:

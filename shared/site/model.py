@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.errors import ContractError
 from shared.messages.subjects import check_token
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -42,7 +43,17 @@ def parse_duration(text: Any) -> int:
 
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 """Milliseconds, written `10s`."""
-Token = Annotated[str, AfterValidator(lambda v: check_token(v))]
+
+
+def _token(name: str) -> str:
+    """A subject token; pydantic wraps only ValueError, so a wire fault becomes one here."""
+    try:
+        return check_token(name)
+    except ContractError as fault:
+        raise ValueError(str(fault)) from fault
+
+
+Token = Annotated[str, AfterValidator(_token)]
 AssetId = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
 TagId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 AlarmId = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Za-z0-9_.-]{0,95}$")]

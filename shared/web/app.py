@@ -77,6 +77,11 @@ class WebServer:
         self._server.should_exit = False
         try:
             await self._server._serve()
+        except asyncio.CancelledError:
+            # Our Service cancels tasks before it closes them: let go of the port and the streams.
+            if self._server.started:
+                await self._server.shutdown()
+            raise
         except SystemExit as error:
             raise ConfigError(
                 "cannot listen",

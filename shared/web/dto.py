@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Dto(BaseModel):
-    """A shape on the wire: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Text(Dto):
-    """A text in both languages."""
-
-    zh: str = ""
-    en: str = ""
+from shared.web.dto_base import Dto as Dto
+from shared.web.dto_base import LaneCounts as LaneCounts
+from shared.web.dto_base import Text as Text
+from shared.web.dto_group import CandidateScore as CandidateScore
+from shared.web.dto_group import DecisionRequest as DecisionRequest
+from shared.web.dto_group import Evidence as Evidence
+from shared.web.dto_group import Factory as Factory
+from shared.web.dto_group import FactoryList as FactoryList
+from shared.web.dto_group import Proposal as Proposal
+from shared.web.dto_group import ProposalList as ProposalList
+from shared.web.dto_group import RolloutState as RolloutState
+from shared.web.dto_group import Setting as Setting
 
 
 class Problem(Dto):
@@ -97,16 +97,6 @@ class AlarmRow(Dto):
     outcome: str | None = None
     ack_pending: bool = False
     """An acknowledgement is recorded here and not yet confirmed by the edge."""
-
-
-class LaneCounts(Dto):
-    """Conservation of one lane: produced = delivered + buffered + dropped + quarantined."""
-
-    produced: int
-    delivered: int
-    buffered: int
-    dropped: int
-    quarantined: int
 
 
 class EdgeHealth(Dto):
@@ -319,107 +309,3 @@ class Fleet(Dto):
     """GET /api/fleet."""
 
     edges: list[EdgeHealth]
-
-
-class Setting(Dto):
-    """One alarm point's settings."""
-
-    limit: float | None
-    deadband: float
-    on_delay_s: float
-    off_delay_s: float
-
-
-class CandidateScore(Dto):
-    """One candidate of the expert bank with its evidence."""
-
-    setting: Setting
-    false_alarms: float
-    missed: float
-    delay_s: float | None
-    cost: float
-
-
-class Evidence(Dto):
-    """What a proposal rests on."""
-
-    labelled: int
-    true_alarms: int
-    nuisance: int
-    vanish: list[str] = Field(default_factory=list)
-    """Occurrences that would not have been annunciated."""
-    later: list[str] = Field(default_factory=list)
-    """True alarms that would have been announced later."""
-
-
-class Proposal(Dto):
-    """GET /api/proposals (cloud)."""
-
-    id: str
-    site: str
-    edge: str
-    alarm: str
-    name: Text
-    unit: str
-    status: Literal["open", "approved", "rejected", "superseded"]
-    created_at: int
-    decided_at: int | None = None
-    decided_by: str | None = None
-    reason: str | None = None
-    current: Setting
-    proposed: Setting
-    bounds: dict[str, float]
-    candidates: list[CandidateScore]
-    evidence: Evidence
-    explanation: Text
-    rollout: RolloutState | None = None
-
-
-class RolloutState(Dto):
-    """Where an approved proposal's directive stands."""
-
-    directive: str
-    counter: int
-    status: Literal["signed", "sent", "relayed", "applied", "refused", "rolled_back"]
-    at: int
-    code: str | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
-
-
-class ProposalList(Dto):
-    """GET /api/proposals."""
-
-    proposals: list[Proposal]
-
-
-class DecisionRequest(Dto):
-    """POST /api/proposals/{id}/decision."""
-
-    decision: Literal["approve", "reject"]
-    reason: str = Field(min_length=1, max_length=1000)
-
-
-class Factory(Dto):
-    """One factory as the group sees it."""
-
-    site: str
-    name: Text
-    online: bool
-    last_seen: int | None
-    active: int
-    unacked: int
-    worst_priority: int | None
-    events: int
-    outcomes: int
-    edges_online: int
-    edges_total: int
-    lanes: dict[str, LaneCounts] = Field(default_factory=dict)
-
-
-class FactoryList(Dto):
-    """GET /api/factories (cloud)."""
-
-    factories: list[Factory]
-
-
-Proposal.model_rebuild()

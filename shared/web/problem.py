@@ -33,7 +33,10 @@ class ProblemError(Exception):
     @classmethod
     def of(cls, status: int, rejected: Rejected) -> ProblemError:
         """From a refusal value."""
-        return cls(status, rejected.code, **rejected.params)
+        problem = cls(status, rejected.code)
+        # Not as keywords: a refusal's parameter may itself be called `status` or `title`.
+        problem.params = dict(rejected.params)
+        return problem
 
 
 def _answer(status: int, code: str, title: str, params: dict[str, Any]) -> JSONResponse:

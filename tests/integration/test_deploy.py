@@ -55,7 +55,7 @@ def test_compose_is_fresh_and_runs_the_same_processes_as_up() -> None:
     path = DEPLOY / "compose" / "compose.yaml"
     assert path.read_text() == compose_text(), "stale: run `andon gen compose`"
     document: dict[str, Any] = yaml.safe_load(path.read_text())
-    places = Secrets(str, Path, lambda name: (Path(name), Path(name)))
+    places = Secrets(str, Path, lambda name: (Path(name), Path(name)), Path)
     planner = Planner(read_sites(demo_sites()), Path("/x"), lambda port: port, places)
     plan = planner.plan(Path("/x"), Outside(), simulate=True)
     assert set(document["services"]) == set(plan.process_names)

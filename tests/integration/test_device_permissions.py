@@ -9,7 +9,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import paho.mqtt.client as mqtt
@@ -23,7 +22,6 @@ from tests.support.nats_world import (
     World,
     running_world,
     state_of,
-    until,
 )  # fmt: skip
 
 pytestmark = pytest.mark.timeout(90)
@@ -102,18 +100,6 @@ def test_device_speaks_and_is_spoken_to(world: World, line1: MqttDevice) -> None
         await driver.close()
 
     asyncio.run(scenario())
-
-
-def test_driver_sees_retained_device_state_by_mqtt(world: World, line1: MqttDevice) -> None:
-    line1.publish("dev/line1/state", b"stopped", retain=True)
-    time.sleep(SETTLE_S)
-    driver = MqttDevice(world, "mqtt-driver", "drv")
-    line1.subscribe("notice/line1/#")
-    driver.subscribe("dev/line1/#")
-    driver.publish("notice/line1/command", b"start")
-    until(lambda: ("dev/line1/state", b"stopped") in driver.received)
-    until(lambda: ("notice/line1/command", b"start") in line1.received)
-    driver.close()
 
 
 @pytest.mark.parametrize(

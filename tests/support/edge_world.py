@@ -25,7 +25,7 @@ from shared.bus.nats_conf import NatsServer, Upstream, edge_leaf, leaf_url, rend
 from shared.bus.streams import factory_streams
 from shared.embedded.nats_server import find_nats_server
 from shared.embedded.ports import LOOPBACK, Ports, answers
-from shared.messages.bodies import GapRecord, SampleBatch
+from shared.messages.bodies import AlarmTransition, GapRecord, SampleBatch
 from shared.messages.codec import decode, encode
 from shared.messages.control import Committed, Health, Hello, Welcome
 from shared.messages.envelope import Event, Frame
@@ -34,6 +34,7 @@ from shared.outbox.watermark import judge
 from shared.security import generate_key
 
 NODE = Node("f9", "e9")
+HIHI, HI = "X-1.TT-1.HIHI", "X-1.TT-1.HI"
 DRIVER = Path(__file__).with_name("scripted_driver.py")
 SITE = {
     "site.yaml": {
@@ -42,8 +43,8 @@ SITE = {
     },
     "tags/t.yaml": {
         "sources": [
-            {"id": "s1", "edge": "e9", "driver": "opcua", "url": "opc.tcp://x", "interval": "250ms"},
-            {"id": "s2", "edge": "e9", "driver": "opcua", "url": "opc.tcp://y", "interval": "250ms"},
+            {"id": "s1", "edge": "e9", "driver": "opcua", "url": "opc.tcp://x"},
+            {"id": "s2", "edge": "e9", "driver": "opcua", "url": "opc.tcp://y"},
         ],
         "tags": [
             {"id": i, "source": s, "address": i, "asset": "X-1", "name": {"zh": i, "en": i}, **more}
@@ -189,8 +190,10 @@ class Engine:
             try:
                 reader, writer = await asyncio.open_unix_connection(self.folder / f"{source}.sock")
                 writer.write(json.dumps(order).encode() + b"\n")
-                answer = await asyncio.wait_for(reader.readline(), 3)
-                writer.close()
+                try:
+                    answer = await asyncio.wait_for(reader.readline(), 3)
+                finally:
+                    writer.transport.abort()  # also when the child was killed under our hands
                 if answer:
                     return
             except (OSError, TimeoutError):
@@ -272,8 +275,6 @@ class Brain:
 
     def alarms(self, alarm: str = "") -> list[tuple[str, str, int]]:
         """(kind, occurrence, version) of transitions, in order of arrival."""
-        from shared.messages.bodies import AlarmTransition
-
         return [
             (b.kind, b.occurrence, b.version)
             for b in self.bodies(AlarmTransition) if not alarm or b.alarm == alarm
@@ -317,7 +318,7 @@ class World:
         path = self.folder / f"{name}.conf"
         path.write_text(render(self.servers[name]))
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
+            self._running[name] = subprocess.Popen(  # noqa: ASYNC220 - ended by `stop`
                 [str(find_nats_server()), "-c", str(path)], stdout=log, stderr=log
             )
         port = self.servers[name].client_port
@@ -351,3 +352,15 @@ async def world(folder: Path) -> AsyncIterator[World]:
     finally:
         for name in list(made._running):
             made.stop(name)
+
+
+async def ask(brain: Brain, subject: str, message: object, kind: type[Any]) -> Any:
+    return decode(await brain.bus.request_down(NODE, subject, encode(message), 8), kind)
+
+
+async def raised(brain: Brain, alarm: str) -> AlarmTransition:
+    def found() -> AlarmTransition | None:
+        bodies = brain.bodies(AlarmTransition)
+        return next((b for b in reversed(bodies) if b.alarm == alarm and b.kind == "raised"), None)
+
+    return await until(found, 10, f"{alarm} not raised: {brain.alarms()}")

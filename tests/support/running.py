@@ -65,7 +65,7 @@ class RunningSystem:
 
         self.up = until(ready, START_S, "andon up", 0.2)
         self.admin_password = (self.state / "secrets" / "admin-password").read_text().strip()
-        self._clients.clear()
+        self.forget_logins()
 
     def stop(self) -> None:
         """Stop as Ctrl-C does; nothing may be left running."""
@@ -80,14 +80,15 @@ class RunningSystem:
             self._process.kill()
             raise AssertionError("andon up did not stop within 30 s") from None
         finally:
-            for client in self._clients.values():
-                client.close()
+            self.forget_logins()
         left = [p for p in mine[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
         assert not left, f"processes left behind: {left}"
         self._process = None
 
     def remove(self) -> None:
-        """Delete the state."""
+        """Delete the state (unless ANDON_KEEP is set: to look at its logs)."""
+        if os.environ.get("ANDON_KEEP"):
+            return
         shutil.rmtree(self.state, ignore_errors=True)
         self._log.unlink(missing_ok=True)
 
@@ -138,6 +139,12 @@ class RunningSystem:
             until(lambda: client.post("/api/session", json=body).status_code == 204, 15, "login")
             self._clients[place] = client
         return self._clients[place]
+
+    def forget_logins(self) -> None:
+        """Close all clients: a tier has been restarted."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     def get(self, place: str, path: str) -> Any:
         """A GET that must succeed."""
@@ -193,6 +200,10 @@ class RunningSystem:
     def plants(self) -> dict[str, Any]:
         """All internal values, faults and writes of the plants."""
         return httpx.get(self.up["simulators"] + "/state", timeout=10).json()
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """Webhooks that the linked system received and verified."""
+        return httpx.get(self.up["simulators"] + "/hooks", timeout=10).json()["received"]
 
     def reset_plants(self) -> None:
         """All plants back to normal."""

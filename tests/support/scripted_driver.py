@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from edge_node.adapters.child_pipes import Pipes, die_with_parent, open_pipes  # noqa: E402
-from edge_node.application.ipc import (  # noqa: E402
+from edge_node.adapters.child_pipes import Pipes, die_with_parent, open_pipes
+from edge_node.application.ipc import (
     Configure,
     DriverState,
     Samples,
@@ -31,7 +31,7 @@ from edge_node.application.ipc import (  # noqa: E402
     pack,
     read_to_child,
 )
-from shared.clock import SystemClock  # noqa: E402
+from shared.clock import SystemClock
 
 REPEAT_S = 0.5
 
@@ -81,6 +81,8 @@ class Scripted:
                 self._write(message)
 
     def _write(self, order: Write) -> None:
+        if self._mode == "lose":
+            return
         if self._mode == "fail":
             self._send(WriteResult(id=order.id, outcome="failed", detail="as told"))
             return

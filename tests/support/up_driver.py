@@ -39,7 +39,7 @@ async def main(state: Path) -> None:
     lock = StateLock(state)
     lock.take()
     store, ports = SecretStore(state), Ports()
-    secrets = Secrets(store.password, store.path, store.key_pair)
+    secrets = Secrets(store.password, store.path, store.key_pair, store.webhook)
     # No usual ports: the tests run beside whatever uses them.
     planner = Planner(read_sites(demo_sites()), state, lambda _: ports.take(), secrets)
     plan = planner.plan(state, Outside(), simulate=True)

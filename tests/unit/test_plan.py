@@ -21,6 +21,7 @@ def plan(outside: Outside | None = None, *, simulate: bool = True) -> Plan:
         lambda name: f"p-{name}",
         lambda name: Path("/s") / name,
         lambda name: (Path(f"/s/{name}.key"), Path(f"/s/{name}.pub")),
+        lambda name: Path("/s") / name,
     )
     planner = Planner(SITES, Path("/state"), lambda port: port, secrets)
     return planner.plan(Path("/playbooks"), outside or Outside(), simulate=simulate)

@@ -75,7 +75,7 @@ class PgRelayStore:
 
     async def applied(self, edge: str, report: DirectiveReport) -> None:
         """The edge runs a directive's settings now: the console shows them from here on."""
-        if report.status not in ("applied", "rolled_back"):
+        if report.status != "applied":
             return
         entry = await self.get(edge, report.counter)
         if entry is None:

@@ -123,9 +123,10 @@ class PgRunStore:
             for effect in effects:
                 await connection.execute(
                     "INSERT INTO journal (run, path, attempt, phase, data, at, n) "
-                    "SELECT $1, $2, 1, $3, $4, $5, coalesce(max(n), 0) + 1 FROM journal "
-                    "WHERE run = $1 ON CONFLICT DO NOTHING",
+                    "VALUES ($1::text, $2, $6, $3, $4, $5, (SELECT coalesce(max(n), 0) + 1 "
+                    "FROM journal WHERE run = $1::text)) ON CONFLICT DO NOTHING",
                     run.id, effect.path, effect.phase, dict(effect.data), now,
+                    int(effect.data.get("attempt", 1)),
                 )  # fmt: skip
                 if effect.kind == "notify":
                     await self._notification(connection, run, effect.data, now)
@@ -143,7 +144,7 @@ class PgRunStore:
 
     async def _delivery(self, connection: Any, run: RunRecord, effect: Effect, now: int) -> None:
         data = effect.data
-        body = {"type": data["type"], "data": data["data"]}
+        body = {"type": data["type"], "data": data["data"], "time": now}
         await connection.execute(
             "INSERT INTO delivery (id, run, path, endpoint, body, schedule, attempt, due, status, "
             "detach) VALUES ($1,$2,$3,$4,$5,$6,0,$7,'due',$8) ON CONFLICT DO NOTHING",
@@ -159,15 +160,19 @@ class PgRunStore:
     async def answer(self, run: str, path: str, data: Any, at: int) -> bool:
         """Record an answer and wake the run; False if there was one already."""
         async with self._pool.acquire() as connection, connection.transaction():
-            tag = await connection.execute(
-                "INSERT INTO signal (run, path, data, at) VALUES ($1, $2, $3, $4) "
-                "ON CONFLICT DO NOTHING",
-                run, path, data, at,
-            )  # fmt: skip
-            await connection.execute(
-                f"UPDATE run SET wake_at = least(wake_at, $2) WHERE id = $1 AND {LIVE}", run, at
-            )
-            return tag.endswith("1")
+            return await self._signal(connection, run, path, data, at)
+
+    @staticmethod
+    async def _signal(connection: Any, run: str, path: str, data: Any, at: int) -> bool:
+        tag = await connection.execute(
+            "INSERT INTO signal (run, path, data, at) VALUES ($1, $2, $3, $4) "
+            "ON CONFLICT DO NOTHING",
+            run, path, data, at,
+        )  # fmt: skip
+        await connection.execute(
+            f"UPDATE run SET wake_at = least(wake_at, $2) WHERE id = $1 AND {LIVE}", run, at
+        )
+        return tag.endswith("1")
 
     async def get(self, run: str) -> RunRecord | None:
         """One run."""
@@ -182,9 +187,12 @@ class PgRunStore:
     async def next_due(self) -> int | None:
         """When the next run or delivery is due."""
         return await self._pool.fetchval(
-            f"SELECT min(at) FROM (SELECT min(greatest(wake_at, lease_until)) AS at FROM run "
-            f"WHERE {LIVE} UNION ALL SELECT min(due) FROM delivery WHERE status = 'due') x"
+            f"SELECT min(greatest(wake_at, lease_until)) FROM run WHERE {LIVE}"
         )
+
+    async def next_delivery(self) -> int | None:
+        """When the next delivery is due."""
+        return await self._pool.fetchval("SELECT min(due) FROM delivery WHERE status = 'due'")
 
     async def fence(self, device: str, epoch: str) -> int:
         """The next fence of a device in an edge epoch."""
@@ -220,10 +228,8 @@ class PgRunStore:
             if not ended or delivery.detach:
                 return
             data = {} if error is None else {"kind": "webhook_failed", "reason": error}
-            await connection.execute(
-                "INSERT INTO journal (run, path, attempt, phase, data, at, n) "
-                "SELECT $1, $2, 1, $3, $4, $5, coalesce(max(n), 0) + 1 FROM journal "
-                "WHERE run = $1 ON CONFLICT DO NOTHING",
-                delivery.run, delivery.path, "done" if error is None else "failed", data, now,
-            )  # fmt: skip
-            await connection.execute("UPDATE run SET wake_at = $2 WHERE id = $1", delivery.run, now)
+            phase = "done" if error is None else "failed"
+            # A signal, not a journal row: only the run's owner writes its journal.
+            await self._signal(
+                connection, delivery.run, delivery.path, {"phase": phase, "data": data}, now
+            )

@@ -3,6 +3,8 @@
 Declared here with SQLModel; filled by `alarm_store.py` and `sample_store.py`.
 """
 
+# SQLModel declares __tablename__ as a declared_attr; a plain name is what it documents.
+# pyright: reportAssignmentType=false
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,7 @@
 """Tables of the playbook engine: versions, runs, the path-keyed journal, answers, deliveries."""
 
+# SQLModel declares __tablename__ as a declared_attr; a plain name is what it documents.
+# pyright: reportAssignmentType=false
 from __future__ import annotations
 
 from typing import Any

@@ -44,6 +44,7 @@ class Commands:
             data = {
                 "device": device, "args": dict(args), "began": began, "attempt": attempt,
                 "require": require, "verify": verify, "expires_at": began + spec.expires,
+                "epoch": self._devices.epoch(device),
             }  # fmt: skip
             await self._write(run, path, step, "intent", data)
             result = await self._send(run, path, attempt, spec, data)
@@ -67,7 +68,7 @@ class Commands:
         within = spec.verify.within if spec.verify else 0
         return await self._devices.send(
             command_id(run.id, path, attempt), data["device"], spec.op, data["args"], left,
-            data["require"], data["verify"], within, run.id,
+            data["require"], data["verify"], within, run.id, data["epoch"],
         )  # fmt: skip
 
     async def reconcile(
@@ -80,6 +81,9 @@ class Commands:
         attempt = int(data.get("attempt", 1))
         result = await self._devices.query(command_id(run.id, path, attempt), data["device"])
         outcome = result["outcome"]
+        if outcome == "never_seen" and result.get("epoch") != data["epoch"]:
+            # An edge that has lost its journal has not seen it either: that proves nothing.
+            outcome, result = "unknown", {"outcome": "unknown", "reason": "other_epoch"}
         if outcome == "never_seen" and now < int(data["expires_at"]):
             # The same edge epoch has surely not seen it: the same id once more.
             result = await self._send(run, path, attempt, spec, data)

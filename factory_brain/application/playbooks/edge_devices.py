@@ -30,16 +30,23 @@ class EdgeDevices:
         self._site, self._bus, self._fleet, self._store = site, bus, fleet, store
         self._devices = devices
 
+    def epoch(self, device: str) -> str:
+        """The epoch of the device's edge; empty while it is not heard."""
+        clock = self._fleet.token(self._devices[device].edge)
+        return clock[1] if clock is not None else ""
+
     async def send(
         self, command_id: str, device: str, operation: str, args: Mapping[str, Any],
-        expires_ms: int, require: list[str], verify: str, verify_ms: int, run: str,
+        expires_ms: int, require: list[str], verify: str, verify_ms: int, run: str, epoch: str,
     ) -> Mapping[str, Any]:  # fmt: skip
-        """Send one command; outcome `unsendable` when nothing was sent, `unknown` when unanswered."""
+        """Send one command; `unsendable`: nothing was sent, `unknown`: sent and unanswered."""
         edge = self._devices[device].edge
         clock = self._fleet.token(edge)
         if clock is None:
             return {"outcome": "unsendable", "reason": "edge_offline"}
-        token, epoch = clock
+        token, current = clock
+        if current != epoch:
+            return {"outcome": "refused", "reason": "other_epoch"}
         command = Command(
             id=command_id, device=device, operation=operation, args=dict(args), token=token,
             expires_ms=expires_ms, fence=await self._store.fence(device, epoch), epoch=epoch,
@@ -71,4 +78,5 @@ class EdgeDevices:
             "params": result.params,
             "before": result.before,
             "readback": result.readback,
+            "epoch": result.epoch,
         }

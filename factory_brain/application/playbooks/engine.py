@@ -20,6 +20,7 @@ from factory_brain.application.playbooks.binding import (
 )
 from factory_brain.application.playbooks.commands import Commands
 from factory_brain.application.playbooks.ports import (
+    Delivery,
     Devices,
     FencedError,
     RunRecord,
@@ -28,11 +29,11 @@ from factory_brain.application.playbooks.ports import (
     WebhookSender,
 )
 from shared.clock import Clock
-from shared.expression import Environment, StaticEnvironment, compile_data, compile_expression
+from shared.expression import StaticEnvironment, compile_expression
 from shared.ids import new_epoch
 from shared.messages.bodies import PlaybookOutcome
 from shared.playbook.model import Playbook
-from shared.playbook.run import ROOTS, Advance, Context, Effect, advance
+from shared.playbook.run import Advance, Context, Effect, advance
 from shared.site.model import DeviceSpec
 from shared.telemetry import logger
 
@@ -41,6 +42,7 @@ LEASE_MS = 30_000
 RENEW_S = 10.0
 IDLE_S = 2.0
 MAX_RUNS_AT_ONCE = 50
+DELIVERIES_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Engine:
         self._lease_ms = lease_ms
         self._owner = new_epoch()
         self._documents: dict[str, Playbook] = {}
-        self._wake = asyncio.Event()
+        self._wake, self._handed_over = asyncio.Event(), asyncio.Event()
         self._slots = asyncio.Semaphore(MAX_RUNS_AT_ONCE)
         self._driving: set[asyncio.Task[None]] = set()
         self.on_changed: Callable[[str], Awaitable[None]] | None = None
@@ -80,22 +82,31 @@ class Engine:
     async def run(self) -> None:
         """Work for ever."""
         try:
-            while True:
-                await self._deliver()
-                await self._claim()
-                await self._sleep()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._work())
+                group.create_task(self._deliver_for_ever())
         finally:
             for task in self._driving:
                 task.cancel()
             await asyncio.gather(*self._driving, return_exceptions=True)
 
-    async def _sleep(self) -> None:
-        due = await self._store.next_due()
+    async def _work(self) -> None:
+        while True:
+            await self._claim()
+            await self._sleep(self._wake, await self._store.next_due())
+
+    async def _deliver_for_ever(self) -> None:
+        """Webhooks go beside the runs: a receiver that hangs must not hold up an alarm."""
+        while True:
+            await self._deliver()
+            await self._sleep(self._handed_over, await self._store.next_delivery())
+
+    async def _sleep(self, wake: asyncio.Event, due: int | None) -> None:
         now = self._clock.now_ms()
         pause = IDLE_S if due is None else min(max((due - now) / 1000, 0.02), IDLE_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), pause)
-        self._wake.clear()
+            await asyncio.wait_for(wake.wait(), pause)
+        wake.clear()
 
     async def _claim(self) -> None:
         free = MAX_RUNS_AT_ONCE - len(self._driving)
@@ -131,12 +142,12 @@ class Engine:
         while True:
             context = await self._context(run, book, names)
             step = advance(book, await self._store.journal(run.id), context, self._clock.now_ms())
-            wake_at = await self._carry_out(run, book, step, bound, names, context)
+            wake_at = await self._carry_out(run, step, bound, names)
             await self._changed(run.id)
             if not step.effects or wake_at is not None or step.status not in ("running", "waiting"):
                 break
         if step.status in ("success", "failure", "needs_human"):
-            await self._end(run, book, step, context)
+            await self._end(run, step)
         else:
             wakes = [at for at in (step.wake_at, wake_at) if at is not None]
             ask = self._asking(step, context, await self._store.journal(run.id))
@@ -169,16 +180,15 @@ class Engine:
         )  # fmt: skip
 
     async def _carry_out(
-        self, run: RunRecord, book: Playbook, step: Advance, bound: Mapping[str, str],
-        names: Mapping[str, str], context: Context,
-    ) -> int | None:  # fmt: skip
+        self, run: RunRecord, step: Advance, bound: Mapping[str, str], names: Mapping[str, str]
+    ) -> int | None:
         """Journal and do the effects in order; returns when an unsettled one is to be looked at."""
         pure: list[Effect] = []
         again: list[int] = []
         for effect in step.effects:
             if effect.kind in ("command", "reconcile"):
                 await self._flush(run, pure)
-                look = await self._command(run, effect, bound, names, context)
+                look = await self._command(run, effect, bound, names)
                 again += [look] if look is not None else []
             else:
                 pure.append(_told(effect))
@@ -188,32 +198,34 @@ class Engine:
     async def _flush(self, run: RunRecord, effects: list[Effect]) -> None:
         if effects:
             await self._store.write(run, effects, self._clock.now_ms())
+            if any(effect.kind == "webhook" for effect in effects):
+                self._handed_over.set()
             effects.clear()
 
     async def _command(
-        self, run: RunRecord, effect: Effect, bound: Mapping[str, str], names: Mapping[str, str],
-        context: Context,
-    ) -> int | None:  # fmt: skip
+        self, run: RunRecord, effect: Effect, bound: Mapping[str, str], names: Mapping[str, str]
+    ) -> int | None:
         step = effect.step
         assert step is not None
         assert step.command is not None
         spec = step.command
-        verify = spec.verify.until if spec.verify else ""
         if effect.kind == "reconcile":
-            seen = self._read_back(verify, context.tags)
+            seen = await self._read_back(effect.data["verify"])
             return await self._commands.reconcile(run, effect.path, step, effect.data, seen)
-        require = [to_site_tags(text, names) for text in spec.require]
+        require = [to_site_tags(text, names) for text in effect.data["require"]]
         await self._commands.execute(
             run, effect.path, step, bound.get(spec.device), effect.data["args"], require,
-            to_site_tags(verify, names),
+            to_site_tags(effect.data["verify"], names),
         )  # fmt: skip
         return None
 
-    @staticmethod
-    def _read_back(verify: str, tags: Environment) -> bool | None:
+    async def _read_back(self, verify: str) -> bool | None:
+        """What the brain's own newest samples say of a command's condition."""
         if not verify:
             return None
-        value = compile_expression(verify, roots=ROOTS).evaluate(tags)
+        condition = compile_expression(verify)
+        readings = await self._tags.readings(sorted(condition.tags))
+        value = condition.evaluate(StaticEnvironment(tags=readings))
         return value if isinstance(value, bool) else None
 
     @staticmethod
@@ -233,36 +245,33 @@ class Engine:
             "until": data.get("until"),
         }
 
-    async def _end(self, run: RunRecord, book: Playbook, step: Advance, context: Context) -> None:
+    async def _end(self, run: RunRecord, step: Advance) -> None:
+        """Tell the group, then end: told twice after a kill between the two, never not at all."""
         now = self._clock.now_ms()
-        env = StaticEnvironment({"alarm": context.alarm, "run": context.run, "steps": {}})
-        metrics: dict[str, Any] = {"elapsed_s": (now - run.started_at) / 1000}
-        for name, value in book.outcome.metrics.items():
-            found = compile_data(value, roots=ROOTS).evaluate(env)
-            if isinstance(found, int | float | str | bool):
-                metrics[name] = found
-        await self._store.release(run, step.status, None, None, now)
-        log.info("run_ended", run=run.id, playbook=run.playbook, status=step.status)
+        await self._store.renew(run, now + self._lease_ms)  # still ours?
         if self.on_ended is not None:
+            metrics = {"elapsed_s": (now - run.started_at) / 1000, **step.metrics}
             await self.on_ended(
                 PlaybookOutcome(
-                    run=run.id,
-                    playbook=run.playbook,
-                    version=run.version,
-                    alarm=run.alarm or "",
-                    occurrence=run.occurrence or "",
-                    status=step.status,
-                    success=step.status == "success",
-                    metrics=metrics,
+                    run=run.id, playbook=run.playbook, version=run.version,
+                    alarm=run.alarm or "", occurrence=run.occurrence or "", status=step.status,
+                    success=step.status == "success", metrics=metrics,
                 )
             )
+        await self._store.release(run, step.status, None, None, now)
+        log.info("run_ended", run=run.id, playbook=run.playbook, status=step.status)
 
     async def _deliver(self) -> None:
-        for delivery in await self._store.due_deliveries(self._clock.now_ms(), 20):
-            error = await self._webhooks.deliver(delivery)
-            await self._store.delivered(delivery, error, self._clock.now_ms())
-            if error:
-                log.warning("webhook_failed", delivery=delivery.id, error=error)
+        due = await self._store.due_deliveries(self._clock.now_ms(), DELIVERIES_AT_ONCE)
+        await asyncio.gather(*(self._one_delivery(delivery) for delivery in due))
+
+    async def _one_delivery(self, delivery: Delivery) -> None:
+        error = await self._webhooks.deliver(delivery)
+        await self._store.delivered(delivery, error, self._clock.now_ms())
+        if error:
+            log.warning("webhook_failed", delivery=delivery.id, error=error)
+        if not delivery.detach:
+            self._wake.set()
 
 
 def _told(effect: Effect) -> Effect:

@@ -1,4 +1,7 @@
-"""Newest tag values for a playbook's conditions: the historian's, good only while the edge lives."""
+"""Newest tag values for a playbook's conditions, from the historian.
+
+Called by the engine; a value is good only while its edge is heard.
+"""
 
 from __future__ import annotations
 

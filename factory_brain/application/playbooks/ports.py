@@ -128,7 +128,11 @@ class RunStore(Protocol):
         ...
 
     async def next_due(self) -> int | None:
-        """When the next run or delivery is due."""
+        """When the next run is due and free."""
+        ...
+
+    async def next_delivery(self) -> int | None:
+        """When the next delivery is due."""
         ...
 
     async def fence(self, device: str, epoch: str) -> int:
@@ -147,15 +151,25 @@ class RunStore(Protocol):
 class Devices(Protocol):
     """Commands to edges."""
 
+    def epoch(self, device: str) -> str:
+        """The epoch of the device's edge; empty while it is not heard."""
+        ...
+
     async def send(
         self, command_id: str, device: str, operation: str, args: Mapping[str, Any],
-        expires_ms: int, require: list[str], verify: str, verify_ms: int, run: str,
+        expires_ms: int, require: list[str], verify: str, verify_ms: int, run: str, epoch: str,
     ) -> Mapping[str, Any]:  # fmt: skip
-        """Send one command; returns {outcome, reason, before, readback, epoch}."""
+        """Send one command within an edge epoch; returns {outcome, reason, before, readback}.
+
+        `unsendable`: surely nothing was sent; `unknown`: sent and not answered.
+        """
         ...
 
     async def query(self, command_id: str, device: str) -> Mapping[str, Any]:
-        """Ask the edge what became of a command; outcome `never_seen` or `unreachable` too."""
+        """Ask the edge what became of a command; outcome `never_seen` or `unreachable` too.
+
+        `never_seen` counts only together with the same `epoch` that the command was sent in.
+        """
         ...
 
 

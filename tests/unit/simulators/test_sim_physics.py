@@ -278,7 +278,8 @@ def test_more_fire_is_never_colder(low: float, high: float) -> None:
     hotter.write("Burner.OutSP", high)
     colder.run(60)
     hotter.run(60)
-    assert colder.state.zone1 <= hotter.state.zone1 + 1e-9
+    # Above the hard limit the safety trip cuts the gas: then, and only then, it is colder.
+    assert hotter.state.esd or colder.state.zone1 <= hotter.state.zone1 + 1e-9
 
 
 @pytest.mark.parametrize("value", ["40", float("nan"), float("inf")])

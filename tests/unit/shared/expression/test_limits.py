@@ -104,7 +104,8 @@ def test_generated_source_holds_no_text_of_the_user() -> None:
         ("^a{2,3}$", "aaaa", False), ("^a{2}$", "aaa", False), ("^a{2,}$", "aaaaa", True),
         ("^a{2,}$", "a", False), ("^(a?b?)*$", "abba", True), ("^[^a-c]+$", "xyz", True),
         ("^[^a-c]+$", "xaz", False), (r"^\d+\.\d$", "12.5", True), (r"^[\w-]+$", "TT-101", True),
-        ("^.$", "\n", False), ("^[]a]$", "]", True), (r"\*", "a*b", True), ("^(?:x|y)z$", "yz", True),
+        ("^.$", "\n", False), ("^[]a]$", "]", True), (r"\*", "a*b", True),
+        ("^(?:x|y)z$", "yz", True),
         ("^()*$", "", True), ("温度", "一号温度高", True), ("^a*$", "aab", False),
     ],
 )  # fmt: skip

@@ -75,7 +75,8 @@ def test_large_results_are_refused_or_cut() -> None:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("${", "unterminated_template"), ("${a", "unterminated_template"), ("${'a}", "unterminated_string"),
+    [("${", "unterminated_template"), ("${a", "unterminated_template"),
+     ("${'a}", "unterminated_string"),
      ("${}", "empty"), ("${alarm} ${nope}", "unknown_root"), ("${alarm.asset ~}", "operator_hint"),
      ("${alarm}" * 33, "too_many_parts"), ("x" * 10_001, "too_long")],
 )  # fmt: skip

@@ -1,0 +1,196 @@
+"""What people say about alarms: at the edge's own page, at the factory, by the group.
+
+Each is a fact. Facts from above are merged by the occurrence's versions and answered by a
+FactResult; facts made here travel up. Never changes whether a condition is present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from edge_node.application.ipc import OperatorAction, OperatorResult
+from edge_node.application.records import AlarmRecord, Change, Emit, PutFact, PutMark, event
+from edge_node.domain.alarm_book import AlarmBook
+from edge_node.domain.alarm_unit import AlarmUnit, Cause
+from shared.alarm.machine import AlarmEvent, Step, Trigger
+from shared.clock import Clock, HybridClock, HybridTime
+from shared.errors import ContractError, Rejected
+from shared.ids import uuid7
+from shared.messages.bodies import Fact, FactResult
+from shared.messages.codec import decode
+from shared.messages.control import Committed
+from shared.messages.envelope import Event, Frame
+from shared.outbox.watermark import judge
+from shared.telemetry import logger
+
+log = logger("facts")
+KEEP_FACTS = 5_000
+KEEP_CLOSED = 1_000
+SPOKEN = frozenset({"comment", "assign", "outcome"})
+"""Facts that change no state of the alarm."""
+TRIGGERS = {
+    "acknowledge": Trigger.ACKNOWLEDGE,
+    "confirm": Trigger.CONFIRM,
+    "reset": Trigger.RESET,
+    "unshelve": Trigger.UNSHELVE,
+    "out_of_service": Trigger.OUT_OF_SERVICE,
+    "in_service": Trigger.IN_SERVICE,
+}
+ANSWERS = (Trigger.ACKNOWLEDGE, Trigger.CONFIRM)
+
+
+class AlarmService:
+    """Applies facts to the alarm book."""
+
+    def __init__(
+        self, book: AlarmBook, clock: Clock, steady: Callable[[], int], facts: dict[str, str],
+        marks: dict[tuple[str, str, str], int], last_hlc: str,
+    ) -> None:  # fmt: skip
+        self._book, self._clock, self._steady = book, clock, steady
+        self._known, self._marks = facts, marks
+        self._closed: dict[str, AlarmRecord] = {}
+        self._hybrid = HybridClock(clock, HybridTime.parse(last_hlc) if last_hlc else None)
+
+    def note_closed(self, record: AlarmRecord) -> None:
+        """Remember a closed occurrence: facts about it may still come from above."""
+        self._closed[record.occurrence] = record
+        while len(self._closed) > KEEP_CLOSED:
+            del self._closed[next(iter(self._closed))]
+
+    # from above
+
+    def take_frame(self, frame: Frame) -> tuple[Change, Committed]:
+        """Facts from above: rows to store in one transaction, and the answer once they are."""
+        key = (frame.source, frame.epoch, frame.lane)
+        verdict = judge(frame, self._marks.get(key, 0))
+        rows: Change = []
+        for _, raw in verdict.fresh:
+            rows += self._one(raw)
+        if verdict.fresh:
+            self._marks[key] = verdict.watermark
+            rows.append(PutMark(*key, verdict.watermark))
+        answer = Committed(
+            source=frame.source,
+            watermarks={f"{frame.epoch}/{frame.lane}": self._marks.get(key, 0)},
+            at=self._clock.now_ms(),
+        )
+        return rows, answer
+
+    def _one(self, raw: msgspec.Raw) -> Change:
+        try:
+            body = decode(bytes(raw), Event).body
+        except ContractError as error:
+            log.error("fact_unreadable", error=str(error))
+            return []
+        if not isinstance(body, Fact):
+            log.error("not_a_fact", kind=type(body).__name__)
+            return []
+        return self._remember(body, *self.apply(body))
+
+    # at the edge's own page
+
+    def act(self, action: OperatorAction) -> tuple[Change, OperatorResult]:
+        """An action on the local page: applied, or refused with a code."""
+        fact = Fact(
+            id=action.id, alarm=action.alarm, occurrence=action.occurrence,
+            version_seen=action.version, action=action.action, actor=action.actor, place="edge",
+            hlc=str(self._hybrid.tick()), args=action.args,
+        )  # fmt: skip
+        if action.id in self._known:  # the page asks again: the answer is the same
+            result = self._known[action.id]
+            return [], OperatorResult(id=action.id, accepted=result != "refused")
+        result, code = self.apply(fact)
+        if result == "refused":
+            return [], OperatorResult(id=action.id, accepted=False, code=code)
+        rows = self._remember(fact, result, code)
+        rows.append(Emit(event(fact.id, f"fact.{fact.action}", self._clock.now_ms(), fact)))
+        return rows, OperatorResult(id=action.id, accepted=True, code=code or "ok")
+
+    def _remember(self, fact: Fact, result: str, code: str) -> Change:
+        if fact.id in self._known:
+            return []
+        self._known[fact.id] = result
+        while len(self._known) > KEEP_FACTS:
+            del self._known[next(iter(self._known))]
+        rows: Change = [PutFact(fact, result)]
+        if fact.place != "edge":
+            answer = FactResult(
+                fact=fact.id, alarm=fact.alarm, occurrence=fact.occurrence, result=result, code=code
+            )
+            name = uuid7(self._clock)
+            rows.append(Emit(event(name, f"fact.{result}", self._clock.now_ms(), answer)))
+        return rows
+
+    # both
+
+    def apply(self, fact: Fact) -> tuple[str, str]:
+        """(applied | recorded | refused, code) of one fact."""
+        if fact.id in self._known:
+            return self._known[fact.id], "repeated"
+        try:
+            self._hybrid.observe(HybridTime.parse(fact.hlc))
+        except ValueError:
+            return "refused", "bad_time"
+        unit = self._book.units.get(fact.alarm)
+        if unit is None:
+            return "refused", "unknown_alarm"
+        if fact.action in SPOKEN:
+            return "applied", ""
+        wanted = self._event(unit, fact)
+        if isinstance(wanted, Rejected):
+            return "refused", wanted.code
+        if wanted.trigger in ANSWERS:
+            refusal = self._stale(unit, fact)
+            if refusal is not None:
+                return refusal
+            if wanted.trigger is Trigger.ACKNOWLEDGE and unit.state.acked:
+                return "recorded", "already_acknowledged"
+        step = self._step(unit, wanted, Cause(fact.id, fact.actor))
+        return ("applied", "") if step.accepted else ("refused", step.result)
+
+    def _stale(self, unit: AlarmUnit, fact: Fact) -> tuple[str, str] | None:
+        if fact.occurrence == unit.occurrence:
+            seen = 0 < unit.annunciated_version <= fact.version_seen
+            return None if seen else ("refused", "not_seen")
+        closed = self._closed.get(fact.occurrence)
+        if closed is not None and 0 < closed.annunciated_version <= fact.version_seen:
+            return "recorded", "occurrence_closed"
+        return "refused", "not_seen"
+
+    def _step(self, unit: AlarmUnit, wanted: AlarmEvent, cause: Cause) -> Step:
+        definition = unit.definition
+        # What was annunciated and seen counts also if the alarm has been hidden since: the fold
+        # of facts says so at every tier. When it comes out of hiding it is announced anew.
+        accept = replace(definition.policy, hidden_ack="accept")
+        unit.definition = replace(definition, policy=accept)
+        try:
+            return self._book.trigger(unit, wanted, self._steady(), cause)
+        finally:
+            changed = unit.definition
+            unit.definition = replace(changed, policy=definition.policy)
+
+    def _event(self, unit: AlarmUnit, fact: Fact) -> AlarmEvent | Rejected:
+        if fact.action in TRIGGERS:
+            return AlarmEvent(TRIGGERS[fact.action])
+        if fact.action != "shelve":
+            return Rejected("unknown_action", {"action": fact.action})
+        if unit.definition.safety and fact.place != "edge":
+            return Rejected("safety_alarm")
+        if fact.args.get("one_shot"):
+            return AlarmEvent(Trigger.SHELVE_ONE_SHOT)
+        length = _length_ms(fact.args)
+        if length is None:
+            return Rejected("bad_argument", {"name": "ms"})
+        return AlarmEvent(Trigger.SHELVE_TIMED, shelve_ms=length)
+
+
+def _length_ms(args: dict[str, Any]) -> int | None:
+    for name, unit in (("ms", 1), ("seconds", 1000), ("minutes", 60_000)):
+        value = args.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return int(value * unit)
+    return None

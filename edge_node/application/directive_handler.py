@@ -1,0 +1,150 @@
+"""Directives: read, verified, swapped in as one, reported, and kept for the next start.
+
+Called by the uplink with what the bucket holds; the last good settings run offline from boot. It
+never loosens what the plant's own bounds forbid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from edge_node.application.journal import Journal
+from edge_node.application.records import (
+    Change,
+    Emit,
+    PutMeta,
+    event,
+    setting_of,
+    setting_row,
+)
+from edge_node.domain.alarm_book import AlarmBook
+from edge_node.domain.settings_gate import Keys, Target, admit, settings_of, verify, within
+from shared.alarm.point import Setting
+from shared.clock import Clock
+from shared.errors import ContractError, Rejected
+from shared.ids import uuid7
+from shared.messages.bodies import DirectiveReport
+from shared.messages.codec import decode, encode
+from shared.messages.directives import Directive, SignedDirective
+from shared.messages.envelope import digest
+from shared.messages.subjects import Node
+from shared.telemetry import logger
+
+log = logger("directive")
+DIRECTIVE, COUNTER, SETTINGS = "directive", "counter", "settings"
+STORE_WAIT_S = 5.0
+
+
+class Tuned(msgspec.Struct, frozen=True):
+    """A tuned setting as stored: numbers and the version that brought it."""
+
+    row: list[float]
+    version: int
+
+
+class DirectiveHandler:
+    """The edge's settings as the upper tiers have tuned them."""
+
+    def __init__(
+        self, node: Node, keys: Keys | None, book: AlarmBook, journal: Journal, clock: Clock
+    ) -> None:
+        self._node, self._keys, self._book = node, keys, book
+        self._journal, self._clock = journal, clock
+        self._tuned: dict[str, Tuned] = {}
+        self._seen = b""
+        self.counter = 0
+        self.on_change: Callable[[], None] = lambda: None
+
+    def recover(self, meta: dict[str, bytes]) -> list[str]:
+        """Run the last good settings; names the alarms whose bounds no longer allow theirs."""
+        self.counter = int.from_bytes(meta.get(COUNTER, b""), "big")
+        # What was refused is judged anew after a start: its cause may have been mended.
+        self._seen = digest(meta[DIRECTIVE]) if DIRECTIVE in meta else b""
+        self._tuned = decode(meta[SETTINGS], dict[str, Tuned]) if SETTINGS in meta else {}
+        outside = []
+        for alarm, tuned in self._tuned.items():
+            unit = self._book.units.get(alarm)
+            if unit is None:
+                continue
+            setting = setting_of(tuned.row)
+            if within(unit.definition, setting) is not None:
+                outside.append(alarm)
+                continue
+            unit.definition = unit.definition.with_setting(setting, tuned.version)
+        return outside
+
+    async def take(self, data: bytes) -> None:
+        """Look at what the bucket holds; the same bytes are judged once."""
+        name = digest(data)
+        if name == self._seen:
+            return
+        verdict = self._judge(data)
+        if isinstance(verdict, tuple):
+            await self._apply(data, name, *verdict)
+            return
+        rejected, directive = verdict.rejected, verdict.directive
+        log.warning("directive_refused", code=rejected.code, params=rejected.params)
+        self._seen = name
+        report = self._report(directive, "refused", rejected)
+        await self._store([report])
+
+    def _judge(self, data: bytes) -> tuple[Directive, dict[str, Setting]] | _Refused:
+        try:
+            signed = decode(data, SignedDirective)
+        except ContractError as error:
+            return _Refused(Rejected("malformed", {"why": str(error)}))
+        directive = verify(signed, self._keys)
+        if isinstance(directive, Rejected):
+            return _Refused(directive)
+        target = Target(self._node.site, self._node.name, self.counter)
+        refusal = admit(directive, target, self._clock.now_ms())
+        if refusal is not None:
+            return _Refused(refusal, directive)
+        definitions = {unit.id: unit.definition for unit in self._book.units.values()}
+        settings = settings_of(directive, definitions)
+        if isinstance(settings, Rejected):
+            return _Refused(settings, directive)
+        return directive, settings
+
+    async def _apply(
+        self, data: bytes, name: bytes, directive: Directive, settings: dict[str, Setting]
+    ) -> None:
+        pending = []
+        for alarm, setting in settings.items():
+            self._tuned[alarm] = Tuned(setting_row(setting), directive.counter)
+            if not self._book.set_setting(self._book.units[alarm], setting, directive.counter):
+                pending.append(alarm)
+        self.counter, self._seen = directive.counter, name
+        params = {"pending": pending} if pending else {}
+        log.info("directive_applied", counter=self.counter, alarms=list(settings), **params)
+        self.on_change()
+        await self._store(
+            [
+                PutMeta(DIRECTIVE, data),
+                PutMeta(COUNTER, directive.counter.to_bytes(8, "big")),
+                PutMeta(SETTINGS, encode(self._tuned)),
+                self._report(directive, "applied", Rejected("", params)),
+            ]
+        )
+
+    async def _store(self, rows: Change) -> None:
+        await self._journal.durable(self._journal.write(rows, urgent=True), STORE_WAIT_S)
+
+    def _report(self, directive: Directive | None, status: str, why: Rejected) -> Emit:
+        body = DirectiveReport(
+            directive=directive.id if directive else "",
+            counter=directive.counter if directive else 0,
+            status=status,
+            code=why.code,
+            params=why.params,
+            settings_version=self.counter,
+        )
+        now = self._clock.now_ms()
+        return Emit(event(uuid7(self._clock), f"directive.{status}", now, body))
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    rejected: Rejected
+    directive: Directive | None = None

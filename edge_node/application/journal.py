@@ -1,0 +1,226 @@
+"""The one way to durable storage: group commit, and what happens while the disk fails.
+
+Called by everything that changes state; owns the writer thread. It loses nothing in memory, never
+blocks the engine, and says when it is degraded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from edge_node.application.records import Change
+from shared.clock import Clock
+from shared.errors import RetryableTransportError, StoreError
+from shared.outbox.port import OutboxStatus, Segment
+from shared.outbox.sqlite_outbox import SqliteOutbox
+from shared.telemetry import logger
+
+log = logger("journal")
+T = TypeVar("T")
+GROUP_EVENTS = 100
+GROUP_S = 0.005
+MAX_WAITING = 200_000
+MAX_SAMPLE_BATCHES = 120
+RETRY_S = 1.0
+SLOW_S = 2.0
+"""A commit that takes longer is treated as a failing disk: reflexes no longer wait for it."""
+
+
+class Store(Protocol):
+    """What the journal needs of a database."""
+
+    def commit(self, changes: list[Change], now: int) -> None:
+        """All in one transaction or none; raises StoreError."""
+        ...
+
+    def run(self, call: Callable[[SqliteOutbox], Coroutine[Any, Any, T]]) -> T:
+        """Run one of the outbox's coroutines."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    change: Change
+    done: asyncio.Future[None]
+    droppable: bool
+
+
+class Journal:
+    """Changes wait here, at most 5 ms, for their common commit."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._waiting: deque[_Waiting] = deque()
+        self._group: list[_Waiting] = []
+        self._committing: asyncio.Task[bool] | None = None
+        self._wake = asyncio.Event()
+        self._full = asyncio.Event()
+        self.degraded = False
+        self.reason = ""
+        self.lost_samples = 0
+        self.lost_events = 0
+        self.on_health: Callable[[bool, str], None] = lambda degraded, reason: None
+        self.on_commit: Callable[[], None] = lambda: None
+
+    @property
+    def waiting(self) -> int:
+        """Changes in memory that are not yet durable."""
+        return len(self._waiting) + len(self._group)
+
+    def write(
+        self, change: Change, *, urgent: bool = False, droppable: bool = False
+    ) -> asyncio.Future[None]:
+        """Queue a change; the future ends when it is durable. Nothing queued is ever withdrawn."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if droppable and self.degraded and len(self._waiting) >= MAX_SAMPLE_BATCHES:
+            self.lost_samples += 1
+            done.set_result(None)
+            return done
+        if len(self._waiting) >= MAX_WAITING:
+            self._shed()
+        self._waiting.append(_Waiting(change, done, droppable))
+        self._wake.set()
+        if urgent or len(self._waiting) >= GROUP_EVENTS:
+            self._full.set()
+        return done
+
+    def _shed(self) -> None:
+        victim = next((w for w in self._waiting if w.droppable), self._waiting[0])
+        self._waiting.remove(victim)
+        if victim.droppable:
+            self.lost_samples += 1
+        else:
+            self.lost_events += 1
+        if not victim.done.done():
+            victim.done.set_result(None)
+
+    async def durable(self, done: asyncio.Future[None], timeout_s: float) -> bool:
+        """Wait until a change is durable; False when the disk does not let it in time."""
+        if self.degraded and not done.done():
+            return False
+        ready, _ = await asyncio.wait({done}, timeout=timeout_s)
+        return bool(ready)
+
+    async def run(self) -> None:
+        """Commit groups for ever."""
+        while True:
+            await self._wake.wait()
+            if not self._full.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._full.wait(), GROUP_S)
+            self._wake.clear()
+            self._full.clear()
+            if not await self.flush():
+                self._wake.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def flush(self) -> bool:
+        """Commit what waits now; False if the disk refused (all of it still waits)."""
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+        # Shielded: a group whose commit has begun must not be queued again by a cancellation.
+        return await asyncio.shield(self._committing)
+
+    async def _commit(self) -> bool:
+        try:
+            return await self._commit_group()
+        finally:
+            self._committing = None
+
+    async def _commit_group(self) -> bool:
+        group = self._group = list(self._waiting)
+        self._waiting.clear()
+        if not group:
+            return True
+        loop = asyncio.get_running_loop()
+        stored = False
+        slow = loop.call_later(SLOW_S, self._degrade, f"a commit takes more than {SLOW_S:g} s")
+        try:
+            changes = [waiting.change for waiting in group]
+            await loop.run_in_executor(
+                self._thread, self._store.commit, changes, self._clock.now_ms()
+            )
+            stored = True
+        except StoreError as error:
+            self._degrade(str(error))
+            return False
+        finally:
+            if not stored:
+                self._waiting.extendleft(reversed(group))
+            self._group = []
+            slow.cancel()
+        for waiting in group:
+            if not waiting.done.done():
+                waiting.done.set_result(None)
+        self.on_commit()
+        if self.degraded:
+            self.degraded, self.reason = False, ""
+            log.info(
+                "journal_recovered", lost_samples=self.lost_samples, lost_events=self.lost_events
+            )
+            self.on_health(False, "")
+        return True
+
+    def _degrade(self, reason: str) -> None:
+        if not self.degraded:
+            self.degraded, self.reason = True, reason
+            log.error("journal_degraded", reason=reason, mend="free space on the state directory")
+            self.on_health(True, reason)
+
+    async def outbox(self, call: Callable[[SqliteOutbox], Coroutine[Any, Any, T]]) -> T:
+        """Run an outbox operation on the writer's thread; raises StoreError."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._store.run, call)
+
+    async def close(self) -> None:
+        """Commit what still waits and close the file."""
+        await self.flush()  # this one may have begun before the last change was queued
+        if self._waiting:
+            await self.flush()
+        if self._waiting:
+            log.error("changes_not_stored", count=len(self._waiting))
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._store.close)
+        self._thread.shutdown(wait=False)
+
+
+class JournalOutbox:
+    """The outbox as the drainer sees it, on the journal's thread."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def _call(self, call: Callable[[SqliteOutbox], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await self._journal.outbox(call)
+        except StoreError as error:  # the drainer waits and tries again, as for a lost link
+            raise RetryableTransportError(f"outbox: {error}") from error
+
+    async def pending(self) -> list[tuple[str, str, int, int]]:
+        """(epoch, lane, first, last) of all that is buffered."""
+        return await self._call(lambda box: box.pending())
+
+    async def read(self, epoch: str, lane: str, first: int) -> Segment | None:
+        """The next frame's events."""
+        return await self._call(lambda box: box.read(epoch, lane, first))
+
+    async def committed(
+        self, epoch: str, lane: str, through: int, quarantined: int | None = None
+    ) -> None:
+        """Delete what the receiver has committed."""
+        await self._call(lambda box: box.committed(epoch, lane, through, quarantined))
+
+    async def status(self) -> OutboxStatus:
+        """Conservation counters."""
+        return await self._call(lambda box: box.status())

@@ -1,0 +1,202 @@
+"""What the edge keeps: alarm records, the command journal, and the rows of one change.
+
+Written by the engine through the journal, read once at start; stored forms, no rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from edge_node.domain.alarm_unit import AlarmUnit, Transition
+from shared.alarm.point import PointState, Setting
+from shared.alarm.states import AlarmState
+from shared.messages.bodies import Body, Fact
+from shared.messages.envelope import Event
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stored form; a new field needs a default."""
+
+
+class AlarmRecord(Stored, frozen=True):
+    """One alarm as it was at its last transition."""
+
+    alarm: str
+    state: dict[str, Any]
+    occurrence: str
+    version: int
+    annunciated_version: int
+    annunciated_at: int = 0
+    raised_at: int = 0
+    value: float | None = None
+    quality: str = "good"
+    setting: list[float] = []
+    settings_version: int = 1
+    local_action: str | None = None
+
+    @classmethod
+    def of(cls, unit: AlarmUnit) -> AlarmRecord:
+        """The unit's present state."""
+        setting = unit.definition.setting
+        return cls(
+            alarm=unit.id,
+            state=unit.state.to_dict(),
+            occurrence=unit.occurrence,
+            version=unit.version,
+            annunciated_version=unit.annunciated_version,
+            annunciated_at=unit.annunciated_at,
+            raised_at=unit.raised_at,
+            value=unit.value,
+            quality=unit.quality,
+            setting=setting_row(setting),
+            settings_version=unit.definition.settings_version,
+            local_action=unit.local_action,
+        )
+
+    @classmethod
+    def of_transition(cls, transition: Transition) -> AlarmRecord:
+        """The unit as it was right after one transition."""
+        body, now = transition.body, cls.of(transition.unit)
+        return msgspec.structs.replace(
+            now, state=body.state, occurrence=body.occurrence, version=body.version,
+            annunciated_version=body.annunciated_version, raised_at=body.raised_at,
+            value=body.value, quality=body.quality,
+        )  # fmt: skip
+
+    @property
+    def closed(self) -> bool:
+        """Whether its occurrence has come to rest."""
+        return not AlarmState.from_dict(self.state).retained
+
+    def restore(self, unit: AlarmUnit) -> None:
+        """Put the unit back where it was; a standing alarm keeps the setting that raised it."""
+        unit.state = AlarmState.from_dict(self.state)
+        unit.point = PointState(beyond=unit.state.raw, since=0, raw=unit.state.raw)
+        unit.occurrence, unit.version = self.occurrence, self.version
+        unit.annunciated_version = self.annunciated_version
+        unit.annunciated_at = self.annunciated_at
+        unit.raised_at, unit.value, unit.quality = self.raised_at, self.value, self.quality
+        unit.local_action = self.local_action
+        tuned = unit.definition
+        if unit.state.active and self.setting and setting_row(tuned.setting) != self.setting:
+            unit.pending = (tuned.setting, tuned.settings_version)
+            unit.definition = tuned.with_setting(setting_of(self.setting), self.settings_version)
+
+
+def setting_row(setting: Setting) -> list[float]:
+    """A setting as stored."""
+    return [setting.limit, setting.deadband, setting.on_delay_ms, setting.off_delay_ms]
+
+
+def setting_of(row: list[float]) -> Setting:
+    """A stored setting."""
+    return Setting(row[0], row[1], int(row[2]), int(row[3]))
+
+
+class CommandEntry(Stored, frozen=True):
+    """The journal of one actuation: intent first, then its result."""
+
+    id: str
+    device: str
+    operation: str
+    args: dict[str, Any]
+    origin: str
+    """reflex, command or beacon."""
+    at: int
+    boot: str = ""
+    alarm: str = ""
+    occurrence: str = ""
+    reflex: str = ""
+    outcome: str = ""
+    """Empty while only the intent is known."""
+    reason: str = ""
+    params: dict[str, Any] = {}
+    before: Any = None
+    readback: Any = None
+
+
+# Rows of one change: all rows of a change are committed together or not at all.
+
+
+@dataclass(frozen=True, slots=True)
+class PutAlarm:
+    """An alarm's state, and its occurrence's record."""
+
+    record: AlarmRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """An event for the upper tier."""
+
+    event: Event
+    lane: str | None = None
+    """None: live or replay, as the link is when it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutCommand:
+    """The journal entry of one actuation."""
+
+    entry: CommandEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PutFence:
+    """The newest fence of a device under the present epoch."""
+
+    device: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutFact:
+    """An operator's fact and what became of it."""
+
+    fact: Fact
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutMark:
+    """The watermark of facts received from above."""
+
+    source: str
+    epoch: str
+    lane: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutMeta:
+    """A named value (directive, counter, settings)."""
+
+    key: str
+    value: bytes
+
+
+Row = PutAlarm | Emit | PutCommand | PutFence | PutFact | PutMark | PutMeta
+Change = list[Row]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All that is recovered at start."""
+
+    alarms: dict[str, AlarmRecord] = field(default_factory=dict)
+    closed: dict[str, AlarmRecord] = field(default_factory=dict)
+    """Newest closed occurrences, by occurrence."""
+    commands: dict[str, CommandEntry] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    """Fact id -> result."""
+    marks: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    meta: dict[str, bytes] = field(default_factory=dict)
+    last_hlc: str = ""
+
+
+def event(new_id: str, kind: str, time: int, body: Body) -> Event:
+    """An event of this edge."""
+    return Event(id=new_id, type=kind, time=time, body=body)

@@ -1,0 +1,315 @@
+"""The edge's road to its factory: connect, register, drain, answer; all of it may be missing.
+
+Supervised by the bootstrap; the engine runs whether or not this ever succeeds. Decides the lane of
+each event, and nothing else about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from edge_node.application.alarm_service import AlarmService
+from edge_node.application.board import Board
+from edge_node.application.command_handler import CommandHandler
+from edge_node.application.directive_handler import DirectiveHandler
+from edge_node.application.engine import Engine
+from edge_node.application.journal import Journal, JournalOutbox
+from edge_node.domain.annunciation import Annunciation
+from shared.bus.nats_bus import NatsBus
+from shared.clock import Clock
+from shared.errors import ConfigError, ContractError, RetryableTransportError
+from shared.messages.codec import decode, encode
+from shared.messages.control import (
+    CommandRequest,
+    CommandResult,
+    Health,
+    Hello,
+    LeaseGrant,
+    Welcome,
+)
+from shared.messages.envelope import Frame
+from shared.messages.subjects import LIVE, REPLAY, Node
+from shared.outbox.drainer import Drainer
+from shared.outbox.port import OutboxStatus
+from shared.telemetry import logger
+
+log = logger("uplink")
+HELLO_TIMEOUT_S, HELLO_RETRY_S, HELLO_EVERY_S, REFUSED_S = 3.0, 1.0, 5.0, 10.0
+BEAT_S = 1.0
+DIRECTIVE_S = 60.0
+BUCKET_RETRY_S = 5.0
+CONNECT_FIRST_S, CONNECT_MAX_S = 1.0, 15.0
+STALLED_MS = 10_000
+LOST_MS = 12_000
+COMMANDS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this run of the edge is."""
+
+    node: Node
+    epoch: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answerers:
+    """Who answers what comes down."""
+
+    engine: Engine
+    alarms: AlarmService
+    commands: CommandHandler
+    directives: DirectiveHandler
+    annunciation: Annunciation
+    board: Board
+
+
+class Lanes:
+    """Whether an event written now travels live or as replay (asked by the store's thread).
+
+    Live while the factory confirms what it gets. While it does not, events go to replay, so that
+    the first alarm after the return finds an empty live lane and waits behind nothing.
+    """
+
+    def __init__(self) -> None:
+        self.drainer: Drainer | None = None
+        self._front: tuple[str, int] | None = None
+        self._since = 0
+        self.stalled = False
+
+    def __call__(self) -> str:
+        """The lane."""
+        up = self.drainer is not None and self.drainer.link_up and not self.stalled
+        return LIVE if up else REPLAY
+
+    def observe(self, pending: list[tuple[str, str, int, int]], now: int) -> None:
+        """Look at the front of the live lane: has anything been confirmed lately?"""
+        front = next(((epoch, first) for epoch, lane, first, _ in pending if lane == LIVE), None)
+        if front is None or front != self._front:
+            self._front, self._since, self.stalled = front, now, False
+        elif now - self._since > STALLED_MS:
+            self.stalled = True
+
+
+class Uplink:
+    """One edge's side of the link."""
+
+    def __init__(
+        self, who: Identity, connect: Callable[[], Awaitable[NatsBus]], journal: Journal,
+        lanes: Lanes, parts: Answerers, clock: Clock,
+    ) -> None:  # fmt: skip
+        self._who, self._connect, self._journal = who, connect, journal
+        self._lanes, self._p, self._clock = lanes, parts, clock
+        self._outbox = JournalOutbox(journal)
+        self._status = OutboxStatus()
+        self._accepted = asyncio.Event()
+        self._read_directive = asyncio.Event()
+        self._heard: int | None = None
+        self.drivers: Callable[[], dict[str, str]] = dict
+        journal.on_commit = self._wake
+
+    def _wake(self) -> None:
+        if self._lanes.drainer is not None:
+            self._lanes.drainer.wake()
+
+    async def run(self) -> None:
+        """Connect, serve until the connection ends for good, and again."""
+        while True:
+            try:
+                await self._serve(await self._connected())
+            except* RetryableTransportError as errors:
+                log.warning("uplink_ended", error=str(errors.exceptions[0]))
+            await asyncio.sleep(CONNECT_FIRST_S)
+
+    async def _serve(self, bus: NatsBus) -> None:
+        drainer = Drainer(self._who.node, self._outbox, bus)
+        self._accepted.clear()
+        self._read_directive.set()
+        try:
+            await self._subscribe(bus)
+            self._lanes.drainer = drainer
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._greet(bus, drainer))
+                group.create_task(self._drain(drainer))
+                group.create_task(self._beat(bus))
+                group.create_task(self._directives(bus))
+        finally:
+            self._lanes.drainer = None
+            await bus.close()
+
+    async def _connected(self) -> NatsBus:
+        delay, told = CONNECT_FIRST_S, ""
+        while True:
+            try:
+                return await self._connect()
+            except ConfigError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("uplink_unreachable", error=error.message, mend=error.mend)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, CONNECT_MAX_S)
+
+    async def _subscribe(self, bus: NatsBus) -> None:
+        node = self._who.node
+        await bus.subscribe(node.lease, self._on_lease)
+        await bus.subscribe(node.command, self._on_command, workers=COMMANDS_AT_ONCE)
+        await bus.subscribe(node.fact, self._on_facts)
+        await bus.subscribe(node.directive, self._on_directive)
+
+    # registration
+
+    async def _greet(self, bus: NatsBus, drainer: Drainer) -> None:
+        """Register the epoch, and go on doing so: the answer also tells watermarks and the time."""
+        while True:
+            try:
+                welcome = await self._hello(bus, drainer)
+            except (RetryableTransportError, ContractError) as error:
+                log.debug("hello_unanswered", error=str(error))
+                await asyncio.sleep(HELLO_RETRY_S)
+                continue
+            if not welcome.accepted:
+                log.warning("epoch_refused", code=welcome.code, epoch=self._who.epoch)
+                await asyncio.sleep(REFUSED_S)
+                continue
+            if not self._accepted.is_set():
+                log.info("epoch_registered", epoch=self._who.epoch)
+                self._accepted.set()
+            if not drainer.link_up:
+                drainer.link_up = True
+                drainer.wake()
+                self._read_directive.set()  # what was said while we were away
+            await asyncio.sleep(HELLO_EVERY_S)
+
+    async def _hello(self, bus: NatsBus, drainer: Drainer) -> Welcome:
+        pending = await self._outbox.pending()
+        held: dict[str, list[str]] = {}
+        for epoch, lane, _, _ in pending:
+            if epoch != self._who.epoch:
+                held.setdefault(epoch, []).append(lane)
+        asked, began = self._clock.now_ms(), self._clock.mono_ms()
+        hello = Hello(
+            source=self._who.node.source, epoch=self._who.epoch, boot=self._who.boot,
+            at=asked, held=held,
+        )  # fmt: skip
+        answer = await bus.request(self._who.node.hello, encode(hello), HELLO_TIMEOUT_S)
+        welcome = decode(answer, Welcome)
+        self._heard = self._clock.mono_ms()
+        if welcome.at:
+            half = (self._heard - began) / 2
+            self._p.engine.clock_offset = (round(welcome.at - asked - half, 1), half)
+        if welcome.accepted:
+            known = {f"{epoch}/{lane}" for epoch, lane, _, _ in pending}
+            for key, through in welcome.watermarks.items():
+                if key in known:
+                    epoch, _, lane = key.partition("/")
+                    await drainer.committed(epoch, lane, through)
+        return welcome
+
+    async def _drain(self, drainer: Drainer) -> None:
+        await self._accepted.wait()
+        await drainer.run()
+
+    # health
+
+    async def vitals(self) -> None:
+        """Once a second, linked or not: counters for the page and for the heartbeat."""
+        while True:
+            try:
+                self._status = await self._outbox.status()
+                self._lanes.observe(await self._outbox.pending(), self._clock.mono_ms())
+            except RetryableTransportError as error:
+                log.debug("counters_unreadable", error=str(error))
+            around = self._p.board.around
+            reachable = self._reachable()
+            if reachable != around.brain_reachable or around.brain_lost_since is None:
+                around.brain_lost_since = None if reachable else self._clock.now_ms()
+            around.brain_reachable, around.lanes = reachable, self._status.lanes
+            around.settings_version = self._p.directives.counter
+            await asyncio.sleep(BEAT_S)
+
+    def _reachable(self) -> bool:
+        drainer = self._lanes.drainer
+        if self._heard is None or drainer is None or not drainer.link_up:
+            return False
+        return self._clock.mono_ms() - self._heard < LOST_MS
+
+    async def _beat(self, bus: NatsBus) -> None:
+        while True:
+            if bus.closed:
+                raise RetryableTransportError("the connection to NATS has ended for good")
+            if bus.connected:
+                await bus.publish(self._who.node.health, encode(self.health()))
+            await asyncio.sleep(BEAT_S)
+
+    def health(self) -> Health:
+        """The heartbeat."""
+        now, oldest = self._clock.now_ms(), self._status.oldest_at
+        offset = self._p.engine.clock_offset
+        counter = self._p.directives.counter
+        return Health(
+            source=self._who.node.source, epoch=self._who.epoch, boot=self._who.boot,
+            mono=self._clock.mono_ms(), at=now, lanes=self._status.lanes,
+            oldest_buffered_ms=max(0, now - oldest) if oldest is not None else None,
+            drivers=self.drivers(), settings_version=counter, directive_counter=counter,
+            annunciating=self._p.board.annunciating, journal_degraded=self._journal.degraded,
+            clock_offset_ms=offset[0] if offset else None,
+        )  # fmt: skip
+
+    # what comes down
+
+    async def _on_lease(self, _: str, data: bytes) -> bytes | None:
+        try:
+            lease = decode(data, LeaseGrant)
+        except ContractError as error:
+            log.error("lease_unreadable", error=str(error))
+            return None
+        answer = self._p.annunciation.grant(lease, self._clock.mono_ms())
+        self._p.engine.dirty()
+        return encode(answer)
+
+    async def _on_command(self, _: str, data: bytes) -> bytes | None:
+        try:
+            request = decode(data, CommandRequest)
+        except ContractError as error:
+            log.error("command_unreadable", error=str(error))
+            return encode(CommandResult(id="", outcome="refused", reason="unreadable"))
+        return encode(await self._p.commands.handle(request))
+
+    async def _on_facts(self, _: str, data: bytes) -> bytes | None:
+        if self._journal.degraded:  # not answered: the factory keeps them and asks again
+            log.warning("facts_put_off", reason="journal_degraded")
+            return None
+        try:
+            frame = decode(data, Frame)
+        except ContractError as error:
+            log.error("facts_unreadable", error=str(error))
+            return None
+        rows, answer = self._p.alarms.take_frame(frame)
+        return encode(answer) if await self._p.engine.facts(rows) else None
+
+    async def _on_directive(self, _: str, data: bytes) -> bytes | None:
+        self._read_directive.set()
+        return None
+
+    async def _directives(self, bus: NatsBus) -> None:
+        node = self._who.node
+        while True:
+            try:
+                await asyncio.wait_for(self._read_directive.wait(), DIRECTIVE_S)
+            except TimeoutError:
+                log.debug("directive_poll")
+            self._read_directive.clear()
+            try:
+                data = await bus.bucket_get(node.directive_bucket, "current", node.upstream_domain)
+            except RetryableTransportError as error:
+                log.debug("bucket_unreadable", error=str(error))
+                await asyncio.sleep(BUCKET_RETRY_S)
+                if self._lanes.drainer is not None and self._lanes.drainer.link_up:
+                    self._read_directive.set()
+                continue
+            if data is not None:
+                await self._p.directives.take(data)
+                self._p.engine.store([])

@@ -1,0 +1,44 @@
+"""Who sounds: the edge, unless the brain holds a short lease on its own account.
+
+Pure; times are the edge's monotonic milliseconds. A lost lease hands the horn down by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.messages.control import LeaseAck, LeaseGrant
+
+MAX_TTL_MS = 60_000
+
+
+@dataclass(slots=True)
+class Annunciation:
+    """The annunciation lease of this edge."""
+
+    holder: str = ""
+    until: int = 0
+    ever: bool = False
+
+    def grant(self, lease: LeaseGrant, now: int) -> LeaseAck:
+        """Take, renew or end a lease."""
+        if lease.released:
+            if lease.holder == self.holder:
+                self.until = 0
+            return LeaseAck(id=lease.id, accepted=True)
+        if not 0 < lease.ttl_ms <= MAX_TTL_MS:
+            return LeaseAck(id=lease.id, accepted=False, code="ttl_out_of_range")
+        if self.holder != lease.holder and now < self.until:
+            return LeaseAck(id=lease.id, accepted=False, code="held_by_another")
+        self.holder, self.until, self.ever = lease.holder, now + lease.ttl_ms, True
+        return LeaseAck(id=lease.id, accepted=True)
+
+    def annunciating(self, now: int) -> bool:
+        """Whether this edge holds the right to sound."""
+        return now >= self.until
+
+    def reason(self, now: int) -> str:
+        """A code: why it does or does not."""
+        if now < self.until:
+            return "lease_held"
+        return "lease_lapsed" if self.ever else "no_lease"

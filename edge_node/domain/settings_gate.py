@@ -1,0 +1,119 @@
+"""Whether a directive may be run here: target, counter, expiry, signatures, the plant's own bounds.
+
+Pure but for the signature check. The directive handler calls it; nothing is changed here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from shared.alarm.definition import AlarmDefinition
+from shared.alarm.point import Setting
+from shared.errors import ContractError, Rejected
+from shared.messages.directives import AlarmSetting, Directive, SignedDirective, read
+from shared.security import verifies
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The two keys pinned at enrolment."""
+
+    release: Ed25519PublicKey
+    approval: Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who this edge is and which directive it runs."""
+
+    site: str
+    edge: str
+    counter: int
+
+
+def verify(signed: SignedDirective, keys: Keys | None) -> Directive | Rejected:
+    """The directive, if both pinned keys have signed exactly these bytes."""
+    if keys is None:
+        return Rejected("no_pinned_keys")
+    if not verifies(keys.release, signed.release_signature, signed.payload):
+        return Rejected("bad_release_signature")
+    if not verifies(keys.approval, signed.approval_signature, signed.payload):
+        return Rejected("bad_approval_signature")
+    try:
+        return read(signed.payload)
+    except ContractError as error:
+        return Rejected("malformed", {"why": str(error)})
+
+
+def admit(directive: Directive, target: Target, now: int) -> Rejected | None:
+    """Whether it is meant for this edge, now, and newer than what runs."""
+    if directive.schema != "directive/v1" or directive.kind not in ("settings", "rollback"):
+        return Rejected("unknown_kind", {"schema": directive.schema, "kind": directive.kind})
+    if (directive.site, directive.edge) != (target.site, target.edge):
+        return Rejected("wrong_target", {"site": directive.site, "edge": directive.edge})
+    if directive.counter <= target.counter:
+        return Rejected("old_counter", {"counter": directive.counter, "newest": target.counter})
+    if now > directive.expires_at:
+        return Rejected("expired", {"expired_at": directive.expires_at})
+    return None
+
+
+def settings_of(
+    directive: Directive, definitions: Mapping[str, AlarmDefinition]
+) -> dict[str, Setting] | Rejected:
+    """The new settings, all inside the bounds; or the first that is not."""
+    found: dict[str, Setting] = {}
+    for wanted in directive.settings:
+        definition = definitions.get(wanted.alarm)
+        if definition is None:
+            return Rejected("unknown_alarm", {"alarm": wanted.alarm})
+        setting = _setting(wanted, definition)
+        if isinstance(setting, Rejected):
+            return setting
+        refusal = within(definition, setting)
+        if refusal is not None:
+            return refusal
+        found[wanted.alarm] = setting
+    return found
+
+
+def _setting(wanted: AlarmSetting, definition: AlarmDefinition) -> Setting | Rejected:
+    numbers = [wanted.deadband, wanted.on_delay_s, wanted.off_delay_s]
+    if wanted.limit is not None:
+        numbers.append(wanted.limit)
+    if not all(map(math.isfinite, numbers)):
+        return Rejected("bad_value", {"alarm": wanted.alarm})
+    if wanted.limit is not None and definition.kind != "limit":
+        return Rejected("bad_value", {"alarm": wanted.alarm, "name": "limit"})
+    limit = wanted.limit if wanted.limit is not None else definition.setting.limit
+    return Setting(
+        limit, wanted.deadband, round(wanted.on_delay_s * 1000), round(wanted.off_delay_s * 1000)
+    )
+
+
+def within(definition: AlarmDefinition, setting: Setting) -> Rejected | None:
+    """Whether the plant's own bounds allow a setting of an alarm."""
+    bounds, alarm = definition.bounds, definition.id
+    if definition.safety or bounds.locked:
+        return Rejected("locked", {"alarm": alarm})
+    low = bounds.limit_min if bounds.limit_min is not None else -math.inf
+    high = bounds.limit_max if bounds.limit_max is not None else math.inf
+    wide = bounds.deadband_max if bounds.deadband_max is not None else math.inf
+    checks = (
+        ("limit", definition.kind != "limit" or low <= setting.limit <= high, setting.limit),
+        ("deadband", 0 <= setting.deadband <= wide, setting.deadband),
+        ("on_delay_ms", 0 <= setting.on_delay_ms <= bounds.on_delay_max_ms, setting.on_delay_ms),
+        (
+            "off_delay_ms",
+            0 <= setting.off_delay_ms <= bounds.off_delay_max_ms,
+            setting.off_delay_ms,
+        ),
+    )
+    for name, inside, value in checks:
+        if not inside:
+            return Rejected("out_of_bounds", {"alarm": alarm, "name": name, "value": value})
+    return None

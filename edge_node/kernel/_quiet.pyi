@@ -1,0 +1,3 @@
+from edge_node.kernel.pure import QuietBand as _Pure
+
+class QuietBand(_Pure): ...

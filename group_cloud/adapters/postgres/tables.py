@@ -1,0 +1,165 @@
+"""The cloud's own tables: factories, their events and outcomes, models, proposals, rollouts.
+
+Declared here with SQLModel, made by the migrations, read and written by the stores beside it.
+"""
+
+# SQLModel declares __tablename__ as a declared_attr; a plain name is what it documents.
+# pyright: reportAssignmentType=false
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Identity, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from shared.postgres import tables as common
+from shared.postgres.tables import big, json_column
+
+__all__ = [
+    "CounterRow",
+    "FactoryTable",
+    "GroupEventRow",
+    "ModelVersionRow",
+    "OutcomeRow",
+    "PlaybookOutcomeRow",
+    "ProposalTable",
+    "RolloutTable",
+    "common",
+]
+
+
+class FactoryTable(SQLModel, table=True):
+    """One factory: newest totals, when heard, how much it has sent."""
+
+    __tablename__ = "factory"
+    site: str = Field(primary_key=True)
+    names: dict[str, str] = json_column()
+    active: int = 0
+    unacked: int = 0
+    worst_priority: int | None = None
+    edges_online: int = 0
+    edges_total: int = 0
+    events: int = big()
+    last_seen: int | None = big(nullable=True)
+
+
+class GroupEventRow(SQLModel, table=True):
+    """The group's journal, by position."""
+
+    __tablename__ = "group_event"
+    source: str = Field(primary_key=True)
+    epoch: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    seq: int = big(primary_key=True)
+    site: str
+    id: str
+    type: str
+    time: int = big()
+    received_at: int = big()
+    alarm: str | None = None
+    occurrence: str | None = None
+    body: dict[str, Any] = json_column()
+    __table_args__ = (Index("group_event_received", "received_at", postgresql_using="brin"),)
+
+
+class OutcomeRow(SQLModel, table=True):
+    """An occurrence with its newest label and the candidates' verdicts."""
+
+    __tablename__ = "outcome"
+    site: str = Field(primary_key=True)
+    occurrence: str = Field(primary_key=True)
+    edge: str
+    alarm: str
+    label: str
+    raised_at: int = big()
+    received_at: int = big()
+    revision: int = Field(sa_column=Column(BigInteger, Identity(), nullable=False))
+    """Rises with every change: a label corrected while it was being learnt is learnt again."""
+    trained: bool = False
+    body: dict[str, Any] = json_column()
+    __table_args__ = (
+        Index("outcome_point", "site", "edge", "alarm", "raised_at"),
+        Index("outcome_untrained", "site", postgresql_where=text("NOT trained")),
+    )
+
+
+class PlaybookOutcomeRow(SQLModel, table=True):
+    """The end of a playbook run."""
+
+    __tablename__ = "playbook_outcome"
+    site: str = Field(primary_key=True)
+    run: str = Field(primary_key=True)
+    playbook: str
+    status: str
+    received_at: int = big()
+    body: dict[str, Any] = json_column()
+
+
+class ModelVersionRow(SQLModel, table=True):
+    """A learnt model's state as plain data."""
+
+    __tablename__ = "model_version"
+    model: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    parent: int | None = None
+    fingerprint: str
+    created_at: int = big()
+    data: dict[str, Any] = json_column()
+
+
+class ProposalTable(SQLModel, table=True):
+    """A proposed setting; at most one open per alarm point."""
+
+    __tablename__ = "proposal"
+    id: str = Field(primary_key=True)
+    site: str
+    edge: str
+    alarm: str
+    status: str
+    created_at: int = big()
+    decided_at: int | None = big(nullable=True)
+    decided_by: str | None = None
+    reason: str | None = None
+    current: dict[str, Any] = json_column()
+    proposed: dict[str, Any] = json_column()
+    fingerprint: str
+    nuisance: int
+    body: dict[str, Any] = json_column()
+    __table_args__ = (
+        Index(
+            "proposal_one_open", "site", "edge", "alarm", unique=True,
+            postgresql_where=text("status = 'open'"),
+        ),
+        Index("proposal_point", "site", "edge", "alarm", "created_at"),
+    )  # fmt: skip
+
+
+class RolloutTable(SQLModel, table=True):
+    """A signed directive and where it stands."""
+
+    __tablename__ = "rollout"
+    directive: str = Field(primary_key=True)
+    proposal: str = Field(index=True)
+    site: str
+    edge: str
+    alarm: str
+    counter: int = big()
+    status: str
+    setting: dict[str, Any] = json_column()
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    expires_at: int = big()
+    at: int = big()
+    code: str | None = None
+    params: dict[str, Any] | None = json_column(nullable=True)
+    withdrawn: bool = False
+    __table_args__ = (UniqueConstraint("site", "edge", "counter"),)
+
+
+class CounterRow(SQLModel, table=True):
+    """The last directive number of each target: it never goes back."""
+
+    __tablename__ = "directive_counter"
+    site: str = Field(primary_key=True)
+    edge: str = Field(primary_key=True)
+    counter: int = big()

@@ -1,0 +1,191 @@
+"""Builds and signs directives and gets them to the factories, again and again until they answer.
+
+Called on approval and by its own loop; its state is the database's, so a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from group_cloud.application.ports import (
+    Audit,
+    ProposalRow,
+    Proposals,
+    Records,
+    RolloutRow,
+    Rollouts,
+    Sign,
+    Transaction,
+)
+from group_cloud.domain.guardrails import expired, expiry
+from group_cloud.domain.rollout import advance
+from shared.alarm.point import Setting
+from shared.bus.port import Bus
+from shared.clock import Clock
+from shared.errors import RetryableTransportError
+from shared.ids import uuid7
+from shared.messages.codec import encode
+from shared.messages.directives import AlarmSetting, Directive, SignedDirective, canonical
+from shared.messages.subjects import BRAIN, Node
+from shared.telemetry import logger
+
+log = logger("rollouts")
+RESEND_EVERY_S = 15.0
+KEY = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The tables that rollouts touch."""
+
+    records: Records
+    proposals: Proposals
+    rollouts: Rollouts
+    audit: Audit
+
+
+class Dispatch:
+    """Directives from the approval to the factory's answer."""
+
+    def __init__(self, stores: Stores, bus: Bus, clock: Clock, sign: Sign) -> None:
+        self._stores, self._rollouts = stores, stores.rollouts
+        self._bus, self._clock, self._sign = bus, clock, sign
+        self._wake = asyncio.Event()
+        self.on_change: Callable[[], None] = lambda: None
+
+    def wake(self) -> None:
+        """Something new waits to be sent."""
+        self._wake.set()
+
+    async def welcome(self, site: str) -> None:
+        """A brain has registered: it may read its bucket, even while there is nothing in it."""
+        try:
+            await self._bus.ensure_bucket(Node(site, BRAIN).directive_bucket)
+        except RetryableTransportError as error:
+            log.warning("bucket_not_made", site=site, error=str(error))
+
+    async def sign(self, tx: Transaction, proposal: ProposalRow, actor: str) -> RolloutRow:
+        """The signed directive of an approved proposal, stored in the caller's transaction.
+
+        It carries every setting that is in force or on its way for this edge besides the new one:
+        an edge that was off reads only the newest directive.
+        """
+        point, now = proposal.point, self._clock.now_ms()
+        counter = await self._rollouts.next_counter(tx, point.site, point.edge)
+        earlier = await self._rollouts.of_edge(tx, point.site, point.edge)
+        settings = {
+            row.point.alarm: row.setting
+            for row in earlier
+            if row.status not in ("refused", "rolled_back") and not row.withdrawn
+        }
+        settings[point.alarm] = proposal.proposed
+        directive = Directive(
+            id=uuid7(self._clock),
+            site=point.site,
+            edge=point.edge,
+            counter=counter,
+            parent=earlier[-1].directive if earlier else "",
+            issued_at=now,
+            expires_at=expiry(now),
+            settings=[_alarm_setting(alarm, settings[alarm]) for alarm in sorted(settings)],
+            proposal=proposal.id,
+            approved_by=actor,
+        )
+        payload = canonical(directive)
+        row = RolloutRow(
+            directive=directive.id,
+            proposal=proposal.id,
+            point=point,
+            counter=counter,
+            status="signed",
+            setting=proposal.proposed,
+            payload=payload,
+            signature=self._sign(payload),
+            expires_at=directive.expires_at,
+            at=now,
+        )
+        await self._rollouts.save(tx, row)
+        await self._record(tx, row, actor)
+        return row
+
+    async def run(self) -> None:
+        """Put all newest directives once (the broker may have lost its disk), then keep sending."""
+        put = False
+        while True:
+            try:
+                if not put:
+                    for site in await self._rollouts.sites():
+                        await self._put(site)
+                    put = True
+                await self.send_unheard()
+            except RetryableTransportError as error:
+                log.warning("directive_not_sent", error=str(error))
+            try:
+                await asyncio.wait_for(self._wake.wait(), RESEND_EVERY_S)
+            except TimeoutError:
+                continue
+            finally:
+                self._wake.clear()
+
+    async def send_unheard(self) -> None:
+        """Send what no factory has answered yet; what has expired is given up."""
+        now = self._clock.now_ms()
+        live: dict[str, list[RolloutRow]] = {}
+        for row in await self._rollouts.unheard():
+            if expired(row.expires_at, now):
+                await self._change(row, "refuse", code="expired")
+            else:
+                live.setdefault(row.point.site, []).append(row)
+        for site, rows in live.items():
+            await self._put(site)
+            await self._bus.publish(Node(site, BRAIN).directive, b"")
+            for row in rows:
+                if row.status == "signed":
+                    await self._change(row, "send")
+
+    async def _put(self, site: str) -> None:
+        """Write the newest directive of every edge of `site` into its brain's bucket."""
+        node = Node(site, BRAIN)
+        newest = await self._rollouts.newest_by_edge(site)
+        value = {
+            edge: encode(SignedDirective(payload=row.payload, release_signature=row.signature))
+            for edge, row in newest.items()
+        }
+        await self._bus.ensure_bucket(node.directive_bucket)
+        await self._bus.bucket_put(node.directive_bucket, KEY, encode(value))
+
+    async def _change(self, row: RolloutRow, trigger: str, code: str | None = None) -> None:
+        async with self._stores.records.transaction() as tx:
+            # Between reading and now the factory may have answered: look again, locked.
+            held = await self._rollouts.get(tx, row.directive)
+            status = advance(held.status, trigger) if held else None
+            if held is None or status is None:
+                return
+            moved = replace(held, status=status, code=code, at=self._clock.now_ms())
+            await self._rollouts.save(tx, moved)
+            await self._record(tx, moved, "group")
+        self.on_change()
+
+    async def _record(self, tx: Transaction, row: RolloutRow, actor: str) -> None:
+        data: dict[str, Any] = {
+            "counter": row.counter,
+            "site": row.point.site,
+            "edge": row.point.edge,
+            "alarm": row.point.alarm,
+            "proposal": row.proposal,
+            "code": row.code,
+        }
+        await self._stores.audit(tx, row.at, actor, f"rollout_{row.status}", row.directive, data)
+
+
+def _alarm_setting(alarm: str, setting: Setting) -> AlarmSetting:
+    return AlarmSetting(
+        alarm=alarm,
+        limit=setting.limit,
+        deadband=setting.deadband,
+        on_delay_s=setting.on_delay_ms / 1000,
+        off_delay_s=setting.off_delay_ms / 1000,
+    )

@@ -1,0 +1,160 @@
+"""Wires the cloud: the only place where its ports meet their adapters."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from group_cloud.adapters.postgres.record_store import RecordStore
+from group_cloud.adapters.postgres.rollout_store import ModelStore, ProposalStore, RolloutStore
+from group_cloud.application.fleet import FactoryView
+from group_cloud.application.ingest import Ingest
+from group_cloud.application.live import GroupLive
+from group_cloud.application.proposals import ProposalDesk
+from group_cloud.application.reports import Reports
+from group_cloud.application.rollouts import Dispatch, Stores
+from group_cloud.application.trainer import Trainer, TrainerStores
+from group_cloud.domain.evidence import Costs, Gate
+from group_cloud.learning.threshold import ExpertBank
+from group_cloud.settings import CloudSettings
+from group_cloud.web.app import Parts, create_app
+from shared.bus.nats_bus import NatsBus
+from shared.bus.streams import EVENTS, cloud_streams
+from shared.clock import Clock, SystemClock
+from shared.config import read_secret
+from shared.messages.subjects import BRAIN, any_node
+from shared.outbox.receiving import Receiving
+from shared.postgres.accounts import PgAccounts, audit
+from shared.postgres.migrate import migrate
+from shared.postgres.pool import connect_pool
+from shared.postgres.receiver import FrameReceiver
+from shared.security import load_private
+from shared.service import Service
+from shared.telemetry import logger
+from shared.web.app import WebServer
+from shared.web.auth import ROLES
+from shared.web.sse import Broadcaster
+
+log = logger("cloud")
+MIGRATIONS = Path(__file__).parent / "adapters" / "postgres" / "migrations"
+INBOX = "_INBOX_cloud"
+DAY_MS = 86_400_000
+PRUNE_EVERY_S = 3600.0
+
+
+async def run_cloud(settings: CloudSettings) -> None:
+    """Run the group's cloud until it is told to stop."""
+    cloud = await Cloud.start(settings)
+    log.info("cloud_started", url=f"http://{settings.http_host}:{settings.http_port}")
+    await cloud.service.run_until_signal()
+
+
+class Cloud:
+    """The running parts of the cloud."""
+
+    def __init__(
+        self, settings: CloudSettings, pool: asyncpg.Pool, bus: NatsBus, clock: Clock,
+        key: Ed25519PrivateKey,
+    ) -> None:  # fmt: skip
+        self.settings, self.pool, self.bus, self.clock = settings, pool, bus, clock
+        self.service = Service()
+        self.records = RecordStore(pool)
+        proposals, rollouts = ProposalStore(pool), RolloutStore(pool)
+        stores = Stores(self.records, proposals, rollouts, audit)
+        self.dispatch = Dispatch(stores, bus, clock, key.sign)
+        self.desk = ProposalDesk(stores, self.dispatch, clock)
+        costs = Costs(settings.cost_false, settings.cost_missed, settings.cost_delay_hour)
+        gate = Gate(settings.min_nuisance, settings.min_true)
+        self.trainer = Trainer(
+            TrainerStores(self.records, proposals, rollouts, ModelStore(), audit),
+            clock,
+            lambda: ExpertBank(costs, gate),
+        )
+        self.ingest = Ingest(clock, self.records, Reports(clock, rollouts, audit))
+        self.ingest.receiver = FrameReceiver(pool, clock, self.ingest.apply)
+        self.factories = FactoryView(self.records, clock)
+        self.broadcaster = Broadcaster(clock.now_ms)
+        self.live = GroupLive(self.factories, self.desk, self.broadcaster)
+        self.ingest.on_outcome = self.trainer.wake
+        self.ingest.on_report = self.live.touch_proposals
+        self.ingest.on_factory = self.live.touch_factories
+        self.ingest.on_hello = self.dispatch.welcome
+        self.trainer.on_proposals = self.live.touch_proposals
+        self.desk.on_change = self.live.touch_proposals
+        self.dispatch.on_change = self.live.touch_proposals
+
+    @classmethod
+    async def start(cls, settings: CloudSettings) -> Cloud:
+        """Check everything, migrate, connect, serve; raises ConfigError."""
+        clock = SystemClock()
+        key = load_private(settings.release_key_file)
+        password = read_secret(settings.nats_password_file, "NATS password")
+        pool = await connect_pool(settings.database_url)
+        await migrate(settings.database_url, MIGRATIONS)
+        bus = await NatsBus.connect(
+            settings.nats_url, user=settings.nats_user, password=password, name="cloud",
+            inbox=INBOX,
+        )  # fmt: skip
+        cloud = cls(settings, pool, bus, clock, key)
+        cloud.service.on_close("database", pool.close)
+        cloud.service.on_close("bus", bus.close)
+        for spec in cloud_streams():
+            await bus.ensure_stream(spec)
+        accounts = PgAccounts(pool, clock)
+        await accounts.ensure_admin(settings.admin_password_file, list(ROLES))
+        cloud._run(await cloud._listen())
+        cloud._serve(accounts)
+        return cloud
+
+    async def _listen(self) -> Receiving:
+        """Subscribe once: a supervised task that subscribes would do it again at every restart."""
+        receiving = Receiving(
+            self.bus, self.clock, self.ingest, site="*", on_forged=self._on_forged
+        )
+        await self.bus.subscribe(any_node("*", BRAIN, "health"), self._on_health)
+        await receiving.serve_hello()
+        return receiving
+
+    def _run(self, receiving: Receiving) -> None:
+        service = self.service
+        service.run("watermarks", receiving.report_for_ever)
+        service.run("ingest", lambda: receiving.consume(EVENTS, "cloud"))
+        service.run("trainer", self.trainer.run)
+        service.run("dispatch", self.dispatch.run)
+        service.run("live", self.live.broadcast_for_ever)
+        service.run("seen", self.factories.save_for_ever)
+        service.run("housekeeping", self._prune_for_ever)
+
+    def _serve(self, accounts: PgAccounts) -> None:
+        parts = Parts(self.factories, self.desk, self.live, self.broadcaster, self._ready)
+        app = create_app(self.clock, accounts, parts)
+        server = WebServer(app, self.settings.http_host, self.settings.http_port)
+        self.service.run("web", server.run)
+        self.service.on_close("web", server.close)
+
+    async def _on_health(self, subject: str, data: bytes) -> bytes | None:
+        await self.factories.on_health(subject, data)
+        return None
+
+    async def _on_forged(self, subject: str, reason: str) -> None:
+        async with self.records.transaction() as tx:
+            await audit(
+                tx, self.clock.now_ms(), "group", "frame_forged", subject, {"reason": reason}
+            )
+
+    async def _ready(self) -> bool:
+        if not self.bus.connected:
+            return False
+        try:
+            await self.pool.fetchval("SELECT 1", timeout=2)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _prune_for_ever(self) -> None:
+        while True:
+            await self.records.prune(self.clock.now_ms() - self.settings.event_days * DAY_MS)
+            await asyncio.sleep(PRUNE_EVERY_S)

@@ -1,0 +1,65 @@
+"""The life cycle of one directive on its way to an edge, as a state machine people can look at.
+
+One shared machine over light models; callers persist every change. It never sends anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from transitions import Machine
+
+Status = Literal["signed", "sent", "relayed", "applied", "refused", "rolled_back"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+IN_FLIGHT: tuple[Status, ...] = ("signed", "sent", "relayed")
+"""States in which something is still expected from below."""
+UNHEARD: tuple[Status, ...] = ("signed", "sent")
+"""States in which the factory has not answered: the directive is sent again."""
+
+_TRANSITIONS = [
+    {"trigger": "send", "source": ["signed", "sent"], "dest": "sent"},
+    {"trigger": "relay", "source": ["signed", "sent"], "dest": "relayed"},
+    # An edge's report may overtake the factory's own: both come from below, in any order.
+    {"trigger": "apply", "source": list(IN_FLIGHT), "dest": "applied"},
+    {"trigger": "refuse", "source": list(IN_FLIGHT), "dest": "refused"},
+    {"trigger": "roll_back", "source": ["relayed", "applied"], "dest": "rolled_back"},
+]
+REPORTED: dict[str, str] = {
+    "relayed": "relay",
+    "received": "relay",
+    "applied": "apply",
+    "refused": "refuse",
+    "rolled_back": "roll_back",
+}
+"""Status of a report from below -> trigger."""
+
+
+@dataclass(eq=False)
+class RolloutModel:
+    """The light model that the shared machine moves."""
+
+    state: Status = "signed"
+
+
+_MACHINE = Machine(
+    model=None,
+    states=list(STATUSES),
+    transitions=_TRANSITIONS,
+    initial="signed",
+    auto_transitions=False,
+    send_event=False,
+)
+
+
+def advance(status: Status, trigger: str) -> Status | None:
+    """The state after `trigger`, None where it has no meaning in `status`."""
+    if trigger not in _MACHINE.get_triggers(status):
+        return None
+    model = RolloutModel()
+    _MACHINE.add_model(model, initial=status)
+    try:
+        model.trigger(trigger)  # type: ignore[attr-defined]
+        return model.state
+    finally:
+        _MACHINE.remove_model(model)

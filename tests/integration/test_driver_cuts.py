@@ -1,0 +1,155 @@
+"""OPC UA through cuts: nothing made up, nothing lost in a short one, back after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+from asyncua import Node, Server, ua
+
+from simulators.settings import Plants, ServerPlant
+from tests.support.edge_children import Child, driver, write
+from tests.support.edge_plants import (
+    FURNACE_TAGS,
+    free_port,
+    opcua_source,
+    simulated,
+    tag,
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Proxy:
+    """A wire that can be held up (a hung server) or cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._flow = asyncio.Event()
+        self._flow.set()
+        self._cut = False
+        self._open: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    def hold(self, held: bool) -> None:
+        """Stop or go on passing bytes; connections stay up."""
+        self._flow.clear() if held else self._flow.set()
+
+    def cut(self, cut: bool) -> None:
+        """Drop all connections and refuse new ones, or let them in again."""
+        self._cut = cut
+        if cut:
+            for writer in self._open:
+                writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                await self._flow.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._cut:
+            writer.transport.abort()
+            return
+        onward, back = await asyncio.open_connection("127.0.0.1", self._target)
+        ends = {writer, back}
+        self._open |= ends
+        try:
+            await asyncio.gather(self._pass(reader, back), self._pass(onward, writer))
+        finally:
+            self._open -= ends
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Proxy]:
+        """Listen."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            self._flow.set()
+            self.cut(True)
+
+
+async def steady(running: Child) -> None:
+    await running.until(lambda: running.state == "connected" and running.last(0), 20)
+
+
+async def test_a_server_that_hangs_is_noticed_and_nothing_is_made_up() -> None:
+    async with simulated(Plants(furnace=ServerPlant())) as plant:
+        proxy = Proxy(plant.endpoints()["furnace"]["port"])
+        async with proxy.running():
+            source = opcua_source(f"opc.tcp://127.0.0.1:{proxy.port}/furnace")
+            async with driver(source, FURNACE_TAGS) as running:
+                await steady(running)
+                ready = await running.write(write("first", "ns=2;s=FUR01.Burner.OutSP", 41))
+                assert ready.outcome == "done"
+                proxy.hold(True)
+                # The request may lie on the wire: whether it arrives is not known.
+                order = write("w", "ns=2;s=FUR01.Burner.OutSP", 42, 800)
+                assert (await running.write(order)).outcome == "unknown"
+                await running.until(lambda: running.state == "failed", 10)
+                known = len(running.samples)
+                await asyncio.sleep(3)
+                assert len(running.samples) == known
+                proxy.hold(False)
+                await running.until(lambda: running.state == "connected", 25)
+                await running.until(lambda: len(running.samples) > known)
+                writes = [w for w in plant.state()["writes"] if w["value"] == 42]
+                assert len(writes) <= 1
+
+
+@contextlib.asynccontextmanager
+async def counter(port: int) -> AsyncIterator[Node]:
+    """A server with one writable number."""
+    server = Server()
+    await server.init()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/x")
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    node = await server.nodes.objects.add_variable(
+        ua.NodeId.from_string("ns=1;s=Count"), "1:Count", 0, ua.VariantType.Int64
+    )
+    await node.set_writable()
+    async with server:
+        yield node
+
+
+async def test_a_restarted_server_is_found_again() -> None:
+    port = free_port()
+    source = opcua_source(f"opc.tcp://127.0.0.1:{port}/x")
+    async with driver(source, [tag("COUNT", "ns=1;s=Count")]) as running:
+        async with counter(port):
+            await steady(running)
+        await running.until(lambda: running.state == "failed", 10)
+        async with counter(port) as node:
+            await node.write_value(ua.Variant(7, ua.VariantType.Int64))
+            await running.until(lambda: running.state == "connected", 40)
+            await running.until(lambda: running.last(0) == (7.0, 0), 10)
+            done = await running.write(write("w", "ns=1;s=Count", 43))
+            assert (done.outcome, done.readback) == ("done", 43)
+
+
+async def test_a_short_cut_loses_no_value() -> None:
+    """A counter that the server steps every 50 ms arrives without a gap over a 3 s cut."""
+    port = free_port()
+    proxy = Proxy(port)
+    async with counter(port) as node, proxy.running():
+        source = {**opcua_source(f"opc.tcp://127.0.0.1:{proxy.port}/x"), "interval": 50}
+        async with driver(source, [tag("COUNT", "ns=1;s=Count")]) as running:
+            await steady(running)
+            for step in range(1, 201):
+                if step in (40, 100):
+                    proxy.cut(step == 40)
+                await node.write_value(ua.Variant(step, ua.VariantType.Int64))
+                await asyncio.sleep(0.05)
+            await running.until(lambda: running.last(0) == (200.0, 0), 15)
+            values = [v for _, v, _ in running.of(0)]
+            changes = [b - a for a, b in pairwise(values) if b != a]
+            assert set(changes) == {1.0}, sorted(set(changes))

@@ -1,0 +1,193 @@
+"""The edge engine under orders from above, and when its disk fails."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from shared.messages.bodies import (
+    CommandRecord,
+    DirectiveReport,
+    LocalAction,
+    SystemEvent,
+)
+from shared.messages.codec import encode
+from shared.messages.control import (
+    Command,
+    CommandQuery,
+    CommandRequest,
+    CommandResult,
+    LeaseAck,
+    LeaseGrant,
+    Token,
+)
+from shared.messages.directives import AlarmSetting, Directive, SignedDirective, canonical
+from tests.support.edge_world import HI, HIHI, NODE, Brain, Engine, World, ask, raised, until
+
+pytest_plugins = ("tests.support.edge_fixtures",)
+pytestmark = pytest.mark.timeout(90)
+
+
+def command(brain: Brain, name: str, value: float, **more: Any) -> CommandRequest:
+    health = brain.health[-1]
+    given: dict[str, Any] = {
+        "device": "X-1/second", "operation": "set", "args": {"pct": value}, "fence": 1,
+        "token": Token(boot=health.boot, mono=health.mono), "expires_ms": 5000,
+        "epoch": health.epoch, "verify": f'tag("SP-2").value == {value}', "verify_within_ms": 2000,
+        **more,
+    }  # fmt: skip
+    return CommandRequest(command=Command(id=name, **given))
+
+
+async def test_commands_from_above(brain: Brain, engine: Engine) -> None:
+    await until(lambda: brain.health and brain.health[-1].drivers.get("s2") == "connected", 10)
+
+    async def run(name: str, value: float, **more: Any) -> CommandResult:
+        return await ask(brain, NODE.command, command(brain, name, value, **more), CommandResult)
+
+    done = await run("c1", 30.0)
+    assert (done.outcome, done.before, done.readback) == ("done", 10.0, 30.0)
+    again = await run("c1", 99.0)
+    assert (again.outcome, again.readback) == ("done", 30.0)
+    writes = len(engine.writes())
+    old = Token(boot=brain.health[-1].boot, mono=brain.health[-1].mono - 60_000)
+    assert (await run("c2", 31.0, token=old)).outcome == "expired"
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("other_epoch", {"epoch": "0" * 16}),
+        ("other_boot", {"token": Token(boot="0", mono=0)}),
+        ("out_of_range", {"args": {"pct": 101.0}}),
+        ("bad_argument", {"args": {"x": 1}}),
+        ("unknown_device", {"device": "X-1/none"}),
+        ("require", {"require": ['tag("TT-2").value > 1000']}),
+        ("require", {"require": ['tag("NOWHERE").value > 1']}),
+        ("interlock", {"device": "X-1/burner"}),
+    ]
+    await engine.tell("s1", samples=[["ESD-1", 1]])
+    for number, (reason, more) in enumerate(cases):
+        result = await run(f"r{number}", 32.0, **more)
+        assert (result.outcome, result.reason) == ("refused", reason)
+    assert len(engine.writes()) == writes
+    assert (await run("c3", 33.0, fence=5)).outcome == "done"
+    assert (await run("c4", 34.0, fence=4)).reason == "fenced"
+    assert (await run("c5", 35.0, fence=5)).reason == "rate_limited"
+    query = CommandRequest(query=CommandQuery(id="c3"))
+    assert (await ask(brain, NODE.command, query, CommandResult)).outcome == "done"
+    query = CommandRequest(query=CommandQuery(id="nobody"))
+    assert (await ask(brain, NODE.command, query, CommandResult)).outcome == "never_seen"
+    await until(lambda: len(brain.bodies(CommandRecord)) == 13)
+    engine.kill()
+    engine.start()
+    await until(lambda: len(brain.epochs) == 2, 15)
+    query = CommandRequest(query=CommandQuery(id="c3"))
+    assert (await ask(brain, NODE.command, query, CommandResult)).outcome == "done"
+    assert len(engine.writes()) == writes + 1
+
+
+async def test_a_hung_driver_stops_no_reflex_and_its_tags_go_stale(
+    brain: Brain, engine: Engine
+) -> None:
+    await engine.tell("s2", hang=True)
+    await engine.tell("s1", samples=[["TT-1", 130]])
+    assert (await until(lambda: brain.bodies(LocalAction), 5))[0].outcome == "done"
+    await until(lambda: brain.alarms("X-1.TT-2.STALE"), 8)
+    await until(lambda: engine.events("driver_hangs"), 25)
+    await engine.tell("s2", samples=[["TT-2", 80]])  # a new child answers
+    await until(lambda: len(brain.alarms("X-1.TT-2.STALE")) == 2, 10)
+
+
+def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: Any) -> bytes:
+    body = Directive(
+        id=f"d{counter}", site="f9", edge=more.pop("edge", "e9"), counter=counter, issued_at=0,
+        expires_at=more.pop("expires_at", 1 << 60),
+        settings=[
+            AlarmSetting(alarm=alarm, limit=limit, deadband=2, on_delay_s=0, off_delay_s=0)
+        ],
+    )  # fmt: skip
+    payload = canonical(body)
+    def sign(pem: bytes) -> bytes:
+        return load_pem_private_key(pem, None).sign(payload)  # type: ignore[union-attr,call-arg]
+
+    keys = (engine.release, more.pop("approval", engine.approval))
+    signed = SignedDirective(
+        payload=payload, release_signature=sign(keys[0]), approval_signature=sign(keys[1])
+    )
+    return encode(signed)
+
+
+async def test_directives_are_verified_swapped_and_survive_offline(
+    servers: World, brain: Brain, engine: Engine
+) -> None:
+    async def put(data: bytes) -> DirectiveReport:
+        before = len(brain.bodies(DirectiveReport))
+        await brain.bus.bucket_put(NODE.directive_bucket, "current", data)
+        await brain.bus.publish(NODE.directive, b"")
+        await until(lambda: len(brain.bodies(DirectiveReport)) > before, 15)
+        return brain.bodies(DirectiveReport)[-1]
+
+    await until(lambda: brain.health, 10)
+    for code, data in (
+        ("malformed", b"nonsense"),
+        ("bad_approval_signature", directive(engine, 5, HI, 105, approval=engine.release)),
+        ("wrong_target", directive(engine, 5, HI, 105, edge="e8")),
+        ("expired", directive(engine, 5, HI, 105, expires_at=1)),
+        ("out_of_bounds", directive(engine, 5, HI, 116)),
+        ("locked", directive(engine, 5, HIHI, 115)),
+        ("unknown_alarm", directive(engine, 5, "X-1.NONE", 105)),
+    ):
+        report = await put(data)
+        assert (report.status, report.code) == ("refused", code)
+    report = await put(directive(engine, 5, HI, 105))
+    assert (report.status, report.settings_version) == ("applied", 5)
+    assert (await put(directive(engine, 4, HI, 95))).code == "old_counter"
+    engine.kill()
+    servers.stop("f9-e9")  # boots without NATS, with the last good settings
+    engine.start()
+    await engine.ready()
+    await engine.tell("s1", samples=[["TT-1", 103]])
+    await engine.tell("s1", samples=[["TT-1", 106]])
+    await until(lambda: engine.events("alarm_raised"), 5)
+    await servers.start("f9-e9")
+    assert (await raised(brain, HI)).settings_version == 5
+    assert (await raised(brain, HI)).value == 106
+
+
+async def test_a_failing_disk_stops_no_reflex_and_loses_nothing(
+    brain: Brain, engine: Engine
+) -> None:
+    await until(lambda: brain.health and brain.health[-1].drivers.get("s2") == "connected", 10)
+    assert engine.process is not None
+    pid, limits = engine.process.pid, resource.RLIMIT_FSIZE
+    _, hard = resource.prlimit(pid, limits)
+    resource.prlimit(pid, limits, (0, hard))  # from now on every write to a file is refused
+    await engine.tell("s1", samples=[["TT-1", 110]])
+    await until(lambda: brain.health[-1].journal_degraded, 10)
+    await engine.tell("s1", samples=[["TT-1", 130]])
+    await until(engine.writes, 3, "the safe reflex waited for the disk")
+    refused = await ask(brain, NODE.command, command(brain, "c1", 30.0), CommandResult)
+    assert (refused.outcome, refused.reason) == ("refused", "journal_degraded")
+    await engine.tell("s1", samples=[["TT-1", 80]])
+    assert brain.alarms() == []
+    resource.prlimit(pid, limits, (resource.RLIM_INFINITY, hard))
+    await until(lambda: not brain.health[-1].journal_degraded, 10)
+    await until(lambda: [k for k, _, _ in brain.alarms(HIHI)] == ["raised", "returned"], 10)
+    kinds = [k for k, _, _ in brain.alarms(HI)]
+    assert (kinds[0], kinds[-1]) == ("raised", "unsuppressed")
+    told = [(e.code, e.active) for e in brain.bodies(SystemEvent)]
+    assert told == [("journal_degraded", True), ("journal_degraded", False)]
+    assert brain.bodies(LocalAction)[0].outcome == "done"
+    assert brain.gapless()
+    assert [w["value"] for w in engine.writes()] == [40.0]
+
+
+async def test_the_annunciation_lease(brain: Brain, engine: Engine) -> None:
+    await until(lambda: brain.health and brain.health[-1].annunciating, 10)
+    grant = LeaseGrant(id="l1", holder="brain", ttl_ms=3000)
+    answer = await ask(brain, NODE.lease, grant, LeaseAck)
+    assert answer.accepted
+    await until(lambda: not brain.health[-1].annunciating, 3)
+    await until(lambda: brain.health[-1].annunciating, 6)
+
+

@@ -1,0 +1,165 @@
+"""Annunciation, lanes, sampler, windows and the store's recovery."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from edge_node.adapters.sqlite_store import SqliteStore
+from edge_node.application.records import (
+    AlarmRecord,
+    CommandEntry,
+    Emit,
+    PutAlarm,
+    PutCommand,
+    PutMark,
+    PutMeta,
+    event,
+)
+from edge_node.application.sampler import Sampler
+from edge_node.application.uplink import Lanes
+from edge_node.domain.annunciation import Annunciation
+from edge_node.domain.source_time import SourceTime
+from edge_node.domain.windows import Window
+from shared.alarm.states import AlarmState
+from shared.errors import StoreError
+from shared.messages.bodies import GapRecord, SystemEvent
+from shared.messages.control import LeaseGrant
+from shared.messages.envelope import Event
+from shared.messages.subjects import LIVE, REPLAY
+from shared.outbox.port import Caps
+from tests.support.edge_script import START, Script, columns
+
+
+def test_a_lease_hands_the_horn_up_and_its_loss_hands_it_down() -> None:
+    horn = Annunciation()
+    assert horn.annunciating(0)
+    assert horn.grant(LeaseGrant(id="1", holder="a", ttl_ms=5000), 0).accepted
+    assert not horn.annunciating(4999)
+    assert horn.grant(LeaseGrant(id="2", holder="b", ttl_ms=5000), 100).code == "held_by_another"
+    assert horn.annunciating(5000)
+    assert horn.reason(5000) == "lease_lapsed"
+    assert horn.grant(LeaseGrant(id="3", holder="b", ttl_ms=5000), 6000).accepted
+    assert horn.grant(LeaseGrant(id="4", holder="b", ttl_ms=1, released=True), 6001).accepted
+    assert horn.annunciating(6001)
+    assert not horn.grant(LeaseGrant(id="5", holder="b", ttl_ms=3_600_000), 7000).accepted
+
+
+class _Drainer:
+    link_up = True
+
+
+def test_events_go_live_only_while_the_factory_confirms() -> None:
+    lanes = Lanes()
+    assert lanes() == REPLAY
+    lanes.drainer = _Drainer()  # type: ignore[assignment]
+    assert lanes() == LIVE
+    lanes.observe([("e", LIVE, 7, 9)], 0)
+    lanes.observe([("e", LIVE, 7, 20)], 10_001)
+    assert lanes() == REPLAY  # accepted by the broker, confirmed by nobody
+    lanes.observe([("e", LIVE, 8, 20)], 11_000)
+    assert lanes() == LIVE
+
+
+def test_the_sampler_reports_what_changes_beyond_the_deadband() -> None:
+    script = Script(["T", "text:M"], [])
+    sampler = Sampler(script.tags)
+    sampler._deadbands[0] = 1.0
+    values = ((5.0, 0), (5.5, 0), (6.1, 0), (6.1, 2))
+    rows = [(0, START + at, value, grade) for at, (value, grade) in enumerate(values)]
+    sampler.take("s1", columns(rows))
+    body = sampler.flush()
+    assert body is not None
+    assert body.names == ["T"]
+    assert struct.unpack("<3d", body.values) == (5.0, 6.1, 6.1)
+    assert list(body.qualities) == [0, 0, 2]
+    assert sampler.flush() is None
+
+
+def test_windows() -> None:
+    window = Window(10_000)
+    for at, value in ((0, 4.0), (4000, 8.0), (9000, 3.0)):
+        window.add(at, value)
+    figures = {
+        name: window.figure(name, 6.0, 9000)
+        for name in ("avg", "min", "max", "count", "lag", "changed", "rate")
+    }
+    assert figures == {
+        "avg": 5.5, "min": 3.0, "max": 8.0, "count": 2.0, "lag": 4.0, "changed": True,
+        "rate": pytest.approx(-1 / 9),
+    }  # fmt: skip
+    assert window.figure("avg", 1.0, 60_000) == 3.0  # an unchanged value still holds
+    assert Window(1000).figure("avg", 1.0, 0) is None
+
+
+def test_a_device_clock_that_steps_is_followed_within_20_s() -> None:
+    clock = SourceTime()
+    clock.observe(1000, 1050)
+    assert clock.steady(1000, 1050) == 1000
+    clock.observe(3_601_100, 1100)  # an hour ahead from now on
+    assert clock.steady(3_601_100, 1100) == 1100
+    for now in (12_000, 23_000, 34_000):
+        clock.observe(now, now)  # and back
+    assert clock.steady(34_000, 34_000) == 34_000
+
+
+def open_store(path: Path, epoch: str, caps: Caps | None = None) -> SqliteStore:
+    def gap(record: GapRecord) -> Event:
+        return event("gap", "outbox.gap", 0, record)
+
+    return SqliteStore(path / "edge.db", epoch, lambda: LIVE, gap, caps)
+
+
+def record(occurrence: str, **state: object) -> AlarmRecord:
+    return AlarmRecord(
+        alarm="A", state=AlarmState(**state).to_dict(), occurrence=occurrence,  # type: ignore[arg-type]
+        version=1, annunciated_version=1,
+    )  # fmt: skip
+
+
+def emit(name: str) -> Emit:
+    return Emit(event(name, "system.x", 1, SystemEvent(code="x", active=True)))
+
+
+async def test_everything_is_recovered(tmp_path: Path) -> None:
+    store = open_store(tmp_path, "e1")
+    intent = CommandEntry(id="c", device="d", operation="o", args={"x": 1}, origin="reflex", at=1)
+    store.commit([[PutAlarm(record("o1")), emit("1"), PutCommand(intent)]], 1)
+    store.commit([[PutAlarm(record("o2", active=True, raw=True, acked=False)), emit("2")]], 2)
+    store.commit([[PutMark("b", "e", "live", 7), PutMeta("counter", b"\5")]], 3)
+    store.close()
+    again = open_store(tmp_path, "e2")
+    found = again.load()
+    assert found.alarms["A"].occurrence == "o2"
+    assert list(found.closed) == ["o1"]
+    assert found.commands["c"].outcome == ""
+    assert found.marks == {("b", "e", "live"): 7}
+    assert found.meta == {"counter": b"\5"}
+    assert again.run(lambda box: box.pending()) == [("e1", "live", 1, 2)]
+    again.close()
+
+
+async def test_a_change_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = open_store(tmp_path, "e1")
+    fault = "CREATE TRIGGER t BEFORE INSERT ON command BEGIN SELECT RAISE(ABORT, 'x'); END"
+    store._db.execute(fault)
+    intent = CommandEntry(id="c", device="d", operation="o", args={}, origin="reflex", at=1)
+    with pytest.raises(StoreError):
+        store.commit([[PutAlarm(record("o1")), emit("1"), PutCommand(intent)]], 1)
+    assert store.load().alarms == {}
+    assert store.run(lambda box: box.pending()) == []
+    store.close()
+
+
+async def test_what_a_cap_drops_becomes_a_gap_record(tmp_path: Path) -> None:
+    store = open_store(tmp_path, "e1", Caps(max_events=5))
+    for number in range(8):
+        store.commit([[emit(str(number))]], number)
+    status = store.run(lambda box: box.status())
+    counts = status.lanes[LIVE]
+    assert counts.produced == 8
+    assert counts.dropped > 0
+    assert counts.produced == counts.delivered + counts.buffered + counts.dropped
+    store.close()

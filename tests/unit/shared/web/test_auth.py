@@ -1,0 +1,180 @@
+"""Who may do what, cross-site writes, throttled logins, answers given once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, Request
+
+from shared.clock import ManualClock
+from shared.web.auth import (
+    COOKIE,
+    FAILURE_WINDOW_MS,
+    MAX_FAILURES,
+    POLICY,
+    ROLES,
+    IdempotencyKey,
+    Place,
+    Throttle,
+    User,
+    allowed,
+    once,
+    session_router,
+)
+from shared.web.dto import ItemResult
+from shared.web.problem import install_problem_handlers
+
+RIGHTS = {  # written out by hand, apart from the table in the code
+    "viewer": {"view"},
+    "operator": {"view", "acknowledge", "label", "answer"},
+    "shift-lead": {"view", "acknowledge", "label", "answer", "start_playbook"},
+    "engineer": {"view", "label", "answer", "start_playbook", "decide_proposal"},
+    "maintenance": {"view", "label", "answer"},
+    "dispatcher": {"view", "decide_proposal"},
+    "administrator": set(POLICY),
+}
+
+
+class Accounts:
+    def __init__(self) -> None:
+        self.sessions: dict[str, User] = {}
+        self.answers: dict[tuple[str, str, str], Any] = {}
+
+    async def login(self, username: str, password: str) -> tuple[str, User] | None:
+        if password != "right":
+            return None
+        user = User(username, (username,))
+        self.sessions[f"t-{username}"] = user
+        return f"t-{username}", user
+
+    async def session(self, token: str) -> User | None:
+        return self.sessions.get(token)
+
+    async def logout(self, token: str) -> None:
+        self.sessions.pop(token, None)
+
+    async def recall(self, key: str, user: str, route: str) -> Any | None:
+        return self.answers.get((key, user, route))
+
+    async def remember(self, key: str, user: str, route: str, answer: Any) -> None:
+        self.answers[key, user, route] = answer
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def client(clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
+    app, done = FastAPI(), []
+    app.state.accounts = Accounts()
+    app.include_router(session_router(Place("factory", "f1", "一厂", "One"), clock))
+    install_problem_handlers(app)
+
+    @app.post("/api/ack")
+    async def ack(
+        request: Request,
+        key: IdempotencyKey,
+        user: Annotated[User, Depends(allowed("acknowledge"))],
+    ) -> ItemResult:
+        async def act() -> ItemResult:
+            done.append(user.name)
+            return ItemResult(occurrence=str(len(done)), accepted=True)
+
+        return await once(request, user, key, act)
+
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as made:
+        yield made
+
+
+async def log_in(client: httpx.AsyncClient, name: str) -> httpx.Response:
+    return await client.post("/api/session", json={"username": name, "password": "right"})
+
+
+def test_the_rights_are_exactly_these() -> None:
+    assert set(RIGHTS) == set(ROLES)
+    for role, rights in RIGHTS.items():
+        assert {action for action in POLICY if User("x", (role,)).may(action)} == rights, role
+    assert not User("nobody", ()).may("view")
+    assert not User("x", ("root",)).may("view")
+
+
+async def test_a_session_is_a_cookie_that_scripts_and_other_sites_cannot_use(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await log_in(client, "operator")
+    assert answer.status_code == 204
+    cookie = answer.headers["set-cookie"].lower()
+    assert cookie.startswith(COOKIE)
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert (await client.get("/api/session")).json()["user"] == "operator"
+    assert (await client.delete("/api/session")).status_code == 204
+    client.cookies.clear()
+    gone = await client.get("/api/session")
+    assert (gone.status_code, gone.json()["code"]) == (401, "not_logged_in")
+    assert gone.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("role", "status"), [("operator", 200), ("viewer", 403), (None, 401)])
+async def test_a_write_needs_a_session_and_the_right(
+    client: httpx.AsyncClient, role: str | None, status: int
+) -> None:
+    if role:
+        await log_in(client, role)
+    answer = await client.post("/api/ack", headers={"Idempotency-Key": "k" * 8})
+    assert answer.status_code == status
+
+
+async def test_a_write_from_another_site_is_refused(client: httpx.AsyncClient) -> None:
+    await log_in(client, "operator")
+    headers = {"Idempotency-Key": "k" * 8, "Origin": "http://evil"}
+    answer = await client.post("/api/ack", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    headers["Origin"] = "http://console"
+    assert (await client.post("/api/ack", headers=headers)).status_code == 200
+    login = {"username": "operator", "password": "right"}
+    forged = await client.post("/api/session", json=login, headers={"Origin": "http://evil"})
+    assert forged.status_code == 403
+
+
+async def test_a_repeated_write_is_done_once_per_person(client: httpx.AsyncClient) -> None:
+    await log_in(client, "operator")
+    headers = {"Idempotency-Key": "same-key-1"}
+    first = await client.post("/api/ack", headers=headers)
+    second = await client.post("/api/ack", headers=headers)
+    assert first.json() == second.json()
+    assert first.json()["occurrence"] == "1"
+    other = await client.post("/api/ack", headers={"Idempotency-Key": "same-key-2"})
+    assert other.json()["occurrence"] == "2"
+    await log_in(client, "shift-lead")
+    assert (await client.post("/api/ack", headers=headers)).json()["occurrence"] == "3"
+    assert (await client.post("/api/ack")).status_code == 422
+
+
+async def test_guessing_is_throttled_by_name_and_ends_by_the_clock(
+    client: httpx.AsyncClient, clock: ManualClock
+) -> None:
+    wrong = {"username": "operator", "password": "wrong"}
+    for _ in range(MAX_FAILURES):
+        answer = await client.post("/api/session", json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (401, "wrong_login")
+    blocked = await log_in(client, "operator")
+    assert (blocked.status_code, blocked.json()["code"]) == (429, "too_many_logins")
+    assert (await log_in(client, "engineer")).status_code == 204
+    clock.advance(FAILURE_WINDOW_MS)
+    assert (await log_in(client, "operator")).status_code == 204
+
+
+def test_the_throttle_forgets_after_success(clock: ManualClock) -> None:
+    throttle = Throttle(clock)
+    for _ in range(MAX_FAILURES):
+        throttle.failed("a")
+    assert throttle.blocked("a")
+    throttle.succeeded("a")
+    assert not throttle.blocked("a")
