@@ -75,7 +75,7 @@ contracts: python ## import contracts / 导入约定
 	@$(BIN)/lint-imports --no-logo
 unit: python ## unit and architecture tests / 单元与结构测试
 	@$(PYTEST) -q tests/unit tests/architecture
-vitest: $(NPM_STAMP) ## console: unit tests / 控制台检查与测试
+vitest: $(NPM_STAMP) ## console: unit tests / 控制台单元测试
 	@cd $(CONSOLE) && npm run --silent test
 
 check: lint contracts types vitest unit ## the fast part, about a minute / 快速检查

@@ -1,7 +1,7 @@
 """The alarm's life cycle: the only alarm state machine in the product.
 
-`step(policy, state, event, now)` is pure: the edge runs it live, the brain replays it, the tests and
-the conformance verb run it too. It never reads a clock, logs or waits.
+`step(policy, state, event, now)` is pure: the edge runs it live, the brain replays it, the tests
+and the conformance verb run it too. It never reads a clock, logs or waits.
 """
 
 from __future__ import annotations

@@ -256,8 +256,8 @@ class _Writer:
             return None
         kind = "float"
         if literals:
-            if isinstance(literals[0], str) and node.op != "+":
-                kind = "str"
+            if isinstance(literals[0], str) and node.op not in ("+", "-", "*"):
+                kind = "str"  # texts compare; their arithmetic is an error that the function words
             elif isinstance(literals[0], bool) or not isinstance(literals[0], int | float):
                 return None
         names = [name for side, name in sides if not isinstance(side, Literal)]

@@ -222,10 +222,10 @@ def test_the_group_learns_proposes_and_its_directive_comes_down(
     for number in range(4):  # three nuisances and one true alarm
         spike = number < 3
         fault = "spike" if spike else "burner_runaway"
-        args = {"value": 1238.0, "seconds": 6} if spike else {}
+        args = {"delta": 58.0, "for_s": 2.5} if spike else {}
         system.fault("furnace", fault, on=True, **args)
         row = until(
-            lambda: ((r := system.alarm("f1", HI)) and r["active"] and r) or None, 90, f"{HI} {number}"
+            lambda: (r := system.alarm("f1", HI)) and r["active"] and r, 90, f"{HI} {number}"
         )
         if not spike:
             system.wait_alarm("f1", HIHI, "unacknowledged", 90)
@@ -233,7 +233,7 @@ def test_the_group_learns_proposes_and_its_directive_comes_down(
         until(
             lambda: (r := system.alarm("f1", HI)) is None or not r["active"], 120, f"{HI} returns"
         )
-        label = {"outcome": "nuisance" if spike else "true", "cause": "spike" if spike else "burner"}
+        label = {"outcome": "nuisance" if spike else "true", "cause": fault}
         result = system.post("f1", f"/api/occurrences/{row['occurrence']}/outcome", label)
         assert result.json()["accepted"], result.text
         acknowledged(system, "f1", HI)

@@ -48,3 +48,12 @@ def test_the_package_imports_nothing_that_does_io() -> None:
                     "shared.expression"
                 )
             assert {name.split(".")[0] for name in names} <= allowed, path.name
+
+
+def test_arithmetic_on_texts_is_an_error_in_the_generated_function_too() -> None:
+    env = StaticEnvironment({"r": {"a": "x"}})
+    for text in ("'' - r.a", "r.a - ''", "'a' * r.a"):
+        expression = compile_expression(text, roots={"r"})
+        expected = expression.evaluate(env)
+        assert isinstance(expected, Unknown), text
+        assert expression.compile_to_python()(env) == expected, text
