@@ -1,6 +1,6 @@
 """`andon bench e2e`: latencies and the resume rate of a whole running system, on real servers.
 
-Starts `andon up` on a site of its own in a temporary folder and measures from outside, at the wires.
+Starts `andon up` on a site of its own in a temporary folder and measures at the wires.
 """
 
 from __future__ import annotations

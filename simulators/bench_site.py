@@ -33,7 +33,8 @@ alarms:
      priority: 3, name: {zh: 普通, en: Plain}}
 """,
     "reflexes/bench.yaml": """
-reflexes: [{id: act, alarm: BEN-01.ACT, device: BEN-01/device, operation: act, safe_direction: true}]
+reflexes:
+  - {id: act, alarm: BEN-01.ACT, device: BEN-01/device, operation: act, safe_direction: true}
 """,
     "bindings.yaml": """
 devices:

@@ -51,9 +51,7 @@ def _password(up: dict[str, Any], given: Path | None, up_file: Path) -> str:
                           mend="give its file with --password-file") from None  # fmt: skip
 
 
-async def drill(
-    scenario: Scenario, up: dict[str, Any], password: str, console: Console
-) -> Score:
+async def drill(scenario: Scenario, up: dict[str, Any], password: str, console: Console) -> Score:
     """Log in and run the scenario; raises DrillError or TransportError when it cannot be run."""
     url = up["console"].get(scenario.site)
     if not url or not up["simulators"]:

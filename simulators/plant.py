@@ -81,9 +81,7 @@ class Plant:
                 accepted = True
             except (KeyError, ValueError):
                 accepted = False
-        self._writes.record(
-            self.name, address, signal, value, accepted=accepted, command=command
-        )
+        self._writes.record(self.name, address, signal, value, accepted=accepted, command=command)
         if accepted:
             self._readings[signal] = self._observe()[signal]
         return accepted

@@ -66,7 +66,8 @@ class Simulation:
         last = self._clock.mono_ms()
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    await stop.wait()
             now = self._clock.mono_ms()
             await self._tick(min((now - last) / 1000.0, MAX_GAP_S))
             last = now
@@ -153,9 +154,7 @@ def _build(settings: SimulatorSettings, clock: Clock, writes: WriteLog) -> dict[
 
     if (server := plants.furnace) and server.enabled:
         furnace = plant("furnace")
-        runners["furnace"] = _Runner(
-            furnace, OpcuaWire(furnace, clock, server.host, server.port)
-        )
+        runners["furnace"] = _Runner(furnace, OpcuaWire(furnace, clock, server.host, server.port))
     if (server := plants.compressor) and server.enabled:
         station = plant("compressor")
         runners["compressor"] = _Runner(station, ModbusWire(station, server.host, server.port))

@@ -208,7 +208,8 @@ class Actuation:
                     return ("failed", "verify_failed") if known else ("unknown", "verify_unknown")
                 self._news.clear()
                 try:
-                    await asyncio.wait_for(self._news.wait(), min(left, VERIFY_POLL_S))
+                    async with asyncio.timeout(min(left, VERIFY_POLL_S)):
+                        await self._news.wait()
                 except TimeoutError:
                     continue
         finally:

@@ -118,7 +118,8 @@ class Journal:
             await self._wake.wait()
             if not self._full.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), GROUP_S)
+                    async with asyncio.timeout(GROUP_S):
+                        await self._full.wait()
             self._wake.clear()
             self._full.clear()
             if not await self.flush():

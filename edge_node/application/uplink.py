@@ -298,7 +298,8 @@ class Uplink:
         node = self._who.node
         while True:
             try:
-                await asyncio.wait_for(self._read_directive.wait(), DIRECTIVE_S)
+                async with asyncio.timeout(DIRECTIVE_S):
+                    await self._read_directive.wait()
             except TimeoutError:
                 log.debug("directive_poll")
             self._read_directive.clear()

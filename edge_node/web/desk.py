@@ -60,7 +60,8 @@ class Desk:
                     yield b"event: status\ndata: " + self._status + b"\n\n"
                     continue
                 try:
-                    await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        await changed.wait()
                 except TimeoutError:
                     yield b"event: heartbeat\ndata: {}\n\n"
         finally:

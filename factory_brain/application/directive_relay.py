@@ -171,7 +171,8 @@ class DirectiveRelay:
             self._wake.clear()
             wait = EVERY_S if await self._try_pass() else AFTER_FAILURE_S
             try:
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -38,7 +38,8 @@ class FactSender:
             if not sent:
                 self._wake.clear()
                 try:
-                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                    async with asyncio.timeout(IDLE_S):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
                 await asyncio.sleep(0)  # a wake while offline must not spin

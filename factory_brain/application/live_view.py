@@ -157,12 +157,13 @@ class LiveView:
         """Send merged deltas, four times a second at most (ten for priority 1)."""
         while True:
             with contextlib.suppress(TimeoutError):  # the rate window moves by itself
-                await asyncio.wait_for(self._wake.wait(), 5.0)
+                async with asyncio.timeout(5.0):
+                    await self._wake.wait()
             self._wake.clear()
-            self._flush()
             urgent = any(
-                row.priority == 1 for row in self._rows.values() if row.alarm in self._changed
+                self._rows[alarm].priority == 1 for alarm in self._changed if alarm in self._rows
             )
+            self._flush()
             await asyncio.sleep(TICK_CRITICAL_S if urgent else TICK_S)
 
     def _flush(self) -> None:

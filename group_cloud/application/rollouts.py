@@ -124,7 +124,8 @@ class Dispatch:
             except RetryableTransportError as error:
                 log.warning("directive_not_sent", error=str(error))
             try:
-                await asyncio.wait_for(self._wake.wait(), RESEND_EVERY_S)
+                async with asyncio.timeout(RESEND_EVERY_S):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             finally:

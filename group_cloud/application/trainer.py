@@ -93,7 +93,8 @@ class Trainer:
                 for point in points:
                     await self.train(point)
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

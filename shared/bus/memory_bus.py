@@ -233,7 +233,8 @@ class MemoryBus:
                 yield [MemoryDelivery(store, consumer, index) for index in found]
                 continue
             try:
-                await asyncio.wait_for(store.changed.wait(), 0.05)
+                async with asyncio.timeout(0.05):
+                    await store.changed.wait()
             except TimeoutError:
                 continue
 

@@ -92,7 +92,9 @@ class Drainer:
             if not moved:
                 self._wake.clear()
                 try:
-                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                    # Not wait_for: on Python 3.11 it can swallow a cancellation that meets it.
+                    async with asyncio.timeout(IDLE_S):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
 

@@ -6,11 +6,13 @@ SameSite=strict, and writes from another origin are refused.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
@@ -142,18 +144,23 @@ def allowed(action: str) -> Callable[[Request], Coroutine[Any, Any, User]]:
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=128)]
 
 
+_IN_FLIGHT: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+
+
 async def once(
     request: Request, user: User, key: str, act: Callable[[], Coroutine[Any, Any, Any]]
 ) -> Any:
     """Run `act` once per (key, user, route); a repetition gets the first answer."""
     accounts: Accounts = request.app.state.accounts
     route = f"{request.method} {request.url.path}"
-    earlier = await accounts.recall(key, user.name, route)
-    if earlier is not None:
-        return earlier
-    answer = await act()
-    await accounts.remember(key, user.name, route, answer.model_dump(mode="json"))
-    return answer
+    lock = _IN_FLIGHT.setdefault((key, user.name, route), asyncio.Lock())
+    async with lock:  # a second click that overtakes the first waits for its answer
+        earlier = await accounts.recall(key, user.name, route)
+        if earlier is not None:
+            return earlier
+        answer = await act()
+        await accounts.remember(key, user.name, route, answer.model_dump(mode="json"))
+        return answer
 
 
 def session_router(place: Place, clock: Clock) -> APIRouter:

@@ -90,7 +90,9 @@ class Broadcaster:
                 yield frame
             while True:
                 try:
-                    yield await asyncio.wait_for(viewer.queue.get(), HEARTBEAT_S)
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        frame = await viewer.queue.get()
+                    yield frame
                 except TimeoutError:
                     yield encode_event("heartbeat", msgspec.json.encode({"at": self._now()}))
         finally:

@@ -67,9 +67,11 @@ def decode_command(body: bytes) -> _Command:
     if not isinstance(document, dict):
         return _Command("", "malformed", "", None)
     op, args = str(document.get("op", "")), document.get("args") or {}
-    given = next((args[key] for key in _VALUE_KEYS if key in args), None) if isinstance(
-        args, dict
-    ) else None
+    given = (
+        next((args[key] for key in _VALUE_KEYS if key in args), None)
+        if isinstance(args, dict)
+        else None
+    )
     value = given if isinstance(given, bool | int | float) else None
     signal, value = {
         "set_speed": ("speed_sp", value),

@@ -127,9 +127,7 @@ class OpcuaWire:
                 ServerTimestamp=now,
             )
         else:
-            data = ua.DataValue(
-                ua.Variant(value, kind), SourceTimestamp=now, ServerTimestamp=now
-            )
+            data = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=now, ServerTimestamp=now)
         # Straight to the address space: no session, so our own writes never look like a client's.
         await self._server.write_attribute_value(self._node(name), data)
         self._shown[name] = value

@@ -114,7 +114,8 @@ async def brain(
     settings = BrainSettings(
         site="f1", site_dir=demo_sites() / "f1", playbook_dir=tmp_path, secrets_dir=tmp_path,
         state_dir=tmp_path, nats_url=nats_server.url, nats_password_file=tmp_path / "app",
-        database_url=database_url, http_port=Ports().take(0), admin_password_file=tmp_path / "admin",
+        database_url=database_url, http_port=Ports().take(0),
+        admin_password_file=tmp_path / "admin",
         approval_key_file=tmp_path / "site.key", release_key_file=tmp_path / "group.pub",
         lease_ttl="1500ms",
     )  # fmt: skip

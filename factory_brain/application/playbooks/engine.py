@@ -105,7 +105,8 @@ class Engine:
         now = self._clock.now_ms()
         pause = IDLE_S if due is None else min(max((due - now) / 1000, 0.02), IDLE_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), pause)
+            async with asyncio.timeout(pause):
+                await wake.wait()
         wake.clear()
 
     async def _claim(self) -> None:

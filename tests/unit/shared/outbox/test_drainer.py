@@ -92,7 +92,8 @@ async def running(server: MemoryServer, outbox: SqliteOutbox):
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, stuck = await asyncio.wait(tasks, timeout=5)
+        assert not stuck, "a task ignored its cancellation"
         await edge.close()
         await brain.close()
 
