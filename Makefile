@@ -19,7 +19,7 @@ KERNEL_SOURCES := $(wildcard edge_node/kernel/*.pyx)
 PYTEST := $(BIN)/python -m pytest --durations=15
 say = @printf '→ %s / %s\n'
 
-.PHONY: help setup python check lint types contracts unit vitest test e2e console demo gen docs \
+.PHONY: help setup python check lint types contracts unit vitest browser test e2e console demo gen docs \
 	bench soak clean
 
 help: ## this list / 本列表
@@ -80,11 +80,14 @@ vitest: $(NPM_STAMP) ## console: unit tests / 控制台单元测试
 
 check: lint contracts types vitest unit ## the fast part, about a minute / 快速检查
 
-test: setup lint contracts types vitest ## everything, real servers included / 全部测试
+browser: python ## a browser for the console tests / 控制台测试用的浏览器
+	@tests/support/get_browser.sh || test "$$CI" != true
+
+test: setup browser lint contracts types vitest ## everything, real servers included / 全部测试
 	$(say) "全部测试 (约 10 分钟)" "all tests on real servers (about 10 minutes)"
 	@$(PYTEST) tests
 
-e2e: setup ## the whole journey and the console / 端到端
+e2e: setup browser ## the whole journey and the console / 端到端
 	@$(PYTEST) tests/acceptance tests/console
 
 demo: setup ## the whole plant on this machine / 启动演示

@@ -90,7 +90,9 @@ class PlaybookDesk:
         transition = occurrence.transition
         alarm: dict[str, Any] = {
             "id": occurrence.alarm, "occurrence": occurrence.occurrence,
-            "asset": transition.asset, "tag": transition.tag, "value": transition.value,
+            "asset": transition.asset, "tag": transition.tag,
+            # Six digits: people read this in questions and messages.
+            "value": None if transition.value is None else float(f"{transition.value:.6g}"),
             "limit": transition.limit, "unit": transition.unit, "quality": transition.quality,
             "priority": transition.priority, "raised_at": occurrence.raised_at,
         }  # fmt: skip

@@ -254,9 +254,14 @@ class Engine:
             metrics = {"elapsed_s": (now - run.started_at) / 1000, **step.metrics}
             await self.on_ended(
                 PlaybookOutcome(
-                    run=run.id, playbook=run.playbook, version=run.version,
-                    alarm=run.alarm or "", occurrence=run.occurrence or "", status=step.status,
-                    success=step.status == "success", metrics=metrics,
+                    run=run.id,
+                    playbook=run.playbook,
+                    version=run.version,
+                    alarm=run.alarm or "",
+                    occurrence=run.occurrence or "",
+                    status=step.status,
+                    success=step.status == "success",
+                    metrics=metrics,
                 )
             )
         await self._store.release(run, step.status, None, None, now)
