@@ -66,7 +66,12 @@ class AlarmService:
     def take_frame(self, frame: Frame) -> tuple[Change, Committed]:
         """Facts from above: rows to store in one transaction, and the answer once they are."""
         key = (frame.source, frame.epoch, frame.lane)
-        verdict = judge(frame, self._marks.get(key, 0))
+        mark = self._marks.get(key, 0)
+        if frame.oldest > mark + 1:
+            # A new database here: what came before is nowhere any more, and not waited for.
+            log.error("facts_forgotten", source=frame.source, first=mark + 1, last=frame.oldest - 1)
+            mark = frame.oldest - 1
+        verdict = judge(frame, mark)
         rows: Change = []
         for _, raw in verdict.fresh:
             rows += self._one(raw)

@@ -54,7 +54,7 @@ class FactSender:
                 continue
             frame = Frame(
                 source=self._brain.source, epoch=epoch, lane=lane, first=segment.first,
-                events=segment.events,
+                events=segment.events, oldest=first,
             )  # fmt: skip
             try:
                 data = await self._bus.request_down(

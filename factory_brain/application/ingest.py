@@ -6,8 +6,10 @@ It never acknowledges messages and never invents process state.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -37,6 +39,11 @@ LATE_MS = 30_000
 
 OnOccurrence = Callable[[Occurrence, bool], Awaitable[None]]
 """(merged occurrence, whether a transition of it arrived)."""
+After = Callable[[], Awaitable[None]]
+MAX_TELLS = 5
+"""How often somebody is told of a committed change before a lasting fault is left behind."""
+_AFTER: ContextVar[list[After]] = ContextVar("after_commit")
+"""What the frame in hand sets off once committed; streams are consumed side by side."""
 Forward = Callable[[Transaction, str, Event], Awaitable[None]]
 
 
@@ -53,21 +60,51 @@ class Ingest:
         self.receiver: Receiver | None = None
         """Set by the bootstrap: commits frames through `apply`."""
         self.on_occurrence: list[OnOccurrence] = []
-        self.on_directive: list[Callable[[str, DirectiveReport], Awaitable[None]]] = []
+        self.on_directive: list[
+            Callable[[Transaction, str, DirectiveReport], Awaitable[None]]
+        ] = []
+        """Called in the receiver's transaction."""
         self.on_system: list[Callable[[], Awaitable[None]]] = []
         self.latencies: deque[tuple[int, int]] = deque(maxlen=1000)
         """(source time, time committed here) of recent transitions, for the benchmarks."""
-        self._after: list[Callable[[], Awaitable[None]]] = []
+        self.untold = 0
+        """Changes of which somebody could not be told, however often it was tried."""
+        self._due: deque[After] = deque()
+        self._telling = asyncio.Lock()
+        self._tells = 0
 
     async def receive(self, frame: Frame) -> Receipt:
         """Commit one frame, then tell the rest of the brain."""
         assert self.receiver is not None
-        self._after = []
+        after: list[After] = []
+        _AFTER.set(after)
         receipt = await self.receiver.receive(frame)
-        after, self._after = self._after, []
-        for action in after:
-            await action()
+        self._due.extend(after)
+        await self._tell()
         return receipt
+
+    async def _tell(self) -> None:
+        """Run what is due, in order of commits. What fails stays first and is tried again.
+
+        The frame is committed: nobody would ever hear of it again. The fault travels on, so that
+        the frame is not acknowledged and the consumer comes back to what is due.
+        """
+        async with self._telling:
+            while self._due:
+                try:
+                    await self._due[0]()
+                except Exception as error:
+                    self._tells += 1
+                    if self._tells >= MAX_TELLS:
+                        log.error("after_commit_given_up", error=repr(error), tries=self._tells)
+                        self.untold += 1
+                        self._done()
+                    raise
+                self._done()
+
+    def _done(self) -> None:
+        self._due.popleft()
+        self._tells = 0
 
     async def hello(self, hello: Hello) -> Welcome:
         """Register an edge's epoch."""
@@ -85,6 +122,7 @@ class Ingest:
         journal: list[tuple[Any, ...]] = []
         samples: list[Row] = []
         touched: dict[str, bool] = {}
+        after: list[After] = []
         for item in batch.events:
             body = item.event.body
             if isinstance(body, SampleBatch):
@@ -94,7 +132,7 @@ class Ingest:
                     log.error("samples_unreadable", source=batch.source, error=str(error))
                 continue
             journal.append(_journal_row(batch, item))
-            occurrence = await self._one(connection, edge, batch.received_at, item)
+            occurrence = await self._one(connection, edge, batch.received_at, item, after)
             if occurrence:
                 moved = isinstance(body, AlarmTransition)
                 touched[occurrence] = touched.get(occurrence, False) or moved
@@ -103,10 +141,11 @@ class Ingest:
         if samples:
             await self._samples.insert(connection, samples)
         for occurrence, moved in touched.items():
-            await self._refresh(connection, occurrence, moved)
+            await self._refresh(connection, occurrence, moved, after)
+        _AFTER.get().extend(after)
 
     async def _one(
-        self, connection: Transaction, edge: str, now: int, item: Received
+        self, connection: Transaction, edge: str, now: int, item: Received, after: list[After]
     ) -> str | None:
         """Apply one event; returns the occurrence that it touches."""
         event, body = item.event, item.event.body
@@ -136,23 +175,25 @@ class Ingest:
             case DirectiveReport():
                 await self._forward(connection, edge, event)
                 for listener in self.on_directive:
-                    self._after.append(lambda each=listener: each(edge, body))
+                    await listener(connection, edge, body)
                 return None
             case SystemEvent():
                 await self._alarms.set_system(
                     connection, edge, body.code, body.active, body.params, now
                 )
-                self._after.extend(self.on_system)
+                after.extend(self.on_system)
                 return None
             case _:
                 return None
 
-    async def _refresh(self, connection: Transaction, occurrence: str, moved: bool) -> None:
+    async def _refresh(
+        self, connection: Transaction, occurrence: str, moved: bool, after: list[After]
+    ) -> None:
         merged = await self._alarms.refresh_open(connection, occurrence)
         if merged is None:
             return
         for listener in self.on_occurrence:
-            self._after.append(lambda each=listener: each(merged, moved))
+            after.append(lambda each=listener: each(merged, moved))
 
 
 def _journal_row(batch: Batch, item: Received) -> tuple[Any, ...]:

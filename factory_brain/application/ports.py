@@ -75,8 +75,8 @@ class Alarms(Protocol):
         """One occurrence, locked for this transaction."""
         ...
 
-    async def newest(self, alarm: str) -> Occurrence | None:
-        """The newest occurrence of an alarm."""
+    async def newest(self, alarm: str, tx: Transaction = None) -> Occurrence | None:
+        """The newest occurrence of an alarm; as `tx` sees it if one is given."""
         ...
 
     async def get(self, occurrence: str) -> Occurrence | None:

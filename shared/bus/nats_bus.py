@@ -273,6 +273,9 @@ class NatsBus:
             max_age=spec.max_age_s,
             duplicate_window=spec.duplicate_window_s,
             storage=api.StorageType.FILE,
+            # What its consumer has acknowledged goes at once: the sender keeps its own copy until
+            # it is told of the commit, and a stream full of old messages would refuse new ones.
+            retention=api.RetentionPolicy.INTEREST,
             discard=api.DiscardPolicy.NEW,
         )
         try:
@@ -288,26 +291,39 @@ class NatsBus:
     ) -> AsyncIterator[list[Delivery]]:
         """Durable pull consumer: batches of deliveries, for ever, over reconnects."""
         subscription: JetStreamContext.PullSubscription | None = None
-        while True:
-            try:
-                if subscription is None:
-                    subscription = await self._bind(stream, durable, subject)
-                messages = await subscription.fetch(batch, timeout=5)
-            except (nats_errors.TimeoutError, TimeoutError):
-                continue
-            except _RETRYABLE as error:
-                if self._client.is_closed:
-                    return
-                log.warning(
-                    "consumer_rebinds",
-                    stream=stream,
-                    durable=durable,
-                    error=repr(error),
-                )
-                subscription = None
-                await asyncio.sleep(0.5)
-                continue
-            yield [NatsDelivery(message) for message in messages]
+        try:
+            while True:
+                try:
+                    if subscription is None:
+                        subscription = await self._bind(stream, durable, subject)
+                    messages = await subscription.fetch(batch, timeout=5)
+                except (nats_errors.TimeoutError, TimeoutError):
+                    continue
+                except _RETRYABLE as error:
+                    if self._client.is_closed:
+                        return
+                    log.warning(
+                        "consumer_rebinds",
+                        stream=stream,
+                        durable=durable,
+                        error=repr(error),
+                    )
+                    await self._unbind(subscription)
+                    subscription = None
+                    await asyncio.sleep(0.5)
+                    continue
+                yield [NatsDelivery(message) for message in messages]
+        finally:
+            await self._unbind(subscription)
+
+    @staticmethod
+    async def _unbind(subscription: JetStreamContext.PullSubscription | None) -> None:
+        """Let go of the inbox; the durable consumer stays on the server."""
+        try:
+            if subscription is not None:
+                await subscription.unsubscribe()
+        except _RETRYABLE as error:
+            log.debug("consumer_unbound", error=repr(error))
 
     async def _bind(
         self, stream: str, durable: str, subject: str

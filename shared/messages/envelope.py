@@ -34,6 +34,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     lane: str
     first: int
     events: list[msgspec.Raw]
+    oldest: int = 0
+    """The first position that the sender still holds: what is before it, it was told is committed
+    (0: not said). A receiver that lacks some of that has lost it and would wait for ever."""
 
     @property
     def last(self) -> int:

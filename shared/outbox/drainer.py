@@ -23,6 +23,8 @@ LANE_ORDER = {LIVE: 0, REPLAY: 1, HISTORY: 2}
 WINDOW_FRAMES = 16
 """Frames of one lane that may be published and not yet committed above."""
 RESEND_AFTER_S = 10.0
+RESEND_UNHEARD_S = 300.0
+"""While nothing at all is heard of the receiver, sending again only fills the broker."""
 IDLE_S = 0.5
 
 
@@ -46,6 +48,8 @@ class Drainer:
         """Whether the last publish was acknowledged by the upper tier's stream."""
         self.frames_sent = 0
         self.resends = 0
+        self._heard = 0.0
+        self._subscribed = False
 
     def wake(self) -> None:
         """New rows stand in the outbox."""
@@ -56,6 +60,7 @@ class Drainer:
         report = decode(data, Committed)
         if report.source != self._node.source:
             return
+        self._heard = asyncio.get_running_loop().time()
         for key, through in report.watermarks.items():
             epoch, _, lane = key.partition("/")
             await self.committed(epoch, lane, through, report.quarantined.get(key))
@@ -76,7 +81,9 @@ class Drainer:
 
     async def run(self) -> None:
         """Drain for ever."""
-        await self._bus.subscribe(self._node.committed, self._handle)
+        if not self._subscribed:  # run anew after a fault, it is still the same subscription
+            await self._bus.subscribe(self._node.committed, self._handle)
+            self._subscribed = True
         delay = 0.1
         while True:
             try:
@@ -112,7 +119,7 @@ class Drainer:
         for epoch, lane, first, last in sorted(pending, key=lambda p: LANE_ORDER.get(p[1], 3)):
             cursor = self._cursor(epoch, lane, first)
             if cursor.next <= last and len(cursor.open) < WINDOW_FRAMES:
-                moved |= await self._send(epoch, lane, cursor)
+                moved |= await self._send(epoch, lane, cursor, first)
         return moved
 
     def _cursor(self, epoch: str, lane: str, first: int) -> _Cursor:
@@ -120,12 +127,13 @@ class Drainer:
         cursor = self._cursors.setdefault((epoch, lane), _Cursor(first, [], now))
         # Acknowledged by the broker is not committed: after a while without progress send again
         # from the oldest; the receiver's watermark makes it harmless.
-        if cursor.open and now - cursor.progressed > RESEND_AFTER_S:
+        patience = RESEND_AFTER_S if self._heard > cursor.progressed else RESEND_UNHEARD_S
+        if cursor.open and now - cursor.progressed > patience:
             cursor.next, cursor.open, cursor.progressed = first, [], now
             self.resends += 1
         return cursor
 
-    async def _send(self, epoch: str, lane: str, cursor: _Cursor) -> bool:
+    async def _send(self, epoch: str, lane: str, cursor: _Cursor, oldest: int) -> bool:
         segment = await self._outbox.read(epoch, lane, cursor.next)
         if segment is None:
             return False
@@ -135,6 +143,7 @@ class Drainer:
             lane=lane,
             first=segment.first,
             events=segment.events,
+            oldest=oldest,
         )
         # A resend must reach the receiver even if the broker remembers the first one.
         message_id = f"{frame.message_id}:{self.resends}" if self.resends else frame.message_id

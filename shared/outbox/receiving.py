@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from shared.telemetry import logger
 
 log = logger("receiving")
 REPORT_EVERY_S = 3.0
+AFTER_FAULT_S = 0.5
 MAX_WAITS = 5
 """Deliveries of a frame beyond a hole before it is left to the sender's resend."""
 
@@ -106,14 +108,26 @@ class Receiving:
 
     async def consume(self, stream: str, durable: str) -> None:
         """Receive frames of one stream."""
-        async for batch in self._bus.consume(stream, durable, ">"):
-            touched: dict[str, Node] = {}
+        async with aclosing(self._bus.consume(stream, durable, ">")) as batches:
+            async for batch in batches:
+                await self._batch(batch)
+
+    async def _batch(self, batch: list[Delivery]) -> None:
+        touched: dict[str, Node] = {}
+        taken = 0
+        try:
             for delivery in batch:
                 node = await self._one(delivery)
+                taken += 1
                 if node is not None:
                     touched[node.source] = node
-            for node in touched.values():
-                await self._report(node)
+        finally:
+            # A fault: what is left comes again soon and in order, not after the broker's patience,
+            # behind which every newer frame of its lane would wait.
+            for delivery in batch[taken:]:
+                await delivery.nak(AFTER_FAULT_S)
+        for node in touched.values():
+            await self._report(node)
 
     async def report_for_ever(self) -> None:
         """Repeat the watermark reports of the sources seen since start."""

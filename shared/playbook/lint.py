@@ -243,6 +243,10 @@ class _Linter:
         assert step.ask is not None
         self.words(step.ask.question, (*path, "ask", "question"))
         self.people(step.ask.to, (*path, "ask", "to"))
+        for option in step.ask.labels:
+            if option not in step.ask.options:
+                self.unknown("option", "选项", option, step.ask.options,
+                             (*path, "ask", "labels", option))  # fmt: skip
         if "on_timeout" not in step.model_fields_set:
             self.add(
                 "ask_without_timeout", (*path, "ask"), f"审批 {step.id} 没有写明超时后怎么办",

@@ -183,6 +183,8 @@ class AskSpec(Part):
     to: list[str] = Field(min_length=1)
     question: Text
     options: list[Id] = Field(min_length=1, max_length=6)
+    labels: dict[Id, Text] = Field(default_factory=dict)
+    """What an option is called to people; an option without a label shows its id."""
     within: DurationText
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import asyncpg
 import msgspec
@@ -28,6 +29,11 @@ log = logger("receiver")
 
 
 Apply = Callable[[Connection, Batch], Awaitable[None]]
+_FAULTY_EVENT = (
+    asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ContractError, ValueError,
+    TypeError, LookupError, ArithmeticError,
+)  # fmt: skip
+"""What the content of an event can be to blame for."""
 
 
 class FrameReceiver:
@@ -43,6 +49,12 @@ class FrameReceiver:
         async with self._pool.acquire() as connection, connection.transaction():
             watermark = await self._watermark(connection, frame, now)
             gap = _leading_gap(frame)
+            if gap is None and frame.oldest > watermark + 1:
+                lost = frame.oldest - 1
+                await self._gap(
+                    connection, frame, watermark + 1, lost, "receiver_lost_state", now
+                )
+                watermark = lost
             verdict = judge(frame, watermark, gap.last if gap else None)
             if verdict.waits:
                 return Receipt(watermark, waits=True)
@@ -56,9 +68,11 @@ class FrameReceiver:
                 except ContractError as error:
                     await self._quarantine(connection, frame, seq, str(error), bytes(raw), now)
                     bad += 1
-            await self._store_gaps(connection, frame, events, now)
+            await self._store_gaps(connection, frame, events, watermark, now)
+            refused = 0
             if events:
-                await self._apply(connection, Batch(*key, now, events))
+                refused = await self._apply_all(connection, frame, Batch(*key, now, events))
+                bad += refused
             if verdict.fresh or bad:
                 await connection.execute(
                     "UPDATE watermark SET seq = $4, quarantined = quarantined + $5, "
@@ -71,7 +85,7 @@ class FrameReceiver:
                     "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
                     *key, frame.first, frame.last, _digest(frame), now,
                 )  # fmt: skip
-            return Receipt(verdict.watermark, False, len(events), bad)
+            return Receipt(verdict.watermark, False, len(events) - refused, bad)
 
     async def _watermark(self, connection: Connection, frame: Frame, now: int) -> int:
         key = (frame.source, frame.epoch, frame.lane)
@@ -101,6 +115,39 @@ class FrameReceiver:
         )  # fmt: skip
         assert row is not None
         return row["seq"]
+
+    async def _apply_all(self, connection: Connection, frame: Frame, batch: Batch) -> int:
+        """Let the tier write its rows; an event that it cannot write is set aside.
+
+        Otherwise one such event would stop its lane for ever. A fault of the database is no fault
+        of the event: it travels on. Returns how many were set aside.
+        """
+        try:
+            async with connection.transaction():
+                await self._apply(connection, batch)
+        except _FAULTY_EVENT:
+            bad = 0
+            for item in batch.events:
+                bad += await self._apply_one(connection, frame, batch, item)
+            return bad
+        return 0
+
+    async def _apply_one(
+        self, connection: Connection, frame: Frame, batch: Batch, item: Received
+    ) -> int:
+        try:
+            async with connection.transaction():
+                await self._apply(connection, replace(batch, events=[item]))
+        except _FAULTY_EVENT as error:
+            log.error(
+                "event_refused", source=frame.source, lane=frame.lane, seq=item.seq,
+                error=repr(error),
+            )  # fmt: skip
+            raw = bytes(frame.events[item.seq - frame.first])
+            reason = f"cannot be stored: {error}".replace("\x00", "\\0")[:500]
+            await self._quarantine(connection, frame, item.seq, reason, raw, batch.received_at)
+            return 1
+        return 0
 
     async def _is_unknown(self, connection: Connection, frame: Frame) -> bool:
         return not await connection.fetchval(
@@ -137,12 +184,17 @@ class FrameReceiver:
         connection: Connection,
         frame: Frame,
         events: list[Received],
+        watermark: int,
         now: int,
     ) -> None:
         for item in events:
             body = item.event.body
             if isinstance(body, GapRecord):
-                await self._gap(connection, frame, body.first, body.last, body.reason, now)
+                # What the sender dropped may include the record of an earlier gap.
+                first = body.first
+                if item.seq == frame.first and watermark + 1 < first:
+                    first = watermark + 1
+                await self._gap(connection, frame, first, body.last, body.reason, now)
 
     async def _gap(
         self, connection: Connection, frame: Frame, first: int, last: int, reason: str,

@@ -269,8 +269,10 @@ class Ask(Dto):
     """The human task that a run waits for."""
 
     step: str
-    question: str
+    question: Text
     options: list[str]
+    labels: dict[str, Text] = Field(default_factory=dict)
+    """option -> what people call it."""
     roles: list[str]
     until: int | None
 

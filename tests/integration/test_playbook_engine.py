@@ -87,7 +87,7 @@ async def test_a_run_tells_acts_asks_and_ends(world: World) -> None:
 
         run = await until(asking)
         assert (run.status, run.ask.options) == ("waiting", ["vent", "keep-holding"])
-        assert "1291.5" in run.ask.question
+        assert "1291.5" in run.ask.question.en
         answer = (run_id, "decide", "vent")
         refused = await desk.answer(*answer, "wang", ("operator",), "", "k1")
         assert isinstance(refused, Rejected)

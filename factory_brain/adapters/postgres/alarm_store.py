@@ -104,11 +104,14 @@ class AlarmStore:
     async def refresh_open(
         self, connection: asyncpg.Connection, occurrence: str
     ) -> Occurrence | None:
-        """Recompute whether an occurrence is still open; returns it."""
-        row = await connection.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
-        if row is None:
+        """Recompute whether an occurrence is still open; returns it.
+
+        Locked before it is read, so that what another transaction adds to it is not overwritten
+        by what this one saw earlier.
+        """
+        found = await self.locked(connection, occurrence)
+        if found is None:
             return None
-        found = _occurrence(row)
         await connection.execute(
             "UPDATE occurrence SET open = $2 WHERE occurrence = $1",
             occurrence,
@@ -177,22 +180,35 @@ class AlarmStore:
         row = await self.pool.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
         return _occurrence(row) if row else None
 
-    async def newest(self, alarm: str) -> Occurrence | None:
-        """The newest occurrence of an alarm."""
-        row = await self.pool.fetchrow(
+    async def newest(
+        self, alarm: str, connection: asyncpg.Connection | None = None
+    ) -> Occurrence | None:
+        """The newest occurrence of an alarm.
+
+        Who is in a transaction gives its connection: waiting for a second one while holding the
+        first locks up the pool for ever once enough do so at a time.
+        """
+        row = await (connection or self.pool).fetchrow(
             _SELECT + "WHERE o.alarm = $1 ORDER BY o.raised_at DESC LIMIT 1", alarm
         )
         return _occurrence(row) if row else None
 
     async def open_occurrences(self) -> list[Occurrence]:
-        """All that belong in the live list, newest of each alarm last."""
-        rows = await self.pool.fetch(_SELECT + "WHERE o.open ORDER BY o.raised_at")
+        """All that belong in the live list: open, and the newest of their alarm.
+
+        An older one that nobody acknowledged before the alarm was raised again is superseded: the
+        list does not show it and the desk takes no acknowledgement of it.
+        """
+        rows = await self.pool.fetch(
+            _SELECT + "WHERE o.open AND NOT EXISTS (SELECT 1 FROM occurrence n "
+            "WHERE n.alarm = o.alarm AND n.raised_at > o.raised_at) ORDER BY o.raised_at"
+        )
         return [_occurrence(row) for row in rows]
 
     async def annunciated_since(self, since: int) -> list[int]:
         """Times of annunciated alarms since `since` (for the rate on the banner)."""
         rows = await self.pool.fetch(
-            "SELECT time FROM event WHERE time >= $1 AND type = 'alarm' "
+            "SELECT time FROM event WHERE time >= $1 AND alarm IS NOT NULL "
             "AND body->>'annunciate' = 'true' ORDER BY time",
             since,
         )

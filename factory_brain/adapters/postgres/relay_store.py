@@ -11,6 +11,7 @@ from factory_brain.application.uplink import Uplink
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode
 from shared.messages.directives import SignedDirective, read
+from shared.postgres.pool import Connection
 
 
 def _entry(row: asyncpg.Record | None) -> RelayEntry | None:
@@ -73,11 +74,19 @@ class PgRelayStore:
             if report is not None:
                 await self._uplink.say(connection, "directive_report", report)
 
-    async def applied(self, edge: str, report: DirectiveReport) -> None:
-        """The edge runs a directive's settings now: the console shows them from here on."""
+    async def applied(self, connection: Connection, edge: str, report: DirectiveReport) -> None:
+        """The edge runs a directive's settings now: the console shows them from here on.
+
+        In the transaction that receives the report: told only once, it must not be forgotten.
+        """
         if report.status != "applied":
             return
-        entry = await self.get(edge, report.counter)
+        entry = _entry(
+            await connection.fetchrow(
+                "SELECT * FROM directive_relay WHERE edge = $1 AND counter = $2",
+                edge, report.counter,
+            )
+        )  # fmt: skip
         if entry is None:
             return
         directive = read(decode(entry.signed, SignedDirective).payload)
@@ -95,7 +104,7 @@ class PgRelayStore:
             )
             for s in directive.settings
         ]
-        await self._pool.executemany(
+        await connection.executemany(
             "INSERT INTO alarm_setting (alarm, setting, version, at) VALUES ($1, $2, $3, $4) "
             "ON CONFLICT (alarm) DO UPDATE SET setting = $2, version = $3, at = $4 "
             "WHERE alarm_setting.version < $3",

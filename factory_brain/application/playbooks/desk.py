@@ -239,14 +239,14 @@ def _inputs(book: Playbook) -> dict[str, Any]:
 
 
 def _ask(ask: Mapping[str, Any]) -> Ask:
-    question = ask["question"]
-    text = question.get("zh", "")
-    if question.get("en") and question["en"] != text:
-        text += f" / {question['en']}"
     return Ask(
-        step=ask["step"], question=text, options=list(ask["options"]),
-        roles=[role.removeprefix("role:") for role in ask["roles"]], until=ask["until"],
-    )  # fmt: skip
+        step=ask["step"],
+        question=Text(**ask["question"]),
+        options=list(ask["options"]),
+        labels={key: Text(**word) for key, word in ask.get("labels", {}).items()},
+        roles=[role.removeprefix("role:") for role in ask["roles"]],
+        until=ask["until"],
+    )
 
 
 def _step(path: str, entry: Record, before: RunStep | None, verbs: Mapping[str, str]) -> RunStep:

@@ -242,6 +242,7 @@ class Engine:
             "step": asked.id,
             "question": data.get("question", {}),
             "options": list(asked.ask.options),
+            "labels": {key: word.model_dump() for key, word in asked.ask.labels.items()},
             "roles": list(asked.ask.to),
             "until": data.get("until"),
         }

@@ -464,10 +464,13 @@ export interface components {
          * @description The human task that a run waits for.
          */
         Ask: {
+            /** Labels */
+            labels: {
+                [key: string]: components["schemas"]["Text"];
+            };
             /** Options */
             options: string[];
-            /** Question */
-            question: string;
+            question: components["schemas"]["Text"];
             /** Roles */
             roles: string[];
             /** Step */
