@@ -213,7 +213,7 @@ class Edge:
         self.reflexes = Reflexes(
             list(rules.site.reflexes.values()), rules.actuation, journal, book, clock, self.who.boot
         )
-        annunciation = Annunciation()
+        annunciation = Annunciation(boot=self.who.boot)
         spec = next(e for e in rules.site.info.edges if e.id == settings.edge)
         names = Names(spec.name.zh, spec.name.en)
         board = Board(settings.site, settings.edge, names, book, annunciation, clock)

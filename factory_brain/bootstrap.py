@@ -117,7 +117,7 @@ class Brain:
         brain.service.on_close("database", pool.close)
         brain.service.on_close("bus", bus.close)
         await brain._prepare()
-        brain._run()
+        await brain._run()
         return brain
 
     async def _prepare(self) -> None:
@@ -137,7 +137,7 @@ class Brain:
         await self._wire_playbooks()
         await self._wire_relay()
 
-    def _run(self) -> None:
+    async def _run(self) -> None:
         service, site = self.service, self.settings.site
         senders = {edge: self._sender(edge) for edge in self.fleet.edges}
 
@@ -153,12 +153,10 @@ class Brain:
             self.bus, self.clock, self.ingest, site=site, on_forged=self._on_forged
         )
 
-        async def listen() -> None:
-            await self.bus.subscribe(any_node(site, "*", "health"), self._on_health)
-            await receiving.serve_hello()
-            await receiving.report_for_ever()
-
-        service.run("listen", listen)
+        # Subscribed once: a supervised task that subscribes would do it again at every restart.
+        await self.bus.subscribe(any_node(site, "*", "health"), self._on_health)
+        await receiving.serve_hello()
+        service.run("watermarks", receiving.report_for_ever)
         service.run("ingest-events", lambda: receiving.consume(EVENTS, "brain"))
         service.run("ingest-samples", lambda: receiving.consume(SAMPLES, "brain"))
         service.run("live-view", self.live.broadcast_for_ever)

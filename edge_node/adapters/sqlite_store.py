@@ -135,6 +135,10 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._rollback()
             raise StoreError(f"cannot write {self.path}: {error}") from error
+        except BaseException:
+            # Whatever it is: half a group left open would be written again, doubled, by the next.
+            self._rollback()
+            raise
 
     def _rollback(self) -> None:
         try:

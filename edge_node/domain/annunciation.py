@@ -19,6 +19,8 @@ class Annunciation:
     holder: str = ""
     until: int = 0
     ever: bool = False
+    boot: str = ""
+    """This edge's boot id; a grant counted from another boot's clock is void."""
 
     def grant(self, lease: LeaseGrant, now: int) -> LeaseAck:
         """Take, renew or end a lease."""
@@ -30,7 +32,16 @@ class Annunciation:
             return LeaseAck(id=lease.id, accepted=False, code="ttl_out_of_range")
         if self.holder != lease.holder and now < self.until:
             return LeaseAck(id=lease.id, accepted=False, code="held_by_another")
-        self.holder, self.until, self.ever = lease.holder, now + lease.ttl_ms, True
+        since = now
+        if lease.token is not None:
+            if lease.token.boot != self.boot:
+                return LeaseAck(id=lease.id, accepted=False, code="other_boot")
+            since = min(now, lease.token.mono)
+        if since + lease.ttl_ms <= now:
+            return LeaseAck(id=lease.id, accepted=False, code="too_late")
+        # A grant that overtook a later one shortens nothing.
+        self.until = max(self.until, since + lease.ttl_ms)
+        self.holder, self.ever = lease.holder, True
         return LeaseAck(id=lease.id, accepted=True)
 
     def annunciating(self, now: int) -> bool:

@@ -21,6 +21,7 @@ from shared.messages.subjects import Node
 from shared.telemetry import logger
 
 log = logger("annunciation")
+PROBE_S = 1.0
 
 
 class Annunciation:
@@ -34,17 +35,32 @@ class Annunciation:
         self._bus, self._clock, self._fleet, self._live = bus, clock, fleet, live
         self._attended, self._writable = attended, writable
         self._until: dict[str, int] = {}
+        self._probe: asyncio.Future[bool] | None = None
 
     async def run(self) -> None:
         """Renew three times within a lease, for ever."""
         while True:
-            wanted = self._attended() and await self._writable()
+            wanted = self._attended() and await self._can_write()
             async with asyncio.TaskGroup() as group:
                 for edge in self._fleet.edges:
                     if self._fleet.online(edge) and (wanted or edge in self._until):
                         group.create_task(self._ask(edge, release=not wanted))
             self._settle()
             await asyncio.sleep(self._ttl / 3000)
+
+    async def _can_write(self) -> bool:
+        """Whether the database takes writes, answered in a second.
+
+        A database that hangs also hangs whoever waits for it: what the edges raise meanwhile would
+        be heard nowhere until their leases lapse.
+        """
+        if self._probe is None:
+            self._probe = asyncio.ensure_future(self._writable())
+        done, _ = await asyncio.wait({self._probe}, timeout=PROBE_S)
+        if not done:
+            return False
+        probe, self._probe = self._probe, None
+        return probe.result()
 
     async def release_all(self) -> None:
         """Hand every horn down, at a clean stop."""
@@ -59,6 +75,7 @@ class Annunciation:
             holder=self._holder,
             ttl_ms=self._ttl,
             released=release,
+            token=heard[0] if (heard := self._fleet.token(edge)) else None,
         )
         if not release:
             # From the moment the edge may fall silent this console must be ready to sound.

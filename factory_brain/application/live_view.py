@@ -80,6 +80,8 @@ class LiveView:
         other = shown is not None and shown.occurrence != occurrence.occurrence
         if shown and other and shown.raised_at > occurrence.raised_at:
             return  # history corrected; the newer occurrence stays in the list
+        if shown and not other and shown.order_key > occurrence.order_key:
+            return  # read before, told after the newer transition
         if is_open(occurrence):
             self._occurrences[alarm] = occurrence
             self._rows[alarm] = make_row(occurrence, self._definitions.get(alarm))

@@ -275,11 +275,16 @@ class NatsBus:
             storage=api.StorageType.FILE,
             # What its consumer has acknowledged goes at once: the sender keeps its own copy until
             # it is told of the commit, and a stream full of old messages would refuse new ones.
-            retention=api.RetentionPolicy.INTEREST,
+            retention=api.RetentionPolicy.WORK_QUEUE,
             discard=api.DiscardPolicy.NEW,
         )
         try:
             try:
+                present = await self._js.stream_info(spec.name)
+                if present.config.retention != config.retention:  # cannot be changed in place
+                    log.warning("stream_made_anew", stream=spec.name)  # its senders send again
+                    await self._js.delete_stream(spec.name)
+                    raise js_errors.NotFoundError
                 await self._js.update_stream(config)
             except js_errors.NotFoundError:
                 await self._js.add_stream(config)

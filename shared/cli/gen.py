@@ -75,6 +75,9 @@ def compose_config(
     store = SecretStore(folder.absolute())
     sites = read_sites(demo_sites())
     store.password("admin-password", 16)
+    for site in sites:
+        for _, secret in site.endpoints:
+            store.webhook(secret)
     for name in ("group-release", *(f"{site.id}-approval" for site in sites)):
         store.key_pair(name)
     plan = compose_plan(sites, store.password)

@@ -72,6 +72,13 @@ class Committed(Control, frozen=True):
     quarantined: dict[str, int] = {}
 
 
+class Token(Control, frozen=True):
+    """An edge's own clock: boot id and monotonic milliseconds."""
+
+    boot: str
+    mono: int
+
+
 class LeaseGrant(Control, frozen=True):
     """The brain takes the horn for `ttl_ms`; without renewal the edge sounds again."""
 
@@ -79,6 +86,9 @@ class LeaseGrant(Control, frozen=True):
     holder: str
     ttl_ms: int
     released: bool = False
+    token: Token | None = None
+    """The edge's clock as the brain last heard it: `ttl_ms` counts from there, so that a grant
+    that was long under way cannot keep the edge silent after the brain has stopped sounding."""
 
 
 class LeaseAck(Control, frozen=True):
@@ -87,13 +97,6 @@ class LeaseAck(Control, frozen=True):
     id: str
     accepted: bool
     code: str = ""
-
-
-class Token(Control, frozen=True):
-    """An edge's own clock: boot id and monotonic milliseconds."""
-
-    boot: str
-    mono: int
 
 
 class Command(Control, frozen=True):

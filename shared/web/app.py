@@ -6,12 +6,14 @@ Tiers add their routers; the console's built files are served from here.
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.clock import Clock
 from shared.errors import ConfigError
@@ -20,6 +22,7 @@ from shared.web.auth import Accounts, Place, session_router
 from shared.web.problem import install_problem_handlers
 
 log = logger("web")
+UNHEARD_MS = 12_000
 _NOT_BUILT = (
     "<!doctype html><meta charset=utf-8><title>Andon</title>"
     "<p>控制台尚未构建，请运行 <code>make console</code>。"
@@ -52,6 +55,21 @@ def serve_console(app: FastAPI, dist: Path, page: str) -> None:
         return FileResponse(file, headers={"Cache-Control": "no-store"})
 
 
+class _Connection(H11Protocol):
+    """A viewer whose machine is gone counts as watching only as long as this.
+
+    While somebody watches, the edges leave the horn to this place; the kernel alone would go on
+    believing in a closed laptop for a quarter of an hour.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Bound how long what was sent may stay unacknowledged."""
+        peer = transport.get_extra_info("socket")
+        if peer is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
+        super().connection_made(transport)
+
+
 class WebServer:
     """uvicorn inside our own event loop, with a bounded stop."""
 
@@ -61,6 +79,7 @@ class WebServer:
                 app,
                 host=host,
                 port=port,
+                http=_Connection,
                 log_config=None,
                 access_log=False,
                 lifespan="off",

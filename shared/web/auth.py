@@ -76,7 +76,10 @@ class Accounts(Protocol):
 
 
 class Throttle:
-    """At most `MAX_FAILURES` failed logins a minute for one name."""
+    """At most `MAX_FAILURES` failed logins a minute for one name from one address.
+
+    Not for the name alone: whoever knows an operator's name could lock the operator out.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -92,8 +95,13 @@ class Throttle:
     def failed(self, name: str) -> None:
         """Count a failure (bounded number of names)."""
         if len(self._failures) > 10_000:
-            self._failures.clear()
+            del self._failures[next(iter(self._failures))]
         self._failures[name].append(self._clock.now_ms())
+
+    def withdraw(self, name: str) -> None:
+        """Take back the last failure: it was none."""
+        if seen := self._failures.get(name):
+            seen.pop()
 
     def succeeded(self, name: str) -> None:
         """Forget the failures of a name."""
@@ -171,14 +179,19 @@ def session_router(place: Place, clock: Clock) -> APIRouter:
     @router.post("", status_code=204)
     async def log_in(login: Login, request: Request, response: Response) -> None:
         check_origin(request)
-        if throttle.blocked(login.username):
+        who = f"{request.client.host if request.client else ''} {login.username[:100]}"
+        if throttle.blocked(who):
             raise ProblemError(429, "too_many_logins", seconds=FAILURE_WINDOW_MS // 1000)
         accounts: Accounts = request.app.state.accounts
-        found = await accounts.login(login.username, login.password)
+        throttle.failed(who)  # counted before it is known: a hundred guesses at once are no way out
+        try:
+            found = await accounts.login(login.username, login.password)
+        except BaseException:
+            throttle.withdraw(who)  # the database's fault is no guess
+            raise
         if found is None:
-            throttle.failed(login.username)
             raise ProblemError(401, "wrong_login")
-        throttle.succeeded(login.username)
+        throttle.succeeded(who)
         response.set_cookie(
             COOKIE, found[0], httponly=True, samesite="strict",
             secure=request.url.scheme == "https", max_age=12 * 3600,

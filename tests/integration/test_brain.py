@@ -261,3 +261,75 @@ async def test_a_silent_edge_is_named_on_the_banner(brain: Brain, edge: FakeEdge
         return any("离线" in t.zh for t in brain.live.banner().system if "加热炉" in t.zh)
 
     await until(offline, 12)
+
+
+def occurrence(number: int, version: int, kind: str, *, active: bool) -> AlarmTransition:
+    body = transition(version, active=active, acked=False, kind=kind)
+    at = 1_700_000_000_000 + 1000 * number
+    return msgspec.structs.replace(
+        body, occurrence=f"occ-{number}", alarm=f"{ALARM}.{number}", raised_at=at,
+        source_time=at, receive_time=at,
+    )  # fmt: skip
+
+
+async def shown(web: httpx.AsyncClient) -> list[str]:
+    return [row["occurrence"] for row in (await web.get("/api/alarms")).json()["rows"]]
+
+
+async def test_more_acknowledgements_at_once_than_connections(brain, edge: FakeEdge, web) -> None:
+    await log_in(web)
+    many = 3 * brain.pool.get_max_size()
+    for number in range(many):
+        await edge.send(occurrence(number, 1, "raised", active=True))
+
+    async def all_shown() -> bool:
+        return len(await shown(web)) == many
+
+    await until(all_shown)
+    refusals = await asyncio.wait_for(
+        asyncio.gather(
+            *(
+                brain.desk.acknowledge(f"{ALARM}.{number}", f"occ-{number}", 1, "li", "")
+                for number in range(many)
+            )
+        ),
+        20,
+    )
+    assert refusals == [None] * many
+
+
+async def test_a_superseded_occurrence_does_not_haunt_the_list_after_a_restart(
+    brain, edge: FakeEdge, web
+) -> None:
+    await log_in(web)
+    for body in (
+        occurrence(1, 1, "raised", active=True),
+        occurrence(1, 2, "returned", active=False),  # nobody acknowledges
+        occurrence(2, 1, "raised", active=True),
+    ):
+        await edge.send(msgspec.structs.replace(body, alarm=ALARM))
+
+    async def newest() -> bool:
+        return await shown(web) == ["occ-2"]
+
+    await until(newest)
+    assert [found.occurrence for found in await brain.alarms.open_occurrences()] == ["occ-2"]
+    assert await brain.alarms.annunciated_since(0) == [1_700_000_001_000, 1_700_000_002_000]
+
+
+async def test_what_is_told_late_does_not_take_back_what_is_newer(brain, edge, web) -> None:
+    await log_in(web)
+    await edge.send(transition(1, active=True, acked=False, kind="raised"))
+
+    async def row() -> Any:
+        return brain.live.occurrence(ALARM)
+
+    old = await until(row)
+    await edge.send(transition(2, active=False, acked=False, kind="returned"))
+
+    async def returned() -> bool:
+        return brain.live.occurrence(ALARM).transition.version == 2
+
+    await until(returned)
+    await brain.live.on_occurrence(old, False)
+    assert await returned()

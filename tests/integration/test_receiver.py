@@ -37,9 +37,12 @@ class Sink:
 
     def __init__(self) -> None:
         self.fail = False
+        self.cannot: set[int] = set()
 
     async def apply(self, connection: asyncpg.Connection, batch: Batch) -> None:
         for item in batch.events:
+            code = "a" + "\x00" * (item.seq in self.cannot)  # what PostgreSQL cannot hold
+            await connection.fetchval("SELECT $1::text", code)
             await connection.execute(
                 "INSERT INTO seen VALUES ($1, $2, $3)", batch.epoch, item.seq, item.event.id
             )
@@ -111,6 +114,42 @@ async def test_a_gap_record_closes_the_hole_it_explains(receiving) -> None:
     assert (await receiver.receive(frame(6, gap, event(7)))).watermark == 7
     row = await pool.fetchrow("SELECT first, last, reason FROM gap")
     assert tuple(row) == (2, 6, "count")
+
+
+async def test_an_event_that_cannot_be_stored_stops_nobody(receiving) -> None:
+    receiver, sink, pool = receiving
+    sink.cannot = {2}
+    receipt = await receiver.receive(frame(1, event(1), event(2), event(3)))
+    assert (receipt.watermark, receipt.applied, receipt.quarantined) == (3, 2, 1)
+    assert await stored(pool) == [1, 3]
+    row = await pool.fetchrow("SELECT seq, reason, data FROM quarantined")
+    assert row["seq"] == 2
+    assert row["reason"].startswith("cannot be stored")
+    assert row["data"] == bytes(event(2))
+    assert (await receiver.receive(frame(4, event(4)))).watermark == 4
+
+
+async def test_a_gap_that_swallowed_an_earlier_gap_record_tells_of_both(receiving) -> None:
+    receiver, _, pool = receiving
+    await receiver.receive(frame(1, event(1)))
+    # 2..6 became a gap record at 6, which with 7..9 became another one: its own range begins at 6.
+    body = GapRecord(lane="live", first=6, last=9, reason="count")
+    gap = msgspec.Raw(encode(Event(id="g", type="gap", time=1, body=body)))
+    assert (await receiver.receive(frame(9, gap, event(10)))).watermark == 10
+    assert [tuple(r) for r in await pool.fetch("SELECT first, last FROM gap")] == [(2, 9)]
+
+
+async def test_what_the_sender_was_told_is_committed_is_not_waited_for(receiving) -> None:
+    receiver, _, pool = receiving
+    await receiver.hello(Hello(source="f1.e1", epoch="a", boot="b1", at=1))
+    await receiver.receive(frame(1, event(1)))  # then an older backup of this database comes back
+    ahead = msgspec.structs.replace(frame(43, event(43)), oldest=41)
+    assert (await receiver.receive(ahead)).waits  # 41 and 42 are still to come
+    late = msgspec.structs.replace(frame(41, event(41), event(42)), oldest=41)
+    assert (await receiver.receive(late)).watermark == 42
+    assert (await receiver.receive(ahead)).watermark == 43
+    rows = await pool.fetch("SELECT first, last, reason FROM gap")
+    assert [tuple(row) for row in rows] == [(2, 40, "receiver_lost_state")]
 
 
 async def test_a_restored_receiver_records_what_it_forgot(receiving) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge_node.application.alarm_service import AlarmService
@@ -11,6 +12,8 @@ from edge_node.application.ipc import OperatorAction
 from edge_node.application.records import AlarmRecord, Emit, PutFact
 from shared.alarm.occurrence import fold
 from shared.messages.bodies import Fact
+from shared.messages.codec import encode
+from shared.messages.envelope import Event, Frame
 from tests.support.edge_script import Script, limit
 
 UNDER = limit("T.HI", "T", "HI", 100, suppressed_by=("T.HIHI",))
@@ -107,3 +110,16 @@ def test_a_fact_about_a_closed_occurrence_is_recorded_if_it_was_seen() -> None:
     script.at(2).sample("T", 110)
     assert service.apply(said) == ("recorded", "occurrence_closed")
     assert script.book.units["T.HI"].state.name == "unacknowledged"
+
+
+def test_a_new_database_does_not_wait_for_facts_that_are_gone() -> None:
+    script, service = world()
+    said = encode(Event(id="f9", type="fact", time=0, body=fact(script, "f9", "T.HI", "comment")))
+    frame = Frame(
+        source="f1.brain", epoch="b", lane="fact-e1", first=9, events=[msgspec.Raw(said)]
+    )
+    _, answer = service.take_frame(frame)
+    assert answer.watermarks == {"b/fact-e1": 0}  # the factory may still hold 1..8
+    rows, answer = service.take_frame(msgspec.structs.replace(frame, oldest=9))
+    assert answer.watermarks == {"b/fact-e1": 9}
+    assert any(isinstance(row, PutFact) for row in rows)

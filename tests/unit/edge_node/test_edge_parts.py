@@ -26,7 +26,7 @@ from edge_node.domain.windows import Window
 from shared.alarm.states import AlarmState
 from shared.errors import StoreError
 from shared.messages.bodies import GapRecord, SystemEvent
-from shared.messages.control import LeaseGrant
+from shared.messages.control import LeaseGrant, Token
 from shared.messages.envelope import Event
 from shared.messages.subjects import LIVE, REPLAY
 from shared.outbox.port import Caps
@@ -45,6 +45,27 @@ def test_a_lease_hands_the_horn_up_and_its_loss_hands_it_down() -> None:
     assert horn.grant(LeaseGrant(id="4", holder="b", ttl_ms=1, released=True), 6001).accepted
     assert horn.annunciating(6001)
     assert not horn.grant(LeaseGrant(id="5", holder="b", ttl_ms=3_600_000), 7000).accepted
+
+
+def test_a_grant_that_was_long_under_way_makes_no_silence() -> None:
+    horn = Annunciation(boot="b")
+
+    def grant(mono: int, now: int, boot: str = "b") -> str:
+        token = Token(boot=boot, mono=mono)
+        ack = horn.grant(LeaseGrant(id="1", holder="a", ttl_ms=5000, token=token), now)
+        return ack.code or "accepted"
+
+    # The factory sounds until 5000 after it asked, that is later than 5000 after what it had heard.
+    assert grant(1000, 4000) == "accepted"
+    assert not horn.annunciating(5999)
+    assert horn.annunciating(6000)
+    assert grant(1000, 6000) == "too_late"
+    assert horn.annunciating(6000)
+    assert grant(6500, 7000, boot="before") == "other_boot"
+    assert grant(99_000, 7000) == "accepted"  # a clock ahead of our own gives no longer lease
+    assert grant(3000, 7500) == "accepted"  # nor does an older grant shorten a newer one
+    assert not horn.annunciating(11_999)
+    assert horn.annunciating(12_000)
 
 
 class _Drainer:
@@ -163,3 +184,20 @@ async def test_what_a_cap_drops_becomes_a_gap_record(tmp_path: Path) -> None:
     assert counts.dropped > 0
     assert counts.produced == counts.delivered + counts.buffered + counts.dropped
     store.close()
+
+
+def test_a_fault_of_any_kind_in_a_commit_leaves_nothing_of_it_behind(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "edge.db", "ep", lambda: LIVE, lambda gap: _told(gap))
+    good = Emit(_told(SystemEvent(code="a", active=True)))
+    far = Emit(_told(SystemEvent(code="b", active=True), at=1 << 70))  # more than SQLite can hold
+    with pytest.raises(OverflowError):
+        store.commit([[good], [far]], START)
+    store.commit([[good]], START)
+    segment = store.run(lambda box: box.read("ep", LIVE, 1))
+    assert segment is not None
+    assert (segment.first, len(segment.events)) == (1, 1)
+    store.close()
+
+
+def _told(body: SystemEvent | GapRecord, at: int = START) -> Event:
+    return event("id", "system", at, body)

@@ -2,8 +2,14 @@
 import type { components as Brain } from "./schema.brain";
 import type { components as Cloud } from "./schema.cloud";
 
-type B = Brain["schemas"];
-type C = Cloud["schemas"];
+/** Servers always send fields that have defaults; the schema calls some of them optional. */
+type Full<T> = T extends (infer U)[]
+  ? Full<U>[]
+  : T extends object
+    ? { [K in keyof T]-?: Full<Exclude<T[K], undefined>> }
+    : T;
+type B = { [K in keyof Brain["schemas"]]: Full<Brain["schemas"][K]> };
+type C = { [K in keyof Cloud["schemas"]]: Full<Cloud["schemas"][K]> };
 
 export type Text = B["Text"];
 export type Problem = B["Problem"];

@@ -67,6 +67,7 @@ class Upper:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drainer_module, "RESEND_AFTER_S", 0.1)
+    monkeypatch.setattr(drainer_module, "RESEND_UNHEARD_S", 0.2)
     monkeypatch.setattr(drainer_module, "IDLE_S", 0.01)
 
 
@@ -167,6 +168,51 @@ async def test_what_the_broker_has_is_not_deleted_before_the_receiver_commits(
         upper.paused = False
         await emptied(outbox)
         assert upper.stored["ep1/live"] == list(range(5))  # the resends did no harm
+
+
+async def test_while_nothing_is_heard_of_the_receiver_the_broker_is_not_filled(
+    outbox: SqliteOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drainer_module, "RESEND_UNHEARD_S", 60)
+    server = MemoryServer()
+    bus = server.connect()
+    await bus.ensure_stream(STREAM)
+    drainer = Drainer(EDGE, outbox, bus)
+    fill(outbox, LIVE, range(5))
+    draining = asyncio.create_task(drainer.run())
+    try:
+        await asyncio.sleep(0.5)  # five times the patience with a receiver that is heard
+        assert (drainer.frames_sent, drainer.resends) == (1, 0)
+        # Heard again, without what was sent: now it is sent again.
+        await drainer.on_committed("", encode(Committed(source=EDGE.source, watermarks={})))
+        async with asyncio.timeout(5):
+            while drainer.resends == 0:
+                await asyncio.sleep(0.01)
+    finally:
+        draining.cancel()
+        await asyncio.wait([draining])
+
+
+async def test_a_drainer_run_anew_after_a_fault_listens_once(
+    outbox: SqliteOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = MemoryServer().connect()
+    drainer, subscribed = Drainer(EDGE, outbox, bus), []
+    subscribe = bus.subscribe
+
+    async def counted(subject: str, handler) -> None:
+        subscribed.append(subject)
+        await subscribe(subject, handler)
+
+    async def fails() -> None:
+        raise ConnectionError("the database is away")
+
+    monkeypatch.setattr(bus, "subscribe", counted)
+    monkeypatch.setattr(outbox, "pending", fails)
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            await drainer.run()
+    assert subscribed == [EDGE.committed]
 
 
 async def test_live_goes_before_replay_before_history(outbox: SqliteOutbox) -> None:

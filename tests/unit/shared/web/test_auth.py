@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -44,6 +45,7 @@ class Accounts:
         self.answers: dict[tuple[str, str, str], Any] = {}
 
     async def login(self, username: str, password: str) -> tuple[str, User] | None:
+        await asyncio.sleep(0)  # verifying takes its time: others come in between
         if password != "right":
             return None
         user = User(username, (username,))
@@ -178,3 +180,26 @@ def test_the_throttle_forgets_after_success(clock: ManualClock) -> None:
     assert throttle.blocked("a")
     throttle.succeeded("a")
     assert not throttle.blocked("a")
+
+
+async def test_a_stranger_elsewhere_cannot_lock_an_operator_out(
+    client: httpx.AsyncClient, clock: ManualClock
+) -> None:
+    app = client._transport.app  # type: ignore[attr-defined]
+    elsewhere = httpx.ASGITransport(app=app, client=("10.0.0.66", 4711))
+    wrong = {"username": "operator", "password": "wrong"}
+    async with httpx.AsyncClient(transport=elsewhere, base_url="http://console") as stranger:
+        codes = [
+            (await stranger.post("/api/session", json=wrong)).status_code
+            for _ in range(MAX_FAILURES + 1)
+        ]
+    assert codes == [401] * MAX_FAILURES + [429]
+    assert (await log_in(client, "operator")).status_code == 204
+
+
+async def test_guesses_sent_all_at_once_are_counted(client: httpx.AsyncClient) -> None:
+    wrong = {"username": "operator", "password": "wrong"}
+    answers = await asyncio.gather(
+        *(client.post("/api/session", json=wrong) for _ in range(4 * MAX_FAILURES))
+    )
+    assert sorted(a.status_code for a in answers).count(401) == MAX_FAILURES
