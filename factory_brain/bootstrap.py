@@ -157,6 +157,7 @@ class Brain:
         await self.bus.subscribe(any_node(site, "*", "health"), self._on_health)
         await receiving.serve_hello()
         service.run("watermarks", receiving.report_for_ever)
+        service.run("bus", self._until_deaf)
         service.run("ingest-events", lambda: receiving.consume(EVENTS, "brain"))
         service.run("ingest-samples", lambda: receiving.consume(SAMPLES, "brain"))
         service.run("live-view", self.live.broadcast_for_ever)
@@ -169,6 +170,10 @@ class Brain:
             service.run(f"facts-{edge}", sender.run)
         self._serve()
         service.on_close("annunciation", self.annunciation.release_all)
+
+    async def _until_deaf(self) -> None:
+        await self.bus.until_closed()
+        self.service.stop()
 
     def _serve(self) -> None:
         info = self.site.info

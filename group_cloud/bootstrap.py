@@ -121,12 +121,17 @@ class Cloud:
     def _run(self, receiving: Receiving) -> None:
         service = self.service
         service.run("watermarks", receiving.report_for_ever)
+        service.run("bus", self._until_deaf)
         service.run("ingest", lambda: receiving.consume(EVENTS, "cloud"))
         service.run("trainer", self.trainer.run)
         service.run("dispatch", self.dispatch.run)
         service.run("live", self.live.broadcast_for_ever)
         service.run("seen", self.factories.save_for_ever)
         service.run("housekeeping", self._prune_for_ever)
+
+    async def _until_deaf(self) -> None:
+        await self.bus.until_closed()
+        self.service.stop()
 
     def _serve(self, accounts: PgAccounts) -> None:
         parts = Parts(self.factories, self.desk, self.live, self.broadcaster, self._ready)

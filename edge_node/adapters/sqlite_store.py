@@ -207,9 +207,7 @@ class SqliteStore:
             )
 
     def _gap(self, lane: str, first: int, last: int, reason: str) -> bytes:
-        return encode(
-            self._gap_event(GapRecord(lane=lane, first=first, last=last, reason=reason))
-        )
+        return encode(self._gap_event(GapRecord(lane=lane, first=first, last=last, reason=reason)))
 
     def run(self, call: Callable[[SqliteOutbox], Coroutine[Any, Any, T]]) -> T:
         """Run one of the outbox's coroutines to its end; raises StoreError.

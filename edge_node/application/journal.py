@@ -156,6 +156,9 @@ class Journal:
         except StoreError as error:
             self._degrade(str(error))
             return False
+        except Exception as error:  # said like a failing disk: nothing gets past it
+            self._degrade(f"a change cannot be written: {error!r}")
+            raise
         finally:
             if not stored:
                 self._waiting.extendleft(reversed(group))

@@ -135,13 +135,9 @@ class AlarmBook:
         """`at` in all the times that a record carries."""
         return Moment(at, at - self.offset_of(unit), max(self.now, at))
 
-    def trigger(
-        self, unit: AlarmUnit, event: AlarmEvent, at: int, cause: Cause = NOBODY
-    ) -> Step:
+    def trigger(self, unit: AlarmUnit, event: AlarmEvent, at: int, cause: Cause = NOBODY) -> Step:
         """Apply an event and all that follows from it by design."""
-        result, transition = apply(
-            unit, event, self.moment(unit, at), self._new_occurrence, cause
-        )
+        result, transition = apply(unit, event, self.moment(unit, at), self._new_occurrence, cause)
         if transition is None:
             return result
         self._out.append(transition)

@@ -69,7 +69,7 @@ class Desk:
         """Acknowledge one rendered row; a refusal says why."""
         async with self._alarms.transaction() as tx:
             found = await self._alarms.locked(tx, occurrence)
-            newest = await self._alarms.newest(alarm)
+            newest = await self._alarms.newest(alarm, tx)
             refusal = refuse(found, newest, alarm, version)
             if refusal is not None or found is None:
                 return refusal

@@ -60,9 +60,7 @@ class Ingest:
         self.receiver: Receiver | None = None
         """Set by the bootstrap: commits frames through `apply`."""
         self.on_occurrence: list[OnOccurrence] = []
-        self.on_directive: list[
-            Callable[[Transaction, str, DirectiveReport], Awaitable[None]]
-        ] = []
+        self.on_directive: list[Callable[[Transaction, str, DirectiveReport], Awaitable[None]]] = []
         """Called in the receiver's transaction."""
         self.on_system: list[Callable[[], Awaitable[None]]] = []
         self.latencies: deque[tuple[int, int]] = deque(maxlen=1000)

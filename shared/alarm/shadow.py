@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from shared.alarm.definition import AlarmDefinition, Bounds
-from shared.alarm.point import PointState, Setting, Side, due, is_high, sample
+from shared.alarm.point import PointState, Setting, Side, due, is_high, sample, tick
 from shared.errors import Rejected
 
 BEFORE_MS = 60_000
@@ -116,24 +116,39 @@ def verdict(
 
     `samples`: (source time, value) of good quality, oldest first, over `raised_at - BEFORE_MS` to
     the return plus `AFTER_MS`; the last value holds until `until`. Never announced gives -1;
-    earlier than `raised_at` counts as 0: a candidate earns nothing for haste.
+    earlier than `raised_at` counts as 0: a candidate earns nothing for haste. What it announced and
+    took back before `raised_at` was another episode and does not count.
     """
     state, last = PointState(), None
+    announced: int | None = None
+
+    def note(change: str | None, at: int) -> None:
+        nonlocal announced
+        if change == "raise":
+            announced = at
+        elif change == "clear" and at < raised_at:
+            announced = None
+
     for at, value in samples:
         if not math.isfinite(value):
             continue
         # A delay ends by the clock: between two samples, not at the second.
         ends = due(setting, state)
-        if ends is not None and ends < at and state.beyond:
-            return True, max(0.0, (ends - raised_at) / 1000)
+        if ends is not None and ends < at:
+            state, change = tick(setting, state, ends)
+            note(change, ends)
+        if announced is not None and at >= raised_at:
+            break
         state, change = sample(setting, side, state, value, at)
-        if change == "raise":
-            return True, max(0.0, (at - raised_at) / 1000)
+        note(change, at)
         last = at
     ends = due(setting, state)
-    if ends is not None and state.beyond and ends <= (until if until is not None else last or 0):
-        return True, max(0.0, (ends - raised_at) / 1000)
-    return False, -1.0
+    final = until if until is not None else last or 0
+    if announced is None and ends is not None and state.beyond and ends <= final:
+        announced = ends
+    if announced is None:
+        return False, -1.0
+    return True, max(0.0, (announced - raised_at) / 1000)
 
 
 def setting_data(setting: Setting) -> dict[str, float | None]:

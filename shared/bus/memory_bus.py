@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from shared.bus.port import Delivery, Handler, StreamSpec
@@ -220,7 +220,7 @@ class MemoryBus:
 
     async def consume(
         self, stream: str, durable: str, subject: str, batch: int = 50
-    ) -> AsyncIterator[list[Delivery]]:
+    ) -> AsyncGenerator[list[Delivery], None]:
         """Durable pull consumer: batches of deliveries, for ever."""
         store = self._server.streams[stream]
         consumer = store.consumers.setdefault(durable, _Consumer(subject))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 import nats
@@ -169,6 +169,12 @@ class NatsBus:
         """Whether the connection has ended for good (refused credentials after a reconnect)."""
         return self._client.is_closed
 
+    async def until_closed(self) -> None:
+        """Wait until the connection has ended for good: a process without it is deaf."""
+        while not self._client.is_closed:  # noqa: ASYNC110 (the client has no event for it)
+            await asyncio.sleep(1.0)
+        log.error("bus_closed", mend="check the credentials; the process ends to be started anew")
+
     async def publish(self, subject: str, data: bytes) -> None:
         """Publish without confirmation."""
         try:
@@ -293,7 +299,7 @@ class NatsBus:
 
     async def consume(
         self, stream: str, durable: str, subject: str, batch: int = 50
-    ) -> AsyncIterator[list[Delivery]]:
+    ) -> AsyncGenerator[list[Delivery], None]:
         """Durable pull consumer: batches of deliveries, for ever, over reconnects."""
         subscription: JetStreamContext.PullSubscription | None = None
         try:
@@ -308,10 +314,7 @@ class NatsBus:
                     if self._client.is_closed:
                         return
                     log.warning(
-                        "consumer_rebinds",
-                        stream=stream,
-                        durable=durable,
-                        error=repr(error),
+                        "consumer_rebinds", stream=stream, durable=durable, error=repr(error)
                     )
                     await self._unbind(subscription)
                     subscription = None

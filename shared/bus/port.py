@@ -6,7 +6,7 @@ suite runs on both). Every call is bounded by a timeout; cancellation acknowledg
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,7 +91,7 @@ class Bus(Protocol):
 
     def consume(
         self, stream: str, durable: str, subject: str, batch: int = 50
-    ) -> AsyncIterator[list[Delivery]]:
+    ) -> AsyncGenerator[list[Delivery], None]:
         """Durable pull consumer: batches of deliveries, for ever, over reconnects."""
         ...
 

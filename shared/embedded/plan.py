@@ -261,9 +261,7 @@ class Planner:
         config["release_key_file"] = str(self.secrets.key_pair("group-release")[0])
         return Tier("cloud", ("cloud", "run"), config, port)
 
-    def _brain(
-        self, site: Site, port: int, dsn: str, playbooks: Path, control: int | None
-    ) -> Tier:
+    def _brain(self, site: Site, port: int, dsn: str, playbooks: Path, control: int | None) -> Tier:
         config = self._node(site.id, self.state / "brain" / site.id) | self._web(port, dsn)
         config |= {
             "site": site.id,

@@ -257,7 +257,8 @@ class _Linter:
         last = step.escalate[-1] if step.escalate else None
         if step.on_timeout == "escalate" and (last is None or last.then is None):
             self.add(
-                "ask_without_last_rung", (*path, "id"), f"审批 {step.id} 没有最后一级",
+                "ask_without_last_rung", (*path, "escalate" if step.escalate else "id"),
+                f"审批 {step.id} 没有最后一级",
                 f"ask {step.id!r} has no last rung", "在 escalate 末尾写 {after, then}",
                 "end `escalate` with {after, then}",
             )  # fmt: skip
@@ -300,9 +301,7 @@ class _Linter:
             elif kind == "role" and self.plant is not None and name not in self.plant.roles:
                 self.unknown("role", "角色", name, self.plant.roles, path)
 
-    def unknown(
-        self, kind: str, kind_zh: str, name: str, known: Iterable[str], path: Path
-    ) -> None:
+    def unknown(self, kind: str, kind_zh: str, name: str, known: Iterable[str], path: Path) -> None:
         close = difflib.get_close_matches(name, list(known), n=1)
         hint = f"did you mean {close[0]!r}?" if close else "define it, or correct the name"
         hint_zh = f"是不是 {close[0]!r}？" if close else "先定义它，或改正名称"

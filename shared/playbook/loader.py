@@ -94,9 +94,7 @@ def _later(
                     yield from _blocks(item, (*at, key, "branches", index))
 
 
-def _blocks(
-    node: Any, at: tuple[str | int, ...]
-) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+def _blocks(node: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
     """An arm, a handler or a branch: a holder of steps, with no verbs of its own."""
     if isinstance(node, dict):
         yield from _later({"steps": node.get("steps")}, at, "triggers")

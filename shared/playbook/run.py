@@ -41,7 +41,6 @@ class _Ended(Exception):
         self.outcome: Literal["failure", "needs_human"] = outcome
 
 
-
 class _Walk:
     def __init__(
         self, document: Playbook, journal: Mapping[str, Record], context: Context, now: int

@@ -51,9 +51,7 @@ class FrameReceiver:
             gap = _leading_gap(frame)
             if gap is None and frame.oldest > watermark + 1:
                 lost = frame.oldest - 1
-                await self._gap(
-                    connection, frame, watermark + 1, lost, "receiver_lost_state", now
-                )
+                await self._gap(connection, frame, watermark + 1, lost, "receiver_lost_state", now)
                 watermark = lost
             verdict = judge(frame, watermark, gap.last if gap else None)
             if verdict.waits:

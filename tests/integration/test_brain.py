@@ -333,3 +333,8 @@ async def test_what_is_told_late_does_not_take_back_what_is_newer(brain, edge, w
     await until(returned)
     await brain.live.on_occurrence(old, False)
     assert await returned()
+
+
+async def test_a_brain_whose_connection_ended_for_good_ends(brain: Brain) -> None:
+    await brain.bus._client.close()
+    await asyncio.wait_for(brain.service.stopping.wait(), 10)

@@ -119,8 +119,11 @@ async def test_killed_under_load_nothing_is_lost_and_nothing_is_doubled(
 
     def drained() -> bool:
         health = brain.health[-1] if brain.health else None
-        return health is not None and health.epoch == brain.epochs[-1] and bool(health.lanes) and (
-            all(c.buffered == 0 for lane, c in health.lanes.items() if lane != "history")
+        return (
+            health is not None
+            and health.epoch == brain.epochs[-1]
+            and bool(health.lanes)
+            and (all(c.buffered == 0 for lane, c in health.lanes.items() if lane != "history"))
         )
 
     await until(drained, 20, "backlog remains")
@@ -190,9 +193,7 @@ async def test_a_safe_reflex_killed_before_it_reached_the_device_acts_after_the_
     assert [w["value"] for w in engine.writes()] == [40.0]
 
 
-async def test_a_driver_that_is_away_does_not_cost_the_reflex(
-    brain: Brain, engine: Engine
-) -> None:
+async def test_a_driver_that_is_away_does_not_cost_the_reflex(brain: Brain, engine: Engine) -> None:
     await engine.tell("s1", mode="fail")
     await engine.tell("s1", samples=[["TT-1", 130]])
     first = (await until(lambda: brain.bodies(LocalAction)))[0]
@@ -305,9 +306,7 @@ def test_wrong_settings_end_with_one_clear_line(tmp_path: Path) -> None:
     assert "did you mean 'nats_url'" in done.stderr
 
 
-async def test_a_bad_site_runs_the_last_good_one_and_says_so(
-    brain: Brain, engine: Engine
-) -> None:
+async def test_a_bad_site_runs_the_last_good_one_and_says_so(brain: Brain, engine: Engine) -> None:
     assert engine.stop() == 0
     (engine.site / "alarms/a.yaml").write_text("alarms:\n  - id: X-1.TT-1.HI\n    lmit: 3\n")
     engine.start()

@@ -107,6 +107,7 @@ def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: An
         ],
     )  # fmt: skip
     payload = canonical(body)
+
     def sign(pem: bytes) -> bytes:
         return load_pem_private_key(pem, None).sign(payload)  # type: ignore[union-attr,call-arg]
 
@@ -189,5 +190,3 @@ async def test_the_annunciation_lease(brain: Brain, engine: Engine) -> None:
     assert answer.accepted
     await until(lambda: not brain.health[-1].annunciating, 3)
     await until(lambda: brain.health[-1].annunciating, 6)
-
-

@@ -97,9 +97,7 @@ class Scripted:
         readback = order.value if not isinstance(order.value, dict) else None
         self._send(WriteResult(id=order.id, outcome="done", readback=readback))
 
-    async def control(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One JSON line of the test, one of answer."""
         while line := await reader.readline():
             told = json.loads(line)

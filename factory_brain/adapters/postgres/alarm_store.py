@@ -180,15 +180,13 @@ class AlarmStore:
         row = await self.pool.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
         return _occurrence(row) if row else None
 
-    async def newest(
-        self, alarm: str, connection: asyncpg.Connection | None = None
-    ) -> Occurrence | None:
+    async def newest(self, alarm: str, tx: asyncpg.Connection | None = None) -> Occurrence | None:
         """The newest occurrence of an alarm.
 
         Who is in a transaction gives its connection: waiting for a second one while holding the
         first locks up the pool for ever once enough do so at a time.
         """
-        row = await (connection or self.pool).fetchrow(
+        row = await (tx or self.pool).fetchrow(
             _SELECT + "WHERE o.alarm = $1 ORDER BY o.raised_at DESC LIMIT 1", alarm
         )
         return _occurrence(row) if row else None

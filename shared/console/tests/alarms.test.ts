@@ -117,7 +117,7 @@ describe("acknowledging", () => {
     await acks.acknowledge(shown);
     const init = (fetcher.mock.calls as unknown as [string, RequestInit][])[0]?.[1];
     expect(JSON.parse(String(init?.body)).items[0].version).toBe(7);
-    expect((init?.headers as Record<string, string>)["idempotency-key"]).toMatch(/.{16,}/);
+    expect(new Headers(init?.headers).get("idempotency-key")).toMatch(/.{16,}/);
     expect(alarms.rows.get("A")?.acked).toBe(false);
     expect(acks.sending.has("A")).toBe(true);
     alarms.applyDelta(delta(2, [row("A", { version: 7, acked: true, state: "acknowledged" })]));

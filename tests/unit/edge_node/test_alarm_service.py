@@ -115,9 +115,7 @@ def test_a_fact_about_a_closed_occurrence_is_recorded_if_it_was_seen() -> None:
 def test_a_new_database_does_not_wait_for_facts_that_are_gone() -> None:
     script, service = world()
     said = encode(Event(id="f9", type="fact", time=0, body=fact(script, "f9", "T.HI", "comment")))
-    frame = Frame(
-        source="f1.brain", epoch="b", lane="fact-e1", first=9, events=[msgspec.Raw(said)]
-    )
+    frame = Frame(source="f1.brain", epoch="b", lane="fact-e1", first=9, events=[msgspec.Raw(said)])
     _, answer = service.take_frame(frame)
     assert answer.watermarks == {"b/fact-e1": 0}  # the factory may still hold 1..8
     rows, answer = service.take_frame(msgspec.structs.replace(frame, oldest=9))

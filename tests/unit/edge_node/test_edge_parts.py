@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from edge_node.adapters.sqlite_store import SqliteStore
+from edge_node.application.journal import Journal
 from edge_node.application.records import (
     AlarmRecord,
+    Change,
     CommandEntry,
     Emit,
     PutAlarm,
@@ -24,6 +26,7 @@ from edge_node.domain.annunciation import Annunciation
 from edge_node.domain.source_time import SourceTime
 from edge_node.domain.windows import Window
 from shared.alarm.states import AlarmState
+from shared.clock import ManualClock
 from shared.errors import StoreError
 from shared.messages.bodies import GapRecord, SystemEvent
 from shared.messages.control import LeaseGrant, Token
@@ -197,6 +200,29 @@ def test_a_fault_of_any_kind_in_a_commit_leaves_nothing_of_it_behind(tmp_path: P
     assert segment is not None
     assert (segment.first, len(segment.events)) == (1, 1)
     store.close()
+
+
+async def test_a_change_that_cannot_be_written_is_said_like_a_failing_disk() -> None:
+    class Store:
+        def commit(self, changes: list[Change], now: int) -> None:
+            raise OverflowError("an integer that is too large")
+
+        def run(self, call: object) -> None:
+            raise AssertionError
+
+        def close(self) -> None:
+            return None
+
+    journal = Journal(Store(), ManualClock())
+    said: list[tuple[bool, str]] = []
+    journal.on_health = lambda degraded, reason: said.append((degraded, reason))
+    done = journal.write([Emit(_told(SystemEvent(code="a", active=True)))])
+    with pytest.raises(OverflowError):
+        await journal.flush()
+    assert [degraded for degraded, _ in said] == [True]
+    assert "too large" in said[0][1]
+    assert not await journal.durable(done, 0.01)
+    assert journal.waiting == 1  # kept, in memory at least
 
 
 def _told(body: SystemEvent | GapRecord, at: int = START) -> Event:

@@ -42,5 +42,9 @@ export function num(value: number | null | undefined): string {
   return String(Number(value.toPrecision(4)));
 }
 
+/** A setting to its last digit: what is approved must be what is shown. */
+export const exact = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "—" : String(Number(value.toPrecision(9)));
+
 /** Whole numbers with thin group spaces, for counters. */
 export const count = (value: number) => value.toLocaleString("en").replaceAll(",", "\u202f");

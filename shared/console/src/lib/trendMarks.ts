@@ -18,6 +18,9 @@ export function marksPlugin(read: () => Marks): uPlot.Plugin {
         const ratio = devicePixelRatio;
         ctx.save();
         ctx.font = `${11 * ratio}px system-ui`;
+        // The axes leave their own alignment behind.
+        ctx.textAlign = "left";
+        ctx.textBaseline = "alphabetic";
         ctx.lineWidth = ratio;
         for (const mark of marks.times) {
           const x = u.valToPos(mark.at, "x", true);

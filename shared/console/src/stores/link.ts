@@ -22,6 +22,7 @@ export const useLink = defineStore("link", () => {
   let abort: AbortController | null = null;
   let position: () => string | null = () => null;
   let tries = 0;
+  let attemptAt = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let tick: ReturnType<typeof setInterval> | undefined;
 
@@ -53,6 +54,8 @@ export const useLink = defineStore("link", () => {
 
   function connect(onEvent: (e: SseEvent) => void): void {
     abort?.abort();
+    clearTimeout(retry);
+    attemptAt = Date.now();
     abort = new AbortController();
     void run(onEvent, abort);
   }
@@ -66,8 +69,9 @@ export const useLink = defineStore("link", () => {
     state.value = "connecting";
     tick = setInterval(() => {
       now.value = Date.now();
-      // A half-open connection never errors: drop what has been silent for too long.
-      if (state.value === "open" && stale.value) {
+      // A half-open connection never errors: drop what has been silent for too long, also
+      // an attempt that nobody answers.
+      if (!loggedOut.value && stale.value && now.value - attemptAt > STALE_MS) {
         state.value = "lost";
         connect(onEvent);
       }

@@ -33,7 +33,7 @@ export const useSession = defineStore("session", () => {
   }
   /** An administrator may do what any role may. */
   const hasRole = (wanted: readonly string[]) =>
-    wanted.length === 0 || roles.value.has("admin") || wanted.some((r) => roles.value.has(r));
+    wanted.length === 0 || roles.value.has("administrator") || wanted.some((r) => roles.value.has(r));
 
   return { session, checked, roles, check, login, logout, hasRole };
 });

@@ -205,3 +205,14 @@ class TestPlainData:
         safety = site.alarms["FUR-01.TT-101.HIHI"]
         assert safety.side is not None
         assert len(candidates(safety.setting, safety.side, safety.bounds, 1.0)) == 1
+
+
+def test_an_announcement_taken_back_before_is_another_episode() -> None:
+    slow = Setting(limit=100.0, on_delay_ms=3_000)
+    # Six seconds beyond the limit long before, then the episode in question: two seconds only.
+    earlier = [(0, 90.0), (1_000, 110.0), (7_000, 90.0)]
+    episode = [(40_000, 110.0), (42_000, 90.0)]
+    assert verdict(slow, "HI", earlier + episode, raised_at=40_000) == (False, -1.0)
+    # One that still stands when the episode begins does count, without a delay.
+    standing = [(0, 90.0), (30_000, 110.0), (42_000, 90.0)]
+    assert verdict(slow, "HI", standing, raised_at=40_000) == (True, 0.0)
