@@ -27,9 +27,9 @@ def _launch(playwright: Playwright) -> Browser | None:
         return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for the session."""
+    """One browser for a module: while it is open, no asynchronous test can run in this thread."""
     if not DIST.is_file():
         pytest.fail("the console is not built: run `make console`")
     with sync_playwright() as playwright:
