@@ -126,7 +126,10 @@ class StandIn:
         @app.get("/api/runs/{run}")
         async def one(run: str) -> Run:
             assert self.run is not None
-            ask = Ask(step="approve", question="vent?", options=["vent"], roles=[], until=None)
+            question = Text(zh="排烟？", en="vent?")
+            ask = Ask(
+                step="approve", question=question, options=["vent"], labels={}, roles=[], until=None
+            )
             return self.run.model_copy(update={"ask": ask})
 
         @app.post("/api/runs/{run}/answers")
