@@ -84,7 +84,7 @@ browser: python ## a browser for the console tests / 控制台测试用的浏览
 	@tests/support/get_browser.sh || test "$$CI" != true
 
 test: setup browser lint contracts types vitest ## everything, real servers included / 全部测试
-	$(say) "全部测试 (约 10 分钟)" "all tests on real servers (about 10 minutes)"
+	$(say) "全部测试 (约 20 分钟)" "all tests on real servers (about 20 minutes)"
 	@$(PYTEST) tests
 
 e2e: setup browser ## the whole journey and the console / 端到端
