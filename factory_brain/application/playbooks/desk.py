@@ -127,11 +127,14 @@ class PlaybookDesk:
             version=book.version, key=key, alarm=alarm.get("id"), occurrence=occurrence,
             context=context, at=now, deadline_at=now + book.deadline,
         )  # fmt: skip
-        if await self._store.create(run):
-            log.info("run_started", run=run.id, playbook=book.playbook, occurrence=occurrence)
-            self._engine.wake()
-            return run.id
-        return await self._store.live_run(book.playbook, key)
+        for _ in range(2):  # the live run of the key may end between the two questions
+            if await self._store.create(run):
+                log.info("run_started", run=run.id, playbook=book.playbook, occurrence=occurrence)
+                self._engine.wake()
+                return run.id
+            if (live := await self._store.live_run(book.playbook, key)) is not None:
+                return live
+        return None  # this occurrence has had its run
 
     async def start_manually(
         self, playbook: str, user: str, roles: tuple[str, ...]
