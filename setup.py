@@ -4,6 +4,7 @@ With ANDON_REQUIRE_KERNEL=1 (continuous integration) a build without the kernel 
 """
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -18,13 +19,16 @@ def kernel() -> list[Extension]:
         if REQUIRED:
             raise
         return []
-    extension = Extension(
-        "edge_node.kernel._quiet",
-        ["edge_node/kernel/_quiet.pyx"],
-        extra_compile_args=[] if os.name == "nt" else ["-O3"],
-        optional=not REQUIRED,
-    )
-    return cythonize([extension], build_dir="build/cython", quiet=True)
+    extensions = [
+        Extension(
+            f"edge_node.kernel.{source.stem}",
+            [str(source)],
+            extra_compile_args=[] if os.name == "nt" else ["-O3"],
+            optional=not REQUIRED,
+        )
+        for source in sorted(Path("edge_node/kernel").glob("*.pyx"))
+    ]
+    return cythonize(extensions, build_dir="build/cython", quiet=True)
 
 
 setup(ext_modules=kernel())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from edge_node.application.ipc import Samples, Texts
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit, Transition
-from edge_node.domain.conditions import NOTHING, holds, narrow, quiet_band
+from edge_node.domain.conditions.limits import NOTHING, holds, narrow, quiet_band
 from edge_node.domain.tags import GOOD, SourceTags, TagTable
 from shared.clock import Clock
 from shared.errors import ConfigError, ContractError

@@ -1,0 +1,1 @@
+"""Computed sources: children that take samples of tags and give samples of other tags."""

@@ -1,0 +1,55 @@
+"""What a condition is that needs more than its tag's last sample and a limit.
+
+Implemented by the other modules of this package; run by the pipeline, which applies the alarm's
+delays to the answers. Pure: no IO, no clock; all times are steady milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.expression import Reading
+
+
+class Environment(Protocol):
+    """The tags as a condition sees them (the edge's `TagTable`)."""
+
+    now: int
+
+    def tag(self, name: str) -> Reading | None:
+        """The reading of a tag now; None before its first sample."""
+        ...
+
+    def window(self, function: str, tag: str, seconds: float) -> object:
+        """A windowed figure of a tag."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether the condition holds now; `holds` None means unknown: the state is kept."""
+
+    holds: bool | None
+    value: float | None = None
+    """The number shown with the alarm (the deviation, the rate, the score)."""
+    reason: str = ""
+    """Code of why it is unknown."""
+    params: dict[str, Any] | None = None
+
+
+class Condition(Protocol):
+    """One alarm's condition over time, without its delays."""
+
+    tags: tuple[str, ...]
+    """Tags whose samples it is shown, good and bad, in order."""
+    every_ms: int | None
+    """How often it is looked at by the clock as well; None: only with its samples."""
+
+    def sample(self, tag: str, at: int, value: float | str, good: bool) -> None:
+        """One sample of one of its tags at steady time `at`."""
+        ...
+
+    def look(self, tags: Environment, at: int) -> Answer:
+        """The condition now, after all samples up to `at`."""
+        ...

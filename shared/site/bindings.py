@@ -1,0 +1,79 @@
+"""`bindings.yaml` and `reflexes/*.yaml`: devices, their operations and limits, local actions.
+
+Only shapes and single-value checks; references are checked by `references`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.site.fields import AlarmId, Duration, Model, TagId, Token
+
+
+class ReflexSpec(Model):
+    """A local action: an alarm's raise -> an operation, without asking anybody."""
+
+    id: Token
+    alarm: AlarmId
+    device: str
+    operation: str
+    args: dict[str, Any] = Field(default_factory=dict)
+    require: list[str] = Field(default_factory=list)
+    verify: str = ""
+    verify_within: Duration = 5_000
+    safe_direction: bool = False
+    """Idempotent and towards safety: acts even when the journal's disk fails."""
+
+
+class ReflexesFile(Model):
+    """`reflexes/*.yaml`."""
+
+    reflexes: list[ReflexSpec] = Field(default_factory=list)
+
+
+class OperationSpec(Model):
+    """One operation of a device: a write with its limits."""
+
+    write: str
+    """Address at the device's source."""
+    arg: str | None = None
+    value: bool | float | str | None = None
+    """Fixed value when there is no argument."""
+    min: float | None = None
+    max: float | None = None
+    max_step: float | None = None
+    max_per_min: int | None = None
+    capture_before: TagId | None = None
+    scale: float = 1.0
+    idempotent: Literal["natural", "keyed", "no"] = "natural"
+
+
+class DeviceSpec(Model):
+    """One device as playbooks and reflexes see it; interlocks outrank them all."""
+
+    type: str
+    edge: Token
+    source: Token
+    tags: dict[str, TagId] = Field(default_factory=dict)
+    """Logical name -> tag."""
+    operations: dict[str, OperationSpec]
+    interlocks: list[str] = Field(default_factory=list)
+    """Expressions that must be true for any operation."""
+
+
+class EndpointSpec(Model):
+    """A linked system that webhooks go to; `secret` names a file in the secrets folder."""
+
+    url: str
+    secret: str
+    private: bool = False
+    """Whether a loopback or private address is meant."""
+
+
+class BindingsFile(Model):
+    """`bindings.yaml`: the plant's own side of playbooks; never pushed from above."""
+
+    devices: dict[str, DeviceSpec] = Field(default_factory=dict)
+    endpoints: dict[str, EndpointSpec] = Field(default_factory=dict)

@@ -1,0 +1,110 @@
+"""Reads a site's files one by one and gathers every fault with its place and mend.
+
+Used by `loader` and the checks; a bad file never hides the faults of another.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from shared.errors import ConfigError
+from shared.site.model import Model
+from shared.site.yaml_file import complaints, position, read_yaml
+
+M = TypeVar("M", bound=Model)
+
+
+class SiteFaults(ConfigError):
+    """All faults of a site at once."""
+
+    def __init__(self, faults: list[ConfigError]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class Reader:
+    """The faults found so far, and where each id stands."""
+
+    def __init__(self) -> None:
+        self.faults: list[ConfigError] = []
+        self.places: dict[tuple[str, str], str] = {}
+
+    def file(self, path: Path, model: type[M]) -> M | None:
+        try:
+            document = read_yaml(path)
+        except ConfigError as fault:
+            self.faults.append(fault)
+            return None
+        name = path.name if path.parent.name in ("", ".") else f"{path.parent.name}/{path.name}"
+        try:
+            parsed = model.model_validate(document if document is not None else {})
+        except ValidationError as error:
+            self.faults += complaints(error, document, name, _fields(model))
+            return None
+        self._note_places(document, name)
+        return parsed
+
+    def _note_places(self, document: Any, name: str) -> None:
+        for section, items in (document or {}).items():
+            if isinstance(items, list):
+                for index, item in enumerate(items):
+                    if isinstance(item, dict) and "id" in item:
+                        place = position(document, [section, index, "id"], name)
+                        key = (section, str(item["id"]))
+                        if key in self.places:
+                            self.fault(
+                                f"{section}: id {item['id']!r} is used twice "
+                                f"(first at {self.places[key]})",
+                                place,
+                                "give it an id of its own",
+                            )
+                        self.places[key] = place
+            elif isinstance(items, dict):
+                for key in items:
+                    self.places[section, str(key)] = position(document, [section, key], name)
+
+    def fault(self, message: str, where: str, mend: str) -> None:
+        self.faults.append(ConfigError(message, where=where, mend=mend))
+
+    def reference(self, kind: str, name: str, known: Any, section: str, item: str) -> None:
+        if name in known:
+            return
+        close = difflib.get_close_matches(name, list(known), n=1)
+        mend = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else f"define it, or write one that exists: {_some(known)}"
+        )
+        self.fault(
+            f"{item}: unknown {kind} {name!r}",
+            self.places.get((section, item), ""),
+            mend,
+        )
+
+
+def _some(known: Any, most: int = 6) -> str:
+    names = sorted(known)
+    return ", ".join(map(repr, names[:most])) + (" …" if len(names) > most else "")
+
+
+def _fields(model: type[Model], depth: int = 4) -> set[str]:
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        names.add(name)
+        if depth:
+            for inner in _models_in(field.annotation):
+                names |= _fields(inner, depth - 1)
+    return names
+
+
+def _models_in(annotation: Any) -> list[type[Model]]:
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Model) else []
+    found: list[type[Model]] = []
+    for part in getattr(annotation, "__args__", ()):
+        found += _models_in(part)
+    return found
