@@ -66,8 +66,9 @@ class _Writer:
                 return json.dumps(value, ensure_ascii=False)
             case TagMember(tag, member):
                 return f"tag({json.dumps(tag, ensure_ascii=False)}).{member}"
-            case Window(function, tag, seconds):
-                return f'{function}({json.dumps(tag, ensure_ascii=False)}, "{seconds:g}s")'
+            case Window() if node.is_plain:
+                name = json.dumps(node.tag, ensure_ascii=False)
+                return f'{node.function}({name}, "{node.seconds:g}s")'
             case Local(name):
                 return name
             case Select(operand, member):

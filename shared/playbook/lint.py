@@ -18,6 +18,7 @@ from shared.expression import (
     compile_template,
     is_constant,
 )
+from shared.playbook.lint_offline import mistakes
 from shared.playbook.loader import Loaded
 from shared.playbook.model import Step
 from shared.playbook.run import ROOTS
@@ -139,6 +140,10 @@ class _Linter:
                 if name not in self.plant.endpoints:
                     self.unknown("endpoint", "端点", name, self.plant.endpoints,
                                  ("endpoints", name))  # fmt: skip
+        if book.offline is not None:
+            self.block(book.offline.steps, ("offline", "steps"))
+        for mistake in mistakes(book, self.plant.devices if self.plant else None):
+            self.add(*mistake)
         self.block(book.steps, ("steps",))
         for index, handler in enumerate(book.catch):
             self.condition(handler.when, ("catch", index, "when"))

@@ -277,6 +277,14 @@ class Catch(Part):
     steps: list[Step]
 
 
+class Offline(Part):
+    """The safe part that an edge runs by itself while the factory's brain is away."""
+
+    after: Duration = 10_000
+    """How long the brain must have been away, and the alarm present."""
+    steps: list[Step] = Field(min_length=1, max_length=50)
+
+
 class Outcome(Part):
     """What counts as success, and what is measured for the group."""
 
@@ -305,11 +313,13 @@ class Playbook(Part):
     catch: list[Catch] = Field(default_factory=list)
     finally_: list[Step] = Field(default_factory=list, alias="finally")
     outcome: Outcome = Outcome()
+    offline: Offline | None = None
 
     def all_steps(self) -> list[Step]:
         """Every step, in the order of the text."""
         found: list[Step] = []
-        for block in (self.steps, *(c.steps for c in self.catch), self.finally_):
+        alone = self.offline.steps if self.offline else []
+        for block in (alone, self.steps, *(c.steps for c in self.catch), self.finally_):
             _collect(block, found)
         return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from shared.playbook import fragment
 from shared.playbook.ground import NotGroundError
 from shared.playbook.journal import (
     ERROR,
@@ -324,6 +325,8 @@ class _Walk:
 
     def body(self) -> bool:
         pinned = self.journal.get(ERROR)
+        if not self.adopted():
+            return False
         try:
             ended = self.sequence(self.document.steps, "/steps")
             if pinned is None:
@@ -337,6 +340,18 @@ class _Walk:
             self.note(ERROR, "failed", dict(self.error))
         self.expired = False  # handlers run whatever the hour
         return self.handle()
+
+    def adopted(self) -> bool:
+        """Take over what an edge did alone; False while it may still be doing it."""
+        ended, until = fragment.seen(self.journal)
+        for step in self.document.offline.steps if self.document.offline else []:
+            self.remember(step, "skipped", {})  # where no edge acted, that is known too
+        for step, record in fragment.settled(self.document, self.journal):
+            self.remember(step, record.phase, record.data)
+        if ended or self.now >= until:
+            return True
+        self.wake(until)
+        return False
 
     def handle(self) -> bool:
         """Run the first handler that fits; always ends by raising `_Ended`."""

@@ -6,10 +6,15 @@ keeps the last good version.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from shared.errors import ConfigError
 from shared.site.definitions import definition
+from shared.site.documents import Documents
+from shared.site.expressions import check_expressions
 from shared.site.model import (
     AlarmsFile,
     BindingsFile,
@@ -20,23 +25,43 @@ from shared.site.model import (
 from shared.site.reader import Reader, SiteFaults
 from shared.site.references import check_references
 from shared.site.site import Site
+from shared.site.states import StatesFile
+from shared.site.yaml_file import read_yaml
 
 __all__ = ["Site", "SiteFaults", "load_site"]
 
 
-def load_site(folder: Path) -> Site:
-    """Load and check a site folder; raises SiteFaults with all that is wrong."""
+Check = Callable[[Site, Reader], None]
+
+
+def load_site(
+    folder: Path, documents: Documents | None = None, checks: Sequence[Check] = ()
+) -> Site:
+    """Load and check a site folder; raises SiteFaults with all that is wrong.
+
+    `checks` add faults that only others can tell: those of the tiers' plug-ins.
+    With `documents`, files that were parsed before are not parsed again; faults have their places
+    all the same.
+    """
+    if documents is not None:
+        with suppress(SiteFaults):
+            return _load(folder, documents.read, checks)
+    return _load(folder, read_yaml, checks)
+
+
+def _load(folder: Path, read: Callable[[Path], Any], checks: Sequence[Check]) -> Site:
     if not folder.is_dir():
         raise ConfigError(
             "no such site folder",
             where=str(folder),
             mend="give the folder of site.yaml",
         )
-    reader = Reader()
+    reader = Reader(read)
     info = reader.file(folder / "site.yaml", SiteFile)
     tags = [reader.file(p, TagsFile) for p in sorted((folder / "tags").glob("*.yaml"))]
     alarms = [reader.file(p, AlarmsFile) for p in sorted((folder / "alarms").glob("*.yaml"))]
     reflexes = [reader.file(p, ReflexesFile) for p in sorted((folder / "reflexes").glob("*.yaml"))]
+    states = [reader.file(p, StatesFile) for p in sorted((folder / "states").glob("*.yaml"))]
     path = folder / "bindings.yaml"
     bindings = (reader.file(path, BindingsFile) if path.exists() else None) or BindingsFile()
     if info is None or reader.faults:
@@ -50,8 +75,12 @@ def load_site(folder: Path) -> Site:
         {a.id: definition(a, tag_specs) for f in alarms if f for a in f.alarms},
         {r.id: r for f in reflexes if f for r in f.reflexes},
         bindings,
+        {c.id: c for f in states if f for c in f.charts},
     )
     check_references(site, reader)
+    check_expressions(site, reader)
+    for check in checks:
+        check(site, reader)
     if reader.faults:
         raise SiteFaults(reader.faults)
     return site

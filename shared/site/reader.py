@@ -6,6 +6,7 @@ Used by `loader` and the checks; a bad file never hides the faults of another.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +30,16 @@ class SiteFaults(ConfigError):
 class Reader:
     """The faults found so far, and where each id stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[Path], Any] = read_yaml) -> None:
+        self._read = read
         self.faults: list[ConfigError] = []
         self.places: dict[tuple[str, str], str] = {}
+        self._items: dict[tuple[str, str], tuple[Any, list[str | int], str]] = {}
+        """(section, id) -> document, path in it, file name."""
 
     def file(self, path: Path, model: type[M]) -> M | None:
         try:
-            document = read_yaml(path)
+            document = self._read(path)
         except ConfigError as fault:
             self.faults.append(fault)
             return None
@@ -63,9 +67,19 @@ class Reader:
                                 "give it an id of its own",
                             )
                         self.places[key] = place
+                        self._items[key] = (document, [section, index], name)
             elif isinstance(items, dict):
                 for key in items:
                     self.places[section, str(key)] = position(document, [section, key], name)
+                    self._items[section, str(key)] = (document, [section, key], name)
+
+    def place(self, section: str, item: str, *path: str | int) -> str:
+        """file:line:column of a part of an item; of the item itself where that is not known."""
+        found = self._items.get((section, item))
+        if found is None or not path:
+            return self.places.get((section, item), "")
+        document, start, name = found
+        return position(document, [*start, *path], name)
 
     def fault(self, message: str, where: str, mend: str) -> None:
         self.faults.append(ConfigError(message, where=where, mend=mend))

@@ -5,11 +5,12 @@ Made by `loader`, read by the tiers; no IO.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.alarm.definition import AlarmDefinition
 from shared.site.model import BindingsFile, ReflexSpec, SiteFile, SourceSpec, TagSpec
+from shared.site.states import ChartSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Site:
     alarms: dict[str, AlarmDefinition]
     reflexes: dict[str, ReflexSpec]
     bindings: BindingsFile
+    charts: dict[str, ChartSpec] = field(default_factory=dict)
 
     def of_edge(self, edge: str) -> Site:
         """The part of the site that one edge runs."""
@@ -37,4 +39,5 @@ class Site:
             alarms,
             {k: v for k, v in self.reflexes.items() if v.alarm in alarms},
             BindingsFile(devices=devices, endpoints=self.bindings.endpoints),
+            {k: v for k, v in self.charts.items() if v.edge == edge},
         )

@@ -50,10 +50,11 @@ class PgRunStore:
             tag = await self._pool.execute(
                 "INSERT INTO run (id, digest, playbook, version, key, alarm, occurrence, context, "
                 "status, started_at, deadline_at, wake_at, lease_until, fence) "
-                "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,'running',$9,$10,$9,0,0) "
+                "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,'running',$9,$10,$11,0,0) "
                 "ON CONFLICT ON CONSTRAINT run_once_per_occurrence DO NOTHING",
                 run.id, run.digest, run.playbook, run.version, run.key, run.alarm, run.occurrence,
                 run.context, run.at, run.deadline_at,
+                run.at if run.wake_at is None else run.wake_at,
             )  # fmt: skip
         except asyncpg.UniqueViolationError:  # a live run of this key
             return False
@@ -106,8 +107,16 @@ class PgRunStore:
         return {path: record for path, record, _ in await self.entries(run)}
 
     async def entries(self, run: str) -> list[tuple[str, Record, int]]:
-        """Every journal row (path, record, order), oldest first."""
+        """Every journal row (path, record, order), oldest first; what an edge did alone first."""
         rows = await self._pool.fetch(
+            "SELECT e.body->>'path' AS path, e.body->>'phase' AS phase, "
+            "coalesce(e.body->'data', '{}'::jsonb) AS data, e.time AS at, 0 AS n "
+            "FROM event e JOIN run r ON r.occurrence = e.occurrence "
+            "WHERE r.id = $1 AND e.type = 'fragment.step' AND e.body->>'playbook' = r.playbook "
+            "ORDER BY e.time, e.id",
+            run,
+        )
+        rows += await self._pool.fetch(
             "SELECT path, phase, data, at, n FROM journal WHERE run = $1 ORDER BY n", run
         )
         return [(r["path"], Record(r["phase"], r["at"], r["data"]), r["n"]) for r in rows]
@@ -156,6 +165,14 @@ class PgRunStore:
         """Answers that have arrived, by path."""
         rows = await self._pool.fetch("SELECT path, data FROM signal WHERE run = $1", run)
         return {row["path"]: row["data"] for row in rows}
+
+    async def wake_for(self, occurrence: str, playbook: str, at: int) -> None:
+        """Something has become known about an occurrence: its live run looks at it."""
+        await self._pool.execute(
+            f"UPDATE run SET wake_at = least(wake_at, $3) "
+            f"WHERE occurrence = $1 AND playbook = $2 AND {LIVE}",
+            occurrence, playbook, at,
+        )  # fmt: skip
 
     async def answer(self, run: str, path: str, data: Any, at: int) -> bool:
         """Record an answer and wake the run; False if there was one already."""

@@ -18,6 +18,7 @@ from shared.clock import Clock
 from shared.errors import ConfigError, Rejected
 from shared.expression import StaticEnvironment, Unknown, compile_expression
 from shared.ids import uuid7
+from shared.messages.bodies import FragmentStep
 from shared.playbook.lint import Plant, lint
 from shared.playbook.loader import Loaded, load_playbook
 from shared.playbook.model import Playbook, Trigger
@@ -27,6 +28,7 @@ from shared.telemetry import logger
 from shared.web.dto import Ask, Run, RunStep, Text, TimelineEntry
 
 log = logger("playbooks")
+ADOPT_GRACE_MS = 3_000
 _STATUS = {"intent": "running", "unknown": "unknown"}
 
 
@@ -122,10 +124,13 @@ class PlaybookDesk:
             "alarm": dict(alarm), "inputs": _inputs(book), "started_by": by,
             "site": {"id": self._site.info.site, "name": self._site.info.name.zh},
         }  # fmt: skip
+        # An edge may have begun alone: what it did travels behind the raise, so wait for it.
+        late = book.offline is not None and now - alarm.get("raised_at", now) >= book.offline.after
         run = NewRun(
             id=uuid7(self._clock), digest=loaded.digest, playbook=book.playbook,
             version=book.version, key=key, alarm=alarm.get("id"), occurrence=occurrence,
             context=context, at=now, deadline_at=now + book.deadline,
+            wake_at=now + ADOPT_GRACE_MS if late else None,
         )  # fmt: skip
         for _ in range(2):  # the live run of the key may end between the two questions
             if await self._store.create(run):
@@ -135,6 +140,16 @@ class PlaybookDesk:
             if (live := await self._store.live_run(book.playbook, key)) is not None:
                 return live
         return None  # this occurrence has had its run
+
+    @property
+    def released(self) -> list[Playbook]:
+        """The playbooks that run here."""
+        return [loaded.playbook for loaded in self._loaded.values()]
+
+    async def on_fragment(self, step: FragmentStep) -> None:
+        """An edge has told what it did alone: the run looks at it."""
+        await self._store.wake_for(step.occurrence, step.playbook, self._clock.now_ms())
+        self._engine.wake()
 
     async def start_manually(
         self, playbook: str, user: str, roles: tuple[str, ...]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from factory_brain.application.playbooks.binding import (
+from shared.playbook.binding import (
     bound_devices,
     logical_tags,
     read_tags,

@@ -48,6 +48,8 @@ class NewRun:
     context: Mapping[str, Any]
     at: int
     deadline_at: int
+    wake_at: int | None = None
+    """When it begins to work; None: at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,10 @@ class RunStore(Protocol):
 
     async def answers(self, run: str) -> dict[str, dict[str, Any]]:
         """Answers that have arrived, by path."""
+        ...
+
+    async def wake_for(self, occurrence: str, playbook: str, at: int) -> None:
+        """Something has become known about an occurrence: its live run looks at it."""
         ...
 
     async def answer(self, run: str, path: str, data: Any, at: int) -> bool:

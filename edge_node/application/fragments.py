@@ -1,0 +1,354 @@
+"""Playbooks' offline parts: run here while the factory's brain is away, handed over on its return.
+
+The same interpreter as in the brain over a journal in the edge's own store; every entry travels up
+as an event and is adopted there. Moves devices only through actuation, intent first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from edge_node.application.actuation import Actuation, Order, Outcome
+from edge_node.application.journal import Journal
+from edge_node.application.records import Change, Emit, PutMeta, event
+from edge_node.domain.alarm_book import AlarmBook
+from edge_node.domain.alarm_unit import AlarmUnit
+from edge_node.domain.tags import TagTable
+from shared.clock import Clock
+from shared.expression import Reading, StaticEnvironment, compile_expression
+from shared.ids import uuid7
+from shared.messages.bodies import FragmentStep
+from shared.messages.codec import decode, encode
+from shared.messages.control import Fragments
+from shared.playbook import fragment
+from shared.playbook.binding import bound_devices, logical_tags, to_site_tags
+from shared.playbook.journal import OUTCOME, ROOTS, Context, Effect, Record
+from shared.playbook.model import Playbook, Step
+from shared.playbook.run import advance
+from shared.site.model import DeviceSpec
+from shared.telemetry import logger
+
+log = logger("fragments")
+HELD, RUNS = "fragments", "fragment_runs"
+LOOK_S = 0.5
+STORE_WAIT_S = 2.0
+MOST_RUNS = 50
+KEEP_ENDED = 200
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One journal entry as stored."""
+
+    phase: str
+    at: int
+    data: dict[str, Any] = {}
+
+
+class Run(msgspec.Struct):
+    """One fragment at work for one occurrence, or what is remembered of it."""
+
+    playbook: str
+    version: int
+    alarm: str
+    occurrence: str
+    about: dict[str, Any]
+    """The alarm as the playbook's expressions see it."""
+    began: int
+    journal: dict[str, Entry] = {}
+    ended: bool = False
+
+    @property
+    def key(self) -> str:
+        """One run of a playbook for an occurrence, ever."""
+        return f"{self.occurrence}:{self.playbook}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    document: Playbook
+    after_ms: int
+    alarms: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the fragments look at and act through; replaced when the site changes."""
+
+    book: AlarmBook
+    tags: TagTable
+    actuation: Actuation
+    devices: Mapping[str, DeviceSpec]
+
+
+@dataclass(slots=True)
+class _Logical:
+    """The edge's tags under a playbook's logical names."""
+
+    tags: TagTable
+    names: Mapping[str, str]
+    roots: Mapping[str, Any] = field(default_factory=dict)
+
+    def root(self, name: str) -> object:
+        raise KeyError(name)
+
+    def tag(self, name: str) -> Reading | None:
+        return self.tags.tag(self.names.get(name, name))
+
+    def window(self, function: str, tag: str, seconds: float) -> object:
+        return self.tags.window(function, self.names.get(tag, tag), seconds)
+
+
+class OfflinePlaybooks:
+    """The offline parts that this edge holds, and those at work."""
+
+    def __init__(
+        self, around: Surroundings, journal: Journal, clock: Clock, steady: Callable[[], int],
+        away_since: Callable[[], int | None],
+    ) -> None:  # fmt: skip
+        self.around = around
+        self._journal, self._clock, self._steady = journal, clock, steady
+        self._away_since = away_since
+        """Wall time since which the brain has been away; None while it is there."""
+        self._plans: dict[str, _Plan] = {}
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.version = ""
+
+    # what is held
+
+    def recover(self, meta: Mapping[str, bytes]) -> None:
+        """What was held and at work when the last run of this edge ended."""
+        if HELD in meta:
+            self._hold(decode(meta[HELD], Fragments))
+        if RUNS in meta:
+            self._runs = {run.key: run for run in decode(meta[RUNS], list[Run])}
+
+    async def install(self, fragments: Fragments) -> Outcome:
+        """Replace what is held, once it is durable; what is at work ends under its own document."""
+        try:
+            for item in fragments.items:
+                _plan(item.document)
+        except (ValidationError, ValueError) as error:
+            log.error("fragments_refused", version=fragments.version, error=str(error))
+            return Outcome("refused", "malformed")
+        stored = self._journal.write([PutMeta(HELD, encode(fragments))], urgent=True)
+        if not await self._journal.durable(stored, STORE_WAIT_S):
+            return Outcome("refused", "journal_degraded")
+        self._hold(fragments)
+        log.info("fragments_held", version=self.version, playbooks=sorted(self._plans))
+        return Outcome("done")
+
+    def _hold(self, fragments: Fragments) -> None:
+        plans = {item.playbook: _plan(item.document) for item in fragments.items}
+        self._plans = {name: plan for name, plan in plans.items() if plan is not None}
+        self.version = fragments.version
+
+    # what is at work
+
+    async def run(self) -> None:
+        """Begin what is due and drive it, for ever."""
+        while True:
+            since = self._away_since()
+            for run in list(self._runs.values()):
+                if not run.ended:
+                    self._drive(run)
+            if since is not None:
+                for name, plan in self._plans.items():
+                    self._begin_due(name, plan, since)
+            await asyncio.sleep(LOOK_S)
+
+    def _begin_due(self, name: str, plan: _Plan, since: int) -> None:
+        now = self._clock.now_ms()
+        if now - since < plan.after_ms:
+            return
+        for alarm in plan.alarms:
+            unit = self.around.book.units.get(alarm)
+            if unit is None or not unit.state.active or unit.state.hidden or not unit.state.enabled:
+                continue
+            run = Run(name, plan.document.version, alarm, unit.occurrence, _about(unit), now)
+            if run.key in self._runs or now - unit.raised_at < plan.after_ms:
+                continue
+            working = sum(not other.ended for other in self._runs.values())
+            if working >= MOST_RUNS or not self._wanted(plan, run):
+                continue
+            log.info("fragment_begun", playbook=name, alarm=alarm, occurrence=unit.occurrence)
+            self._runs[run.key] = run
+            self._drive(run)
+
+    @staticmethod
+    def _wanted(plan: _Plan, run: Run) -> bool:
+        inputs = _inputs(plan.document)
+        for trigger in plan.document.triggers:
+            if trigger.alarm != run.alarm:
+                continue
+            if trigger.where is None:
+                return True
+            env = StaticEnvironment({"alarm": run.about, "inputs": inputs})
+            if compile_expression(trigger.where, roots=ROOTS).evaluate(env) is True:
+                return True
+        return False
+
+    def _drive(self, run: Run) -> None:
+        task = self._tasks.get(run.key)
+        if task is None or task.done():
+            self._tasks[run.key] = asyncio.create_task(self._step(run))
+
+    async def _step(self, run: Run) -> None:
+        """Advance one run until it waits, ends or is handed over."""
+        plan = self._plans.get(run.playbook)
+        if plan is None or plan.document.version != run.version:
+            await self._end(run, "failure", "fragment_replaced")
+            return
+        bound = bound_devices(plan.document, run.about, self.around.devices)
+        names = logical_tags(bound, self.around.devices)
+        while not run.ended:
+            if self._away_since() is None and not _in_doubt(run):
+                await self._end(run, fragment.HANDED_OVER, "")
+                return
+            self.around.tags.now = self._steady()
+            ahead = advance(
+                plan.document, _records(run), self._context(run, plan, names),
+                self._clock.now_ms(),
+            )  # fmt: skip
+            for effect in ahead.effects:
+                if effect.kind in ("command", "reconcile"):
+                    await self._command(run, effect, bound, names)
+                else:
+                    phase = "intent" if effect.kind == "await" else effect.phase
+                    await self._note(run, effect.path, phase, dict(effect.data))
+            if ahead.status in ("success", "failure", "needs_human"):
+                await self._end(run, ahead.status, "")
+            elif not ahead.effects:
+                return
+
+    def _context(self, run: Run, plan: _Plan, names: Mapping[str, str]) -> Context:
+        now = self._clock.now_ms()
+        about = {"id": run.key, "started_by": "edge", "elapsed_s": (now - run.began) / 1000}
+        return Context(
+            alarm=run.about, inputs=_inputs(plan.document), site={}, run=about,
+            tags=_Logical(self.around.tags, names), deadline_at=run.began + plan.document.deadline,
+        )  # fmt: skip
+
+    async def _command(
+        self, run: Run, effect: Effect, bound: Mapping[str, str], names: Mapping[str, str]
+    ) -> None:
+        step = effect.step
+        assert step is not None
+        assert step.command is not None
+        spec = step.command
+        if effect.kind == "reconcile":  # a restart came between the intent and its result
+            verify = to_site_tags(str(effect.data.get("verify", "")), names)
+            seen = (
+                await self.around.actuation.verify(verify, spec.verify.within)
+                if (verify and spec.verify)
+                else ("unknown", "")
+            )
+            if seen[0] == "done":
+                await self._note(run, effect.path, "reconciled", {"by": "read_back"})
+            else:
+                await self._note(run, effect.path, "failed", {"kind": "command_unknown"})
+            return
+        device = bound.get(spec.device)
+        if device is None:
+            await self._note(run, effect.path, "failed", {"kind": "unbound_device"})
+            return
+        if not await self._note(run, effect.path, "intent", {"device": device, **effect.data}):
+            await self._note(run, effect.path, "failed", {"kind": "journal_degraded"})
+            return
+        outcome = await self.around.actuation.perform(self._order(run, effect, step, device, names))
+        await self._note(run, effect.path, *_told(outcome, device))
+
+    @staticmethod
+    def _order(
+        run: Run, effect: Effect, step: Step, device: str, names: Mapping[str, str]
+    ) -> Order:
+        spec = step.command
+        assert spec is not None
+        require = tuple(to_site_tags(text, names) for text in effect.data["require"])
+        return Order(
+            id=f"fragment:{run.key}:{effect.path}", device=device, operation=spec.op,
+            args=dict(effect.data["args"]), origin="fragment", require=require,
+            verify=to_site_tags(effect.data["verify"], names),
+            verify_within_ms=spec.verify.within if spec.verify else 0,
+        )  # fmt: skip
+
+    # the journal
+
+    async def _end(self, run: Run, status: str, reason: str) -> None:
+        run.ended = True
+        log.info("fragment_ended", playbook=run.playbook, alarm=run.alarm, status=status)
+        await self._note(run, OUTCOME, "done", {"status": status, "reason": reason})
+        ended = [key for key, other in self._runs.items() if other.ended]
+        for key in ended[:-KEEP_ENDED]:
+            del self._runs[key]
+
+    async def _note(self, run: Run, path: str, phase: str, data: dict[str, Any]) -> bool:
+        """Journal one entry with its event; whether it is durable."""
+        now = self._clock.now_ms()
+        run.journal[path] = Entry(phase, now, data)
+        rows: Change = [PutMeta(RUNS, encode(list(self._runs.values())))]
+        told = fragment.told_as(path)
+        if told is not None:
+            body = FragmentStep(
+                playbook=run.playbook, version=run.version, alarm=run.alarm,
+                occurrence=run.occurrence, path=told, phase=phase, data=data,
+            )  # fmt: skip
+            rows.append(Emit(event(uuid7(self._clock), "fragment.step", now, body)))
+        stored = self._journal.write(rows, urgent=True)
+        return await self._journal.durable(stored, STORE_WAIT_S)
+
+
+def _plan(document: bytes) -> _Plan:
+    """A held playbook; raises ValidationError or ValueError when it has no offline part."""
+    book = Playbook.model_validate_json(document)
+    alone = fragment.document(book)
+    if alone is None or book.offline is None:
+        raise ValueError(f"playbook {book.playbook} has no offline part")
+    alarms = frozenset(trigger.alarm for trigger in book.triggers if trigger.alarm)
+    return _Plan(alone, book.offline.after, alarms)
+
+
+def _inputs(book: Playbook) -> dict[str, Any]:
+    return {name: given.default for name, given in book.inputs.items()}
+
+
+def _about(unit: AlarmUnit) -> dict[str, Any]:
+    definition = unit.definition
+    return {
+        "id": unit.id, "occurrence": unit.occurrence, "asset": definition.asset,
+        "tag": definition.tag, "value": unit.value, "limit": definition.setting.limit,
+        "unit": definition.unit, "quality": unit.quality, "priority": definition.priority,
+        "raised_at": unit.raised_at,
+    }  # fmt: skip
+
+
+def _records(run: Run) -> dict[str, Record]:
+    return {
+        path: Record(entry.phase, entry.at, entry.data)  # type: ignore[arg-type]
+        for path, entry in run.journal.items()
+    }
+
+
+def _in_doubt(run: Run) -> bool:
+    """Whether a command has begun and not ended: that is settled here, also after the return."""
+    return any(entry.phase == "intent" and "device" in entry.data for entry in run.journal.values())
+
+
+def _told(outcome: Outcome, device: str) -> tuple[str, dict[str, Any]]:
+    told = {
+        "device": device, "outcome": outcome.outcome, "reason": outcome.reason,
+        "params": outcome.params, "before": outcome.before, "readback": outcome.readback,
+    }  # fmt: skip
+    if outcome.outcome == "done":
+        return "done", told
+    if outcome.outcome == "unknown":
+        return "failed", {**told, "kind": "command_unknown"}
+    interlocked = outcome.reason in ("interlock", "require", "verify_failed")
+    kind = "verify_failed" if outcome.reason == "verify_failed" else "interlock"
+    return "failed", {**told, "kind": kind if interlocked else outcome.outcome}

@@ -1,0 +1,71 @@
+"""What becomes of running alarms when the site changes: kept, settled later, ended, retired.
+
+Pure; called by the reload with the units as they run and the definitions that are to run. A change
+never ends an alarm silently: it waits for the return to normal, or says `reconfigured`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from shared.alarm.definition import AlarmDefinition
+
+LIFE_CYCLE = ("ack_required", "confirm_used", "latching")
+"""Choice points that decide which states an alarm can be in."""
+WORDS = frozenset(
+    {
+        "name", "priority", "unit", "tag_class", "bounds", "response", "re_alarm_ms",
+        "settings_version", "asset", "setting", "policy", "safety", "suppressed_by",
+    }
+)  # fmt: skip
+"""What may change under a standing alarm without making it another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChanges:
+    """The alarms of a site change by what becomes of them."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
+    """Other words, priority or bounds; the condition is the same."""
+    tuned: tuple[str, ...] = ()
+    """Other limit, deadband or delays: in force now, or at the return to normal."""
+    rebuilt: tuple[str, ...] = field(default=())
+    """Another condition: a standing one ends as `reconfigured`, and is judged anew."""
+
+
+def compare(old: dict[str, AlarmDefinition], new: dict[str, AlarmDefinition]) -> AlarmChanges:
+    """Sort the alarms of two sites; `old` as written in its site, not as tuned since."""
+    kinds: dict[str, list[str]] = {"same": [], "described": [], "tuned": [], "rebuilt": []}
+    for name in new:
+        if name in old:
+            kinds[_kind(old[name], new[name])].append(name)
+    return AlarmChanges(
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        **{kind: tuple(names) for kind, names in kinds.items()},
+    )
+
+
+def _kind(old: AlarmDefinition, new: AlarmDefinition) -> str:
+    if old == new:
+        return "same"
+    if _condition(old) != _condition(new) or _life_cycle(old) != _life_cycle(new):
+        return "rebuilt"
+    return "described" if old.setting == new.setting else "tuned"
+
+
+def _condition(definition: AlarmDefinition) -> tuple[object, ...]:
+    names = definition.__dataclass_fields__
+    return tuple(getattr(definition, name) for name in names if name not in WORDS)
+
+
+def _life_cycle(definition: AlarmDefinition) -> tuple[object, ...]:
+    return tuple(getattr(definition.policy, name) for name in LIFE_CYCLE)
+
+
+def keep_setting(new: AlarmDefinition, running: AlarmDefinition) -> AlarmDefinition:
+    """The new definition under the setting that still runs."""
+    return replace(new, setting=running.setting, settings_version=running.settings_version)

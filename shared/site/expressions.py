@@ -1,0 +1,66 @@
+"""Compiles every expression of a site, so that a wrong one is found before anything uses it.
+
+Called by `loader` after the references hold. The column is counted inside the expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from shared.expression import ExpressionError, compile_expression
+from shared.site.reader import Reader
+from shared.site.site import Site
+
+Place = tuple[str, str, tuple[str | int, ...]]
+"""Section, item and path of an expression."""
+
+
+def check_expressions(site: Site, reader: Reader) -> None:
+    """Add a fault for each expression that cannot be compiled against the tags of its edge."""
+    tags: dict[str, list[str]] = {}
+    for tag in site.tags.values():
+        source = site.sources.get(tag.source)
+        if source is not None:
+            tags.setdefault(source.edge, []).append(tag.id)
+    known = {edge: list(names) for edge, names in tags.items()}
+    seen: dict[tuple[str, str], ExpressionError | None] = {}
+    for edge, text, (section, item, path) in _all(site):
+        key = (edge, text)
+        if key not in seen:
+            seen[key] = _fault(text, known.get(edge, []))
+        fault = seen[key]
+        if fault is not None:
+            reader.fault(
+                f"{item}: `{path[0]}`, column {fault.column} of the expression: {fault.text['en']}",
+                reader.place(section, item, *path),
+                "correct the expression; its tags must be on the same edge",
+            )
+
+
+def _fault(text: str, tags: Iterable[str]) -> ExpressionError | None:
+    try:
+        compile_expression(text, tags=list(tags))
+    except ExpressionError as error:
+        return error
+    return None
+
+
+def _all(site: Site) -> Iterator[tuple[str, str, Place]]:
+    """(edge, expression, place) of every expression that the site writes."""
+    for alarm in site.alarms.values():
+        if alarm.when:
+            yield alarm.edge, alarm.when, ("alarms", alarm.id, ("when",))
+    for chart in site.charts.values():
+        for index, step in enumerate(chart.transitions):
+            yield chart.edge, step.when, ("charts", chart.id, ("transitions", index, "when"))
+    for reflex in site.reflexes.values():
+        alarm = site.alarms.get(reflex.alarm)
+        if alarm is None:
+            continue
+        for index, text in enumerate(reflex.require):
+            yield alarm.edge, text, ("reflexes", reflex.id, ("require", index))
+        if reflex.verify:
+            yield alarm.edge, reflex.verify, ("reflexes", reflex.id, ("verify",))
+    for name, device in site.bindings.devices.items():
+        for index, text in enumerate(device.interlocks):
+            yield device.edge, text, ("devices", name, ("interlocks", index))
