@@ -15,7 +15,7 @@ NPM_STAMP := $(CONSOLE)/node_modules/.andon-installed
 DIST := $(CONSOLE)/dist/index.html
 CONSOLE_SOURCES := $(shell find $(CONSOLE)/src $(CONSOLE)/public -type f 2>/dev/null) \
 	$(wildcard $(CONSOLE)/*.html $(CONSOLE)/*.ts $(CONSOLE)/*.json)
-KERNEL_SOURCES := $(wildcard edge_node/kernel/*.pyx)
+KERNEL_SOURCES := $(wildcard edge_node/kernel/*.pyx edge_node/kernel/*.pxi)
 PYTEST := $(BIN)/python -m pytest --durations=15
 say = @printf '→ %s / %s\n'
 

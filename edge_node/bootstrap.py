@@ -9,33 +9,44 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from edge_node.adapters import site_copy
 from edge_node.adapters.child_pipes import give_back_memory
-from edge_node.adapters.children import Child, Drivers
+from edge_node.adapters.children import Child
+from edge_node.adapters.late_store import LateStore, open_or_wait
+from edge_node.adapters.site_copy import Candidate
+from edge_node.adapters.site_watch import DOCUMENTS, SiteWatch
 from edge_node.adapters.sqlite_store import SqliteStore
-from edge_node.application.actuation import Actuation
+from edge_node.adapters.telemetry_parts import make_telemetry
 from edge_node.application.alarm_service import AlarmService
 from edge_node.application.board import Board
 from edge_node.application.command_handler import CommandHandler
 from edge_node.application.directive_handler import DirectiveHandler
 from edge_node.application.engine import Engine, Parts
-from edge_node.application.ipc import Configure, FromChild, OperatorAction, PageStatus
+from edge_node.application.fragments import OfflinePlaybooks, Surroundings
+from edge_node.application.ipc import (
+    FromChild,
+    OperatorAction,
+    PageQuery,
+    PageStatus,
+)
 from edge_node.application.journal import Journal
-from edge_node.application.pipeline import Pipeline
+from edge_node.application.lookups import Lookups
+from edge_node.application.modes import STATES
 from edge_node.application.records import AlarmRecord, Change, Emit, PutAlarm, Snapshot, event
-from edge_node.application.reflexes import Reflexes, require_known
-from edge_node.application.sampler import Sampler
-from edge_node.application.status import DriverStatus, Names
+from edge_node.application.reflexes import Reflexes
+from edge_node.application.status import DriverStatus, Names, VersionStatus
 from edge_node.application.system_events import SystemEvents
 from edge_node.application.uplink import Answerers, Identity, Lanes, Uplink
-from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.annunciation import Annunciation
 from edge_node.domain.settings_gate import Keys
-from edge_node.domain.tags import TagTable
+from edge_node.fleet import Fleet
 from edge_node.kernel import kernel_name
+from edge_node.reload import Live, Reload, faults_of
+from edge_node.rules import Rules, compile_site
 from edge_node.settings import EdgeSettings
 from shared.alarm.states import AlarmState
 from shared.bus.nats_bus import NatsBus
@@ -43,64 +54,60 @@ from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, StoreError
 from shared.ids import new_epoch, uuid7
 from shared.messages.bodies import AlarmTransition, GapRecord
+from shared.messages.codec import decode
 from shared.messages.envelope import Event
 from shared.messages.subjects import Node
 from shared.outbox.port import Caps
 from shared.security import load_public
 from shared.service import Service
-from shared.site.loader import Site, load_site
+from shared.site.documents import Documents
 from shared.telemetry import logger
 
 log = logger("edge")
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """A checked site as this edge runs it."""
+def rules_of(settings: EdgeSettings, clock: Clock) -> tuple[Rules, Candidate]:
+    """The rules of as much of the site as may run, and what is wrong with the rest of it.
 
-    site: Site
-    tags: TagTable
-    book: AlarmBook
-    pipeline: Pipeline
-    actuation: Actuation
-    drivers: Drivers
+    Raises ConfigError when nothing may run: no good site was ever kept here.
+    """
+    documents = Documents(settings.state_dir / DOCUMENTS)
 
+    def load(folder: Path) -> Rules:
+        return compile_site(folder, settings.edge, clock, documents)
 
-def compile_site(folder: Path, edge: str, clock: Clock) -> Rules:
-    """Load and compile one edge's part of a site; raises ConfigError with all that is wrong."""
-    whole = load_site(folder)
-    known = [spec.id for spec in whole.info.edges]
-    if edge not in known:
-        raise ConfigError(
-            f"edge {edge!r} is not in site {whole.info.site!r}",
-            where=str(folder / "site.yaml"),
-            mend=f"add it to `edges`, or set `edge` to one of {known}",
-        )
-    site = whole.of_edge(edge)
-    tags = TagTable(site.sources.values(), site.tags.values())
-    book = AlarmBook(site.alarms.values(), lambda: uuid7(clock))
-    pipeline = Pipeline(tags, book, clock)
-    drivers = Drivers()
-    actuation = Actuation(site.bindings.devices, tags, drivers, clock, pipeline.steady)
-    require_known(list(site.reflexes.values()), actuation)
-    return Rules(site, tags, book, pipeline, actuation, drivers)
-
-
-def rules_of(settings: EdgeSettings, clock: Clock) -> tuple[Rules, ConfigError | None]:
-    """The site's rules, or the last good ones with what is wrong with the present ones."""
     try:
-        rules = compile_site(settings.site_dir, settings.edge, clock)
+        rules = load(settings.site_dir)
     except ConfigError as fault:
-        good = site_copy.last_good(settings.state_dir)
-        if good is None:
-            raise
-        log.error("site_refused", faults=str(fault), runs=str(good))
-        return compile_site(good, settings.edge, clock), fault
+        return _composed(settings, load, fault)
     try:
         site_copy.keep(settings.site_dir, settings.state_dir)
     except StoreError as error:
         log.warning("site_copy_failed", error=str(error))
-    return rules, None
+    return rules, Candidate(rules.version, rules.version, settings.site_dir)
+
+
+def _composed(
+    settings: EdgeSettings, load: Callable[[Path], Rules], fault: ConfigError
+) -> tuple[Rules, Candidate]:
+    good = site_copy.last_good(settings.state_dir)
+    if good is None:
+        raise fault
+
+    def check(folder: Path) -> list[ConfigError]:
+        try:
+            load(folder)
+        except ConfigError as error:
+            return faults_of(error)
+        return []
+
+    try:
+        found = site_copy.compose(settings.site_dir, settings.state_dir, check)
+        if found.folder is not None:
+            good = site_copy.keep(found.folder, settings.state_dir)
+    except (StoreError, OSError) as error:
+        found = Candidate("", "", None, (*faults_of(fault), ConfigError(str(error))))
+    return load(good), found
 
 
 def lock_state(folder: Path) -> int:
@@ -138,8 +145,8 @@ def pinned_keys(settings: EdgeSettings) -> tuple[Keys | None, str]:
 
 def open_store(
     settings: EdgeSettings, epoch: str, lanes: Lanes, clock: Clock
-) -> tuple[SqliteStore, Snapshot]:
-    """The database and what it remembers; raises ConfigError when it cannot be used."""
+) -> tuple[SqliteStore | LateStore, Snapshot]:
+    """The database and what it remembers, though a full disk delays it; ConfigError if damaged."""
 
     def gap_event(gap: GapRecord) -> Event:
         return event(uuid7(clock), "outbox.gap", clock.now_ms(), gap)
@@ -147,35 +154,37 @@ def open_store(
     path = settings.state_dir / "edge.db"
     caps = Caps(settings.outbox_max_events, settings.outbox_max_mb << 20)
     try:
-        store = SqliteStore(path, epoch, lanes, gap_event, caps)
-        return store, store.load()
+        return open_or_wait(path, lambda at: SqliteStore(at, epoch, lanes, gap_event, caps))
     except StoreError as error:
         raise ConfigError(
             str(error),
             where=str(path),
-            mend="free space on the disk; if the file is damaged, move it away and restart",
+            mend="the file is damaged: move it away and restart",
         ) from error
 
 
-def _retired(rules: Rules, snapshot: Snapshot, clock: Clock) -> Change:
-    """Standing alarms whose definition has gone are ended for all to see."""
-    rows: Change = []
+def _retire(record: AlarmRecord, clock: Clock) -> Change:
+    """Rows that end a standing alarm for all to see, because its definition has gone."""
     now = clock.now_ms()
+    body = AlarmTransition(
+        alarm=record.alarm, occurrence=record.occurrence, version=record.version + 1,
+        annunciated_version=record.annunciated_version, kind="retired", annunciate=False,
+        state=AlarmState().to_dict(), settings_version=record.settings_version, priority=4,
+        asset="", tag="", source_time=now, receive_time=now, raised_at=record.raised_at,
+    )  # fmt: skip
+    rested = AlarmRecord(
+        alarm=record.alarm, state=body.state, occurrence=record.occurrence,
+        version=body.version, annunciated_version=record.annunciated_version,
+    )  # fmt: skip
+    return [PutAlarm(rested), Emit(event(uuid7(clock), "alarm.retired", now, body))]
+
+
+def _retired(rules: Rules, snapshot: Snapshot, clock: Clock) -> Change:
+    """What the last run left standing and this site no longer knows."""
+    rows: Change = []
     for record in snapshot.alarms.values():
-        if record.alarm in rules.book.units or record.closed:
-            continue
-        body = AlarmTransition(
-            alarm=record.alarm, occurrence=record.occurrence, version=record.version + 1,
-            annunciated_version=record.annunciated_version, kind="retired", annunciate=False,
-            state=AlarmState().to_dict(), settings_version=record.settings_version, priority=4,
-            asset="", tag="", source_time=now, receive_time=now, raised_at=record.raised_at,
-        )  # fmt: skip
-        rested = AlarmRecord(
-            alarm=record.alarm, state=body.state, occurrence=record.occurrence,
-            version=body.version, annunciated_version=record.annunciated_version,
-        )  # fmt: skip
-        emitted = Emit(event(uuid7(clock), "alarm.retired", now, body))
-        rows += [PutAlarm(rested), emitted]
+        if record.alarm not in rules.book.units and not record.closed:
+            rows += _retire(record, clock)
     return rows
 
 
@@ -186,7 +195,7 @@ class Edge:
         self._settings, self._clock = settings, clock or SystemClock()
         self._lock = lock_state(settings.state_dir)
         clock = self._clock
-        self.rules, self._site_fault = rules_of(settings, clock)
+        self.rules, self._found = rules_of(settings, clock)
         self.who = Identity(Node(settings.site, settings.edge), new_epoch(), new_epoch())
         lanes = Lanes()
         store, self._snapshot = open_store(settings, self.who.epoch, lanes, clock)
@@ -200,12 +209,15 @@ class Edge:
         journal, book = self.journal, rules.book
         keys, self._no_keys = pinned_keys(settings)
         self.system = SystemEvents(journal, clock)
+        journal.on_refused = lambda why: self.system.set("change_refused", True, reason=why)
         self.directives = DirectiveHandler(self.who.node, keys, book, journal, clock)
         self._outside = self.directives.recover(snapshot.meta)
         for record in snapshot.alarms.values():
             if (unit := book.units.get(record.alarm)) is not None:
                 record.restore(unit)
-        alarms = AlarmService(
+                book.suppression.restore(unit, tuple(record.causes))
+        self._rules_now: Callable[[], Rules] = lambda: rules
+        self.alarms = alarms = AlarmService(
             book, clock, rules.pipeline.steady, snapshot.facts, snapshot.marks, snapshot.last_hlc
         )
         for record in snapshot.closed.values():
@@ -216,25 +228,46 @@ class Edge:
         annunciation = Annunciation(boot=self.who.boot)
         spec = next(e for e in rules.site.info.edges if e.id == settings.edge)
         names = Names(spec.name.zh, spec.name.en)
-        board = Board(settings.site, settings.edge, names, book, annunciation, clock)
+        self.board = board = Board(settings.site, settings.edge, names, book, annunciation, clock)
         board.drivers = self._driver_status
+        board.around.versions = VersionStatus(kernel=kernel_name())
+        self.telemetry = make_telemetry(
+            settings, rules.pipeline, rules.site.info.snippet, journal, self.system, clock
+        )
+        self.telemetry.snippets.recover(snapshot.meta, rules.pipeline.steady())
+        board.journal, board.telemetry = journal.status, self.telemetry.status
+        self.lookups = Lookups(board, book, rules.tags, self.telemetry.history, clock)
         parts = Parts(
             rules.pipeline, journal, alarms, self.reflexes, rules.actuation,
-            Sampler(rules.tags), board, self.system,
+            self.telemetry, board, self.system, rules.relay,
         )  # fmt: skip
         self.engine = Engine(parts, clock)
         self.commands = CommandHandler(
             rules.actuation, journal, clock, self.who.epoch, self.who.boot, snapshot.commands
         )
+        around = Surroundings(book, rules.tags, rules.actuation, rules.site.bindings.devices)
+
+        def away_since() -> int | None:
+            return None if board.around.brain_reachable else board.around.brain_lost_since
+
+        self.playbooks = OfflinePlaybooks(around, journal, clock, rules.pipeline.steady, away_since)
+        self.playbooks.recover(snapshot.meta)
+        if STATES in snapshot.meta:
+            rules.pipeline.modes.restore(decode(snapshot.meta[STATES], dict[str, tuple[str, int]]))
         answerers = Answerers(
-            self.engine, alarms, self.commands, self.directives, annunciation, board
-        )
+            self.engine, alarms, self.commands, self.directives, annunciation, board,
+            self.playbooks,
+        )  # fmt: skip
         self.uplink = Uplink(self.who, self._connect, journal, lanes, answerers, clock)
         self.uplink.drivers = lambda: {k: s.state for k, s in rules.drivers.states.items()}
 
     def _driver_status(self) -> dict[str, DriverStatus]:
         return {
-            source: DriverStatus(state=state.state, detail=state.detail, dropped=state.dropped)
+            source: DriverStatus(
+                state=state.state,
+                detail=state.detail,
+                dropped=state.dropped + self._rules_now().relay.dropped.get(source, 0),
+            )
             for source, state in self.rules.drivers.states.items()
         }
 
@@ -254,27 +287,6 @@ class Edge:
             name=f"edge {node.source}", inbox=node.inbox, site=settings.site,
         )  # fmt: skip
 
-    def _children(self) -> list[Child]:
-        settings, rules = self._settings, self.rules
-        children = []
-        for source in rules.tags.sources.values():
-            spec = source.spec
-            given = dict(settings.device_credentials.get(spec.id, {}))
-            if spec.id in settings.source_urls:
-                given["url"] = settings.source_urls[spec.id]
-            configure = Configure(
-                source=dict(spec),  # as it is: durations in ms, not as YAML writes them
-                tags=[{k: v for k, v in tag if k != "name"} for tag in source.tags],
-                settings=given,
-            )
-            command = settings.driver_command
-            children.append(rules.drivers.add(spec.id, command, configure, self.engine.take))
-        rules.drivers.on_state = self.engine.on_driver
-        self.engine.restart_driver = lambda source: rules.drivers.children[source].kill()
-        if settings.page_port:
-            children.append(self._page())
-        return children
-
     def _page(self) -> Child:
         settings = self._settings
         command = [*settings.page_command, "--port", str(settings.page_port)]
@@ -284,8 +296,15 @@ class Edge:
         def on_message(message: FromChild) -> None:
             if isinstance(message, OperatorAction):
                 task = asyncio.create_task(self.engine.act(message))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+            elif isinstance(message, PageQuery):
+                task = asyncio.create_task(look_up(message))
+            else:
+                return
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        async def look_up(query: PageQuery) -> None:
+            page.send(await self.lookups.answer(query))
 
         tasks: set[asyncio.Task[None]] = set()
         first = self.engine.status_now
@@ -298,16 +317,32 @@ class Edge:
 
     async def run(self, service: Service) -> None:
         """Start everything; returns when the service has stopped."""
-        children = self._children()
+        fleet = Fleet(
+            self._settings, self.engine.take, lambda child: service.run(child.name, child.run)
+        )
+        drivers = self.rules.drivers
+        drivers.on_state = self.engine.on_driver
+        self.engine.restart_driver = lambda source: drivers.children[source].kill()
+        page = self._page() if self._settings.page_port else None
+        reload = self._reload(fleet)
         service.on_close("journal", self.journal.close)
+        service.on_close("history", self.telemetry.history.close)
         service.run("journal", self.journal.run)
         self._recover()
         self.engine.start()
         service.run("engine", self.engine.run)
-        for child in children:
-            service.run(child.name, child.run)
+        fleet.apply(self.rules)
+        if page is not None:
+            service.run(page.name, page.run)
+        reload.say(self._found.desired, list(self._found.faults), self._found.held_back)
+        watch = SiteWatch(
+            self._settings.site_dir, self._settings.state_dir, self._settings.edge,
+            self._found.desired,
+        )  # fmt: skip
+        service.run("site", partial(watch.run, reload.take))
         service.run("vitals", self.uplink.vitals)
         service.run("uplink", self.uplink.run)
+        service.run("playbooks", self.playbooks.run)
         give_back_memory()
         log.info(
             "edge_started", source=self.who.node.source, epoch=self.who.epoch,
@@ -316,14 +351,32 @@ class Edge:
         )  # fmt: skip
         await service.run_until_signal()
 
+    def _reload(self, fleet: Fleet) -> Reload:
+        settings, clock = self._settings, self._clock
+        live = Live(
+            self.engine, self.alarms, self.directives, self.board, self.lookups, self.reflexes,
+            self.telemetry, self.playbooks, self.system, fleet,
+        )  # fmt: skip
+        documents = Documents(settings.state_dir / DOCUMENTS)
+        drivers = self.rules.drivers
+
+        def compile_new(folder: Path) -> Rules:
+            return compile_site(folder, settings.edge, clock, documents, drivers)
+
+        reload = Reload(
+            live, self.rules, settings.state_dir, compile_new, lambda record: _retire(record, clock)
+        )
+        self.uplink.site = lambda: (reload.rules.version, self.board.around.versions.site_desired)
+        self._rules_now = lambda: reload.rules
+        return reload
+
     def _recover(self) -> None:
         snapshot = self._snapshot
         self.system.recover(snapshot.meta)
-        fault = self._site_fault
-        self.system.set("site_refused", fault is not None, faults=str(fault)[:2000])
         self.system.set("keys_missing", bool(self._no_keys), reason=self._no_keys)
         self.system.set("tuning_out_of_bounds", bool(self._outside), alarms=self._outside)
         self.system.set("journal_degraded", False)
+        self.system.set("change_refused", False)
         rows = _retired(self.rules, snapshot, self._clock) + self.commands.interrupted()
         if rows:
             self.journal.write(rows)

@@ -54,7 +54,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
 ) -> None:
     """Check the settings and this edge's part of the site without running anything."""
-    from edge_node.bootstrap import compile_site
+    from edge_node.rules import compile_site
     from edge_node.settings import load_settings
     from shared.clock import SystemClock
     from shared.errors import ConfigError

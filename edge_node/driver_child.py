@@ -22,10 +22,11 @@ from edge_node.adapters.child_pipes import (
     open_pipes,
 )
 from edge_node.adapters.sources.batch import Batcher
-from edge_node.adapters.sources.port import Driver, Source
-from edge_node.application.ipc import Configure, Stop, Write, WriteResult, read_to_child
+from edge_node.adapters.sources.port import Computed, Driver, Source
+from edge_node.adapters.sources.registry import build
+from edge_node.application.ipc import Configure, Inputs, Stop, Write, WriteResult, read_to_child
 from shared.clock import Clock, SystemClock
-from shared.errors import AndonError, ConfigError, ContractError
+from shared.errors import AndonError, ContractError
 from shared.telemetry import logger, setup_logs
 
 log = logger("driver")
@@ -34,27 +35,6 @@ CONNECT_S = 12.0
 CLOSE_S = 2.0
 FIRST_DELAY_S, MAX_DELAY_S = 0.25, 2.0
 MAX_PENDING_WRITES = 64
-
-
-def build(source: Source, batcher: Batcher, clock: Clock) -> Driver:
-    """The driver of a source; only the one that is needed is imported."""
-    match source.driver:
-        case "opcua":
-            from edge_node.adapters.sources.opcua import OpcuaDriver
-
-            return OpcuaDriver(source, batcher, clock)
-        case "modbus":
-            from edge_node.adapters.sources.modbus import ModbusDriver
-
-            return ModbusDriver(source, batcher, clock)
-        case "mqtt":
-            from edge_node.adapters.sources.mqtt import MqttDriver
-
-            return MqttDriver(source, batcher, clock)
-    raise ConfigError(
-        f"source {source.id}: there is no driver {source.driver!r}",
-        mend="use opcua, modbus or mqtt",
-    )
 
 
 async def close(driver: Driver) -> None:
@@ -136,8 +116,8 @@ class Writes:
         self._batcher.result(result)
 
 
-async def listen(pipes: Pipes, writes: Writes) -> None:
-    """Take orders until the engine says stop or goes away."""
+async def listen(pipes: Pipes, driver: Driver, writes: Writes) -> None:
+    """Take orders, and samples for a computed source, until the engine says stop or goes away."""
     while True:
         message = await read_to_child(pipes.reader)
         match message:
@@ -145,8 +125,27 @@ async def listen(pipes: Pipes, writes: Writes) -> None:
                 return
             case Write():
                 writes.begin(message)
+            case Inputs() if isinstance(driver, Computed):
+                driver.feed(message)
             case _:
                 raise ContractError(f"a driver does not understand {type(message).__name__}")
+
+
+async def cannot_run(pipes: Pipes, batcher: Batcher, why: str) -> None:
+    """Say why for as long as the engine wants it: a restart would change nothing."""
+    log.error("source_cannot_run", why=why)
+    batcher.state("failed", why)
+    flushing = asyncio.create_task(batcher.run())
+    try:
+        while True:
+            match await read_to_child(pipes.reader):
+                case None | Stop():
+                    return
+                case Write(id=order):
+                    detail = f"not sent: {why}"
+                    batcher.result(WriteResult(id=order, outcome="failed", detail=detail))
+    finally:
+        flushing.cancel()
 
 
 async def main() -> None:
@@ -159,20 +158,18 @@ async def main() -> None:
         return
     if not isinstance(first, Configure):
         raise ContractError(f"the first frame must be configure, not {type(first).__name__}")
-    source, clock = Source.of(first), SystemClock()
+    clock = SystemClock()
     batcher = Batcher(pipes.writer)
+    try:
+        source, driver = build(first, batcher, clock)
+    except AndonError as error:
+        await cannot_run(pipes, batcher, str(error))
+        return
     batcher.state("connecting", source.url)
     flushing = asyncio.create_task(batcher.run())
-    try:
-        driver = build(source, batcher, clock)
-    except AndonError as error:
-        batcher.state("failed", str(error))
-        batcher.write_out()
-        await asyncio.wait_for(pipes.writer.drain(), CLOSE_S)
-        raise SystemExit(2) from error
     give_back_memory()
     driving = asyncio.create_task(drive(driver, source, batcher, clock))
-    listening = asyncio.create_task(listen(pipes, Writes(driver, batcher)))
+    listening = asyncio.create_task(listen(pipes, driver, Writes(driver, batcher)))
     stopping = asyncio.create_task(stop.wait())
     tasks = {flushing, driving, listening, stopping}
     done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -27,6 +27,8 @@ from edge_node.adapters.child_pipes import (
 from edge_node.application.ipc import (
     OperatorAction,
     OperatorResult,
+    PageAnswer,
+    PageQuery,
     PageStatus,
     Stop,
     pack,
@@ -95,6 +97,8 @@ async def hear(pipes: Pipes, desk: Desk) -> None:
                 desk.on_status(message.json)
             case OperatorResult():
                 desk.on_result(message)
+            case PageAnswer():
+                desk.on_answer(message)
             case _:
                 raise ContractError(f"the page does not understand {type(message).__name__}")
 
@@ -105,8 +109,8 @@ async def main(listener: socket.socket, host: str, password: str | None) -> None
     ignore_interrupt(stop)
     pipes = await open_pipes()
 
-    def send(action: OperatorAction) -> None:
-        pipes.writer.write(pack(action))
+    def send(message: OperatorAction | PageQuery) -> None:
+        pipes.writer.write(pack(message))
 
     desk = Desk(send)
     server = _server(create_app(desk, Gate(password, SystemClock()), host))

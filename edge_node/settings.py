@@ -47,6 +47,13 @@ class EdgeSettings(BaseSettings):
     """Source -> what its driver needs to connect."""
     outbox_max_events: int = Field(default=2_000_000, ge=1000)
     outbox_max_mb: int = Field(default=2048, ge=1)
+    history_mb: int = Field(default=64, ge=1)
+    """Memory for the samples of the last time at full rate."""
+    history_hours: int = Field(default=24, ge=1)
+    history_disk_mb: int = Field(default=256, ge=0)
+    """Disk for the same, so that it survives a restart; 0: none."""
+    snippets_per_minute: int = Field(default=30, ge=0)
+    """Raises a minute that take their samples along; 0: none."""
     driver_command: list[str] = Field(
         default_factory=lambda: [sys.executable, "-m", "edge_node.driver_child"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -11,6 +12,7 @@ from factory_brain.adapters.postgres.positions import Positions
 from factory_brain.adapters.postgres.relay_store import PgRelayStore
 from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.sample_store import SampleStore
+from factory_brain.adapters.site_follow import SiteFollow
 from factory_brain.adapters.webhook_sender import HttpWebhooks, Outside
 from factory_brain.application.annunciation import Annunciation
 from factory_brain.application.desk import Desk, fact_lane
@@ -24,17 +26,19 @@ from factory_brain.application.outcomes import Outcomes
 from factory_brain.application.playbooks.desk import PlaybookDesk
 from factory_brain.application.playbooks.edge_devices import EdgeDevices
 from factory_brain.application.playbooks.engine import Engine, Ports
+from factory_brain.application.playbooks.offline import FragmentSender
 from factory_brain.application.playbooks.plant_tags import PlantTags
+from factory_brain.application.trends import Trends
 from factory_brain.application.uplink import Uplink
 from factory_brain.domain.rows import Occurrence
 from factory_brain.settings import BrainSettings
 from factory_brain.web.app import Parts, create_app
 from shared.bus.nats_bus import NatsBus
-from shared.bus.streams import EVENTS, SAMPLES, factory_streams
+from shared.bus.streams import EVENTS, SAMPLES, alarms, factory_streams
 from shared.clock import Clock, HybridClock, SystemClock
 from shared.config import read_secret
 from shared.ids import new_epoch
-from shared.messages.subjects import LIVE, Node, any_node
+from shared.messages.subjects import LIVE, REPLAY, Node, any_node
 from shared.outbox.receiving import Receiving
 from shared.postgres.accounts import PgAccounts, audit
 from shared.postgres.migrate import migrate
@@ -54,7 +58,10 @@ log = logger("brain")
 MIGRATIONS = Path(__file__).parent / "adapters" / "postgres" / "migrations"
 DAY_MS = 86_400_000
 SYSTEM_WORDS = {
+    "history_disk_failed": Text(zh="边缘历史磁盘故障", en="edge history disk failed"),
     "journal_degraded": Text(zh="边缘日志降级", en="edge journal degraded"),
+    "change_refused": Text(zh="边缘有无法保存的记录", en="edge set a record aside"),
+    "frame_forged": Text(zh="收到伪造的消息", en="forged messages received"),
     "site_faulty": Text(zh="边缘站点文件有误", en="edge site files faulty"),
 }
 
@@ -95,6 +102,7 @@ class Brain:
         self.details = Details(
             site.alarms, site.tags, clock, self.alarms, self.alarms, self.samples, self.live
         )
+        self.trends = Trends(settings.site, site.tags, site.sources, self.samples, bus, clock)
         self.annunciation = Annunciation(
             settings.site, self.epoch, settings.lease_ttl, bus, clock, self.fleet, self.live,
             lambda: self.broadcaster.attended, self.positions.writable,
@@ -158,7 +166,11 @@ class Brain:
         await receiving.serve_hello()
         service.run("watermarks", receiving.report_for_ever)
         service.run("bus", self._until_deaf)
-        service.run("ingest-events", lambda: receiving.consume(EVENTS, "brain"))
+        # A live alarm waits behind no backlog: each lane is consumed by itself. "brain" first, as
+        # a consumer of both lanes of an earlier version is narrowed to the live one by it.
+        for lane, durable in ((LIVE, "brain"), (REPLAY, "brain-replay")):
+            work = partial(receiving.consume, EVENTS, durable, alarms(site, lane))
+            service.run(f"ingest-{lane}", work)
         service.run("ingest-samples", lambda: receiving.consume(SAMPLES, "brain"))
         service.run("live-view", self.live.broadcast_for_ever)
         service.run("uplink", self.uplink.drain)
@@ -166,6 +178,12 @@ class Brain:
         service.run("uplink-summary", self.uplink.summarise)
         service.run("annunciation", self.annunciation.run)
         service.run("housekeeping", self._housekeeping)
+
+        def version(name: str) -> None:
+            self.fleet.site_version = name
+
+        follow = SiteFollow(self.site, self.settings.state_dir / "site-documents", version)
+        service.run("site", follow.run)
         for edge, sender in senders.items():
             service.run(f"facts-{edge}", sender.run)
         self._serve()
@@ -180,7 +198,7 @@ class Brain:
         place = Place("factory", info.site, info.name.zh, info.name.en)
         parts = Parts(
             self.live, self.broadcaster, self.desk, self.outcomes, self.details, self.fleet,
-            self.playbooks, self.positions.read, self.positions.writable,
+            self.trends, self.playbooks, self.positions.read, self.positions.writable,
         )  # fmt: skip
         app = create_app(place, self.clock, self.accounts, parts)
         server = WebServer(app, self.settings.http_host, self.settings.http_port)
@@ -197,9 +215,14 @@ class Brain:
         return None
 
     async def _on_forged(self, subject: str, reason: str) -> None:
+        # One row for each edge of the site and one for all else, whatever subjects are invented.
+        name = ".".join(subject.split(".")[1:3])
+        known = {Node(self.settings.site, edge).source for edge in self.fleet.edges}
+        source = name if name in known else f"{self.settings.site}.unknown"
+        params = {"reason": reason[:500], "subject": subject[:200]}
         async with self.alarms.transaction() as tx:
             await self.alarms.set_system(
-                tx, subject, "frame_forged", True, {"reason": reason}, self.clock.now_ms()
+                tx, source, "frame_forged", True, params, self.clock.now_ms()
             )
         await self._refresh_system()
 
@@ -254,6 +277,11 @@ class Brain:
         for occurrence in await self.alarms.open_occurrences():
             await self.playbooks.on_occurrence(occurrence, False)
         self.service.run("playbooks", engine.run)
+        self.ingest.on_fragment.append(self.playbooks.on_fragment)
+        offline = FragmentSender(
+            settings.site, self.bus, self.fleet, site.alarms, lambda: self.playbooks.released
+        )
+        self.service.run("fragments", offline.run)
 
     async def _wire_relay(self) -> None:
         settings, info = self.settings, self.site.info

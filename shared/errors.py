@@ -7,6 +7,7 @@ AndonError
  │   ├─ RetryableTransportError
  │   └─ PermanentTransportError
  ├─ StoreError         a database or disk refused
+ │   └─ UnstorableError  what was to be written is to blame: no waiting mends it
  └─ OutcomeUnknown     an actuation may or may not have happened: a value for people, no retry
 
 Anything an operator can cause is a `Rejected` value, not an exception; its code is translated in
@@ -53,6 +54,10 @@ class PermanentTransportError(TransportError):
 
 class StoreError(AndonError):
     """A database or a disk refused."""
+
+
+class UnstorableError(StoreError):
+    """What was to be written can never be written; the disk is not to blame."""
 
 
 class OutcomeUnknown(AndonError):

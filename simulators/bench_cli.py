@@ -1,4 +1,7 @@
-"""`andon bench …`: figures on the real servers, beside what limits them."""
+"""`andon bench e2e`: latencies and resume of a whole running system.
+
+Found by the entry-point group `andon.bench`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,7 @@ from rich.table import Table
 
 from shared.errors import AndonError
 
-app = typer.Typer(help="基准 / benchmarks on the real servers", no_args_is_help=True)
 
-
-@app.callback()
-def _group() -> None:
-    """Keep `e2e` a verb of its own."""
-
-
-@app.command()
 def e2e(
     trials: Annotated[int, typer.Option(min=10, max=5000, help="次数 / trials")] = 200,
     backlog: Annotated[int, typer.Option(min=100, max=200_000, help="积压 / backlog")] = 5000,

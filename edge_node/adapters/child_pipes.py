@@ -53,8 +53,14 @@ def ignore_interrupt(stop: asyncio.Event) -> None:
 
 
 def give_back_memory() -> None:
-    """Return what importing a big library used only once (tens of MB for a generated protocol)."""
+    """Return what importing a big library used only once (tens of MB for a generated protocol).
+
+    What is left is what stays: the collector need not look at it again, which would hold up the
+    live loop for tens of milliseconds now and then.
+    """
+    gc.unfreeze()
     gc.collect()
+    gc.freeze()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
         if trim is not None:

@@ -47,6 +47,8 @@ class Child:
         self._on_message, self._on_down = on_message, on_down
         self._process: asyncio.subprocess.Process | None = None
         self.starts = 0
+        self.then: Callable[[], ToChild | None] = lambda: None
+        """What follows the first message at every start."""
 
     @property
     def running(self) -> bool:
@@ -92,6 +94,8 @@ class Child:
         try:
             if (first := self._first()) is not None:
                 self.send(first)
+            if (second := self.then()) is not None:
+                self.send(second)
             return await self._listen(process)
         finally:
             await self._end(process)
@@ -162,12 +166,27 @@ class Drivers:
         self.states[source] = DriverState(state="connecting")
         return child
 
+    def forget(self, source: str) -> None:
+        """The source has another child from now on, or none; its writes have no answer."""
+        self.children.pop(source, None)
+        self.states.pop(source, None)
+        for order in list(self._of_source.get(source, ())):
+            self._settle(WriteResult(id=order, outcome="unknown", detail="the site has changed"))
+
+    def tell(self, source: str, message: ToChild) -> bool:
+        """Hand a message to a source's child; False when it is not there or does not read."""
+        child = self.children.get(source)
+        return child is not None and child.send(message)
+
     def _show(self, source: str, state: DriverState) -> None:
         self.states[source] = state
         self.on_state(source, state)
 
     def _down(self, source: str, why: str) -> None:
-        self._show(source, DriverState(state="failed", detail=f"driver process: {why}"))
+        last, detail = self.states.get(source), f"driver process: {why}"
+        if last is not None and last.state == "failed" and not last.detail.startswith(detail):
+            detail = f"{detail}; before that: {last.detail}"[:500]  # why it ended itself
+        self._show(source, DriverState(state="failed", detail=detail))
         for order in list(self._of_source.get(source, ())):
             self._settle(WriteResult(id=order, outcome="unknown", detail="driver ended"))
 

@@ -22,12 +22,13 @@ from edge_node.application.records import (
     PutCommand,
     PutFact,
     PutFence,
+    PutGap,
     PutMark,
     PutMeta,
     Row,
     Snapshot,
 )
-from shared.errors import StoreError
+from shared.errors import StoreError, UnstorableError
 from shared.messages.bodies import GapRecord
 from shared.messages.codec import encode
 from shared.messages.envelope import Event
@@ -40,6 +41,14 @@ KEEP_COMMANDS = 10_000
 KEEP_FACTS = 50_000
 PRUNE_EVERY = 2_000
 DROP_AT_ONCE = 5_000
+KEEP_REFUSED = 1_000
+MAX_TOLD = 20_000
+MAX_EVENT_BYTES = 900_000
+_CONTENT = (
+    sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, TypeError, ValueError,
+    OverflowError, LookupError, msgspec.MsgspecError,
+)  # fmt: skip
+"""What only the content of a change can be to blame for."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alarm (alarm TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS occurrence (
@@ -58,6 +67,9 @@ CREATE TABLE IF NOT EXISTS fact_mark (
   source TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (source, epoch, lane)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL, change TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 
@@ -84,9 +96,11 @@ class SqliteStore:
             self.outbox = SqliteOutbox(self._db, epoch, caps)
             self._db.commit()
         except sqlite3.Error as error:
+            if hasattr(self, "_db"):
+                self._db.close()
             raise StoreError(f"cannot open {path}: {error}") from error
         self._epoch = epoch
-        self._changes = 0
+        self._changes = self._now = 0
 
     def load(self) -> Snapshot:
         """Everything that must survive a restart."""
@@ -124,7 +138,11 @@ class SqliteStore:
         )
 
     def commit(self, changes: Iterable[Change], now: int) -> None:
-        """Write changes in one transaction; on any fault none of them; raises StoreError."""
+        """Write changes in one transaction; on any fault none of them.
+
+        Raises UnstorableError when what is written is to blame, else StoreError.
+        """
+        self._now = now
         try:
             for change in changes:
                 for row in change:
@@ -132,13 +150,34 @@ class SqliteStore:
                 self._changes += 1
             self._keep_bounds(now)
             self._db.commit()
+        except _CONTENT as error:
+            self._rollback()
+            raise UnstorableError(f"cannot be stored: {error!r}") from error
         except sqlite3.Error as error:
             self._rollback()
+            if "binding parameter" in str(error):
+                raise UnstorableError(f"cannot be stored: {error!r}") from error
             raise StoreError(f"cannot write {self.path}: {error}") from error
         except BaseException:
             # Whatever it is: half a group left open would be written again, doubled, by the next.
             self._rollback()
             raise
+
+    def set_aside(self, change: Change, reason: str, now: int) -> None:
+        """Keep, for people, what could not be stored as what it is; raises StoreError."""
+        told = repr(change)[:MAX_TOLD].encode("ascii", "backslashreplace").decode()
+        try:
+            self._db.execute(
+                "INSERT INTO refused (at, reason, change) VALUES (?, ?, ?)",
+                (now, reason[:500].encode("ascii", "backslashreplace").decode(), told),
+            )
+            self._db.execute(
+                "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?", (KEEP_REFUSED,)
+            )
+            self._db.commit()
+        except sqlite3.Error as error:
+            self._rollback()
+            raise StoreError(f"cannot write {self.path}: {error}") from error
 
     def _rollback(self) -> None:
         try:
@@ -158,7 +197,18 @@ class SqliteStore:
             )
 
     def _emit(self, row: Emit) -> None:
-        self.outbox.append(row.lane or self._lane(), row.event.time, encode(row.event))
+        data = encode(row.event)
+        if len(data) > MAX_EVENT_BYTES:
+            raise ValueError(f"an event of {len(data)} bytes, more than any broker takes")
+        self.outbox.append(row.lane or self._lane(), row.event.time, data)
+
+    def _put_gap(self, row: PutGap) -> None:
+        lane = row.lane or self._lane()
+
+        def told(first: int, last: int) -> bytes:
+            return self._gap(lane, first, last, "memory")
+
+        self.outbox.skip(lane, row.count, self._now, told)
 
     def _put_command(self, row: PutCommand) -> None:
         self._db.execute(
@@ -233,6 +283,7 @@ class SqliteStore:
 _WRITERS: dict[type[Row], Callable[[SqliteStore, Any], None]] = {
     PutAlarm: SqliteStore._put_alarm,
     Emit: SqliteStore._emit,
+    PutGap: SqliteStore._put_gap,
     PutCommand: SqliteStore._put_command,
     PutFence: SqliteStore._put_fence,
     PutFact: SqliteStore._put_fact,

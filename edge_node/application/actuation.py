@@ -80,6 +80,13 @@ class Actuation:
             for text in spec.interlocks:
                 self.test(text, f"interlock of {name}")
 
+    def use(self, checked: Actuation) -> None:
+        """Go on with the devices of another version of the site, as `checked` has compiled them.
+
+        Rates, arbitration and what is under way stay.
+        """
+        self._bindings, self._tags, self._tests = checked._bindings, checked._tags, checked._tests
+
     def test(self, text: str, what: str) -> Test:
         """A compiled condition; raises ConfigError."""
         if text not in self._tests:
@@ -134,7 +141,7 @@ class Actuation:
         return device, planned, before
 
     def _keyed(self, device: DeviceSpec) -> bool:
-        return self._tags.sources[device.source].spec.driver == "mqtt"
+        return self._tags.sources[device.source].spec.driver in ("mqtt", "http")
 
     def _before(self, spec: OperationSpec) -> Any:
         reading = self._tags.tag(spec.capture_before) if spec.capture_before else None

@@ -1,13 +1,12 @@
 """What people say about alarms: at the edge's own page, at the factory, by the group.
 
-Each is a fact. Facts from above are merged by the occurrence's versions and answered by a
-FactResult; facts made here travel up. Never changes whether a condition is present.
+Each is a fact. At this one place the state table rules; facts from above are merged by the
+occurrence's versions and answered by a FactResult. Never changes whether a condition is present.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,8 +14,8 @@ import msgspec
 from edge_node.application.ipc import OperatorAction, OperatorResult
 from edge_node.application.records import AlarmRecord, Change, Emit, PutFact, PutMark, event
 from edge_node.domain.alarm_book import AlarmBook
-from edge_node.domain.alarm_unit import AlarmUnit, Cause
-from shared.alarm.machine import AlarmEvent, Step, Trigger
+from edge_node.domain.alarm_unit import AlarmUnit, Cause, Note
+from shared.alarm.machine import AlarmEvent, Step, Trigger, step
 from shared.clock import Clock, HybridClock, HybridTime
 from shared.errors import ContractError, Rejected
 from shared.ids import uuid7
@@ -39,7 +38,18 @@ TRIGGERS = {
     "unshelve": Trigger.UNSHELVE,
     "out_of_service": Trigger.OUT_OF_SERVICE,
     "in_service": Trigger.IN_SERVICE,
+    "disable": Trigger.DISABLE,
+    "enable": Trigger.ENABLE,
+    "suppress": Trigger.SUPPRESS,
+    "unsuppress": Trigger.UNSUPPRESS,
 }
+REGIONS = {
+    "shelve": "shelf", "suppress": "suppressed", "out_of_service": "out_of_service",
+    "disable": "disabled",
+}  # fmt: skip
+"""What keeps an alarm from people, and the region that it enters: it wants a reason."""
+MAX_REASON = 500
+LOCAL = "edge"
 ANSWERS = (Trigger.ACKNOWLEDGE, Trigger.CONFIRM)
 
 
@@ -54,6 +64,10 @@ class AlarmService:
         self._known, self._marks = facts, marks
         self._closed: dict[str, AlarmRecord] = {}
         self._hybrid = HybridClock(clock, HybridTime.parse(last_hlc) if last_hlc else None)
+
+    def use(self, book: AlarmBook) -> None:
+        """Go on with the alarms of another version of the site."""
+        self._book = book
 
     def note_closed(self, record: AlarmRecord) -> None:
         """Remember a closed occurrence: facts about it may still come from above."""
@@ -102,7 +116,7 @@ class AlarmService:
         """An action on the local page: applied, or refused with a code."""
         fact = Fact(
             id=action.id, alarm=action.alarm, occurrence=action.occurrence,
-            version_seen=action.version, action=action.action, actor=action.actor, place="edge",
+            version_seen=action.version, action=action.action, actor=action.actor, place=LOCAL,
             hlc=str(self._hybrid.tick()), args=action.args,
         )  # fmt: skip
         if action.id in self._known:  # the page asks again: the answer is the same
@@ -122,7 +136,7 @@ class AlarmService:
         while len(self._known) > KEEP_FACTS:
             del self._known[next(iter(self._known))]
         rows: Change = [PutFact(fact, result)]
-        if fact.place != "edge":
+        if fact.place != LOCAL:
             answer = FactResult(
                 fact=fact.id, alarm=fact.alarm, occurrence=fact.occurrence, result=result, code=code
             )
@@ -144,18 +158,45 @@ class AlarmService:
         if unit is None:
             return "refused", "unknown_alarm"
         if fact.action in SPOKEN:
-            return "applied", ""
+            silent = fact.action == "comment" and not _text(fact.args, "text")
+            return ("refused", "bad_argument") if silent else ("applied", "")
         wanted = self._event(unit, fact)
         if isinstance(wanted, Rejected):
             return "refused", wanted.code
-        if wanted.trigger in ANSWERS:
-            refusal = self._stale(unit, fact)
-            if refusal is not None:
-                return refusal
-            if wanted.trigger is Trigger.ACKNOWLEDGE and unit.state.acked:
-                return "recorded", "already_acknowledged"
-        step = self._step(unit, wanted, Cause(fact.id, fact.actor))
-        return ("applied", "") if step.accepted else ("refused", step.result)
+        if fact.place == LOCAL:
+            refusal = self._refused_here(unit, fact, wanted)
+        else:
+            refusal = self._refused_from_above(unit, fact, wanted)
+        if refusal is not None:
+            return refusal
+        if fact.action in REGIONS and not _text(fact.args, "reason"):
+            return "refused", "reason_required"
+        done = self._do(unit, fact, wanted)
+        return ("applied", "") if done.accepted else ("refused", done.result)
+
+    def _refused_here(
+        self, unit: AlarmUnit, fact: Fact, wanted: AlarmEvent
+    ) -> tuple[str, str] | None:
+        """The state table's word, then whether the page showed the newest annunciation."""
+        if wanted.trigger is Trigger.UNSUPPRESS and unit.causes and not unit.by_operator:
+            return "refused", "suppressed_by_design"
+        preview = step(unit.definition.policy, unit.state, wanted, self._steady())
+        if not preview.accepted:
+            return "refused", preview.result
+        if wanted.trigger in ANSWERS and fact.version_seen < unit.annunciated_version:
+            return "refused", "not_seen"
+        return None
+
+    def _refused_from_above(
+        self, unit: AlarmUnit, fact: Fact, wanted: AlarmEvent
+    ) -> tuple[str, str] | None:
+        """Who answers at another place answers what was annunciated and seen there."""
+        if wanted.trigger not in ANSWERS:
+            return None
+        stale = self._stale(unit, fact)
+        if stale is None and wanted.trigger is Trigger.ACKNOWLEDGE and unit.state.acked:
+            return "recorded", "already_acknowledged"
+        return stale
 
     def _stale(self, unit: AlarmUnit, fact: Fact) -> tuple[str, str] | None:
         if fact.occurrence == unit.occurrence:
@@ -166,31 +207,44 @@ class AlarmService:
             return "recorded", "occurrence_closed"
         return "refused", "not_seen"
 
-    def _step(self, unit: AlarmUnit, wanted: AlarmEvent, cause: Cause) -> Step:
-        definition = unit.definition
-        # What was annunciated and seen counts also if the alarm has been hidden since: the fold
-        # of facts says so at every tier. When it comes out of hiding it is announced anew.
-        accept = replace(definition.policy, hidden_ack="accept")
-        unit.definition = replace(definition, policy=accept)
-        try:
-            return self._book.trigger(unit, wanted, self._steady(), cause)
-        finally:
-            changed = unit.definition
-            unit.definition = replace(changed, policy=definition.policy)
+    def _do(self, unit: AlarmUnit, fact: Fact, wanted: AlarmEvent) -> Step:
+        at, cause = self._steady(), Cause(fact.id, fact.actor)
+        if wanted.trigger in (Trigger.SUPPRESS, Trigger.UNSUPPRESS):
+            held = wanted.trigger is Trigger.SUPPRESS
+            done = self._book.hold(unit, held, at, cause)
+        else:
+            done = self._book.trigger(unit, wanted, at, cause)
+        if not done.accepted:
+            return done
+        region = REGIONS.get(fact.action)
+        if region is not None:
+            reason, permit = _text(fact.args, "reason"), _text(fact.args, "permit")
+            unit.notes[region] = Note(fact.actor, reason, self._clock.now_ms(), permit)
+        if done.result == "noop":
+            unit.forget_notes()
+            self._book.note(unit, at)
+        return done
 
     def _event(self, unit: AlarmUnit, fact: Fact) -> AlarmEvent | Rejected:
+        above = fact.place != LOCAL
+        if above and unit.definition.safety and fact.action in REGIONS:
+            return Rejected("safety_alarm")
         if fact.action in TRIGGERS:
-            return AlarmEvent(TRIGGERS[fact.action])
+            mine = above or fact.occurrence == unit.occurrence
+            return AlarmEvent(TRIGGERS[fact.action], occurrence_matches=mine, seen=above)
         if fact.action != "shelve":
             return Rejected("unknown_action", {"action": fact.action})
-        if unit.definition.safety and fact.place != "edge":
-            return Rejected("safety_alarm")
         if fact.args.get("one_shot"):
             return AlarmEvent(Trigger.SHELVE_ONE_SHOT)
         length = _length_ms(fact.args)
         if length is None:
             return Rejected("bad_argument", {"name": "ms"})
         return AlarmEvent(Trigger.SHELVE_TIMED, shelve_ms=length)
+
+
+def _text(args: dict[str, Any], name: str) -> str:
+    value = args.get(name)
+    return value.strip()[:MAX_REASON] if isinstance(value, str) else ""
 
 
 def _length_ms(args: dict[str, Any]) -> int | None:

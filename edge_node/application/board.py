@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from edge_node.application.records import AlarmRecord
 from edge_node.application.status import (
     AlarmStatus,
+    ClockStatus,
     DriverStatus,
     EdgeStatus,
+    JournalStatus,
     LaneStatus,
     Names,
+    TelemetryStatus,
+    VersionStatus,
     encode_status,
 )
 from edge_node.domain.alarm_book import AlarmBook
+from edge_node.domain.alarm_unit import AlarmUnit
 from edge_node.domain.annunciation import Annunciation
 from shared.alarm.states import AlarmState
 from shared.clock import Clock
@@ -34,6 +41,13 @@ class Surroundings:
     lanes: dict[str, Counts] | None = None
     journal_degraded: bool = False
     settings_version: int = 0
+    clock: ClockStatus = ClockStatus()
+    versions: VersionStatus = VersionStatus()
+
+
+STEADY_MS = 5_000
+"""Counters alone are told no more often than this."""
+VOLATILE = frozenset({"at", "lease_until", "lanes", "telemetry", "clock", "journal", "backlog"})
 
 
 class Board:
@@ -48,7 +62,21 @@ class Board:
         self._shown: dict[str, AlarmRecord] = {}
         self.around = Surroundings()
         self.drivers: Callable[[], dict[str, DriverStatus]] = dict
+        self.journal: Callable[[], JournalStatus] = JournalStatus
+        self.telemetry: Callable[[], TelemetryStatus] = TelemetryStatus
         self._last = b""
+        self._told = 0
+
+    def use(self, book: AlarmBook) -> None:
+        """Go on with the alarms of another version of the site."""
+        self._book = book
+        self._shown = {name: row for name, row in self._shown.items() if name in book.units}
+
+    def site(self, runs: str, desired: str, fault: str) -> None:
+        """Which version of the site's files runs, which is wanted, and what is wrong with it."""
+        self.around.versions = msgspec.structs.replace(
+            self.around.versions, site=runs, site_desired=desired, site_fault=fault
+        )
 
     def show(self, record: AlarmRecord) -> None:
         """A stored state; an older version never replaces a newer one."""
@@ -57,7 +85,7 @@ class Board:
     def show_all(self) -> None:
         """What is in memory, stored or not: at start, and while the disk fails."""
         for unit in self._book.units.values():
-            if unit.occurrence:
+            if unit.occurrence or unit.state != AlarmState():
                 self.show(AlarmRecord.of(unit))
 
     @property
@@ -88,14 +116,27 @@ class Board:
             reason=self._annunciation.reason(mono), journal_degraded=around.journal_degraded,
             settings_version=around.settings_version,
             alarms=sorted(rows, key=lambda row: (row.acked, row.priority, -row.raised_at)),
+            journal=self.journal(), clock=around.clock, telemetry=self.telemetry(),
+            versions=around.versions,
         )  # fmt: skip
+
+    def everything(self) -> list[AlarmStatus]:
+        """Every alarm of this edge, at rest or not, by id."""
+        return [
+            self._describe(unit, self._shown.get(alarm) or AlarmRecord.of(unit))
+            for alarm, unit in sorted(self._book.units.items())
+            if not unit.internal
+        ]
 
     def _row(self, record: AlarmRecord) -> AlarmStatus | None:
         unit = self._book.units.get(record.alarm)
         state = AlarmState.from_dict(record.state)
-        if unit is None or not (state.retained or state.hidden):
+        if unit is None or not (state.retained or state.hidden or not state.enabled):
             return None
-        definition = unit.definition
+        return self._describe(unit, record)
+
+    def _describe(self, unit: AlarmUnit, record: AlarmRecord) -> AlarmStatus:
+        definition, state = unit.definition, AlarmState.from_dict(record.state)
         return AlarmStatus(
             alarm=unit.id, occurrence=record.occurrence, version=record.version,
             annunciated_version=record.annunciated_version,
@@ -104,7 +145,14 @@ class Board:
             value=record.value,
             limit=record.setting[0] if definition.kind == "limit" and record.setting else None,
             unit=definition.unit, raised_at=record.raised_at, tag=definition.tag,
-            asset=definition.asset, local_action=unit.local_action,
+            asset=definition.asset, local_action=unit.local_action, side=definition.side or "",
+            kind=definition.kind, confirmed=state.confirmed, latched=state.latched,
+            shelf=state.shelf, shelved_until=state.shelved_until, suppressed=state.suppressed,
+            out_of_service=state.out_of_service, enabled=state.enabled,
+            by_operator=record.by_operator,
+            max_shelve_min=definition.policy.max_shelve_ms / 60_000, safety=definition.safety,
+            source_time_offset=self._book.offset_of(unit), first_out=record.first_out,
+            suppressed_by=record.causes, notes=record.notes,
         )  # fmt: skip
 
     def encoded(self) -> bytes:
@@ -112,20 +160,23 @@ class Board:
         return encode_status(self.status())
 
     def changed(self) -> bytes | None:
-        """The status as JSON, if anything but the time differs from the last one given."""
-        status = self.status()
+        """The status as JSON, if anything but counters differs from the last one given.
+
+        Counters alone are told every few seconds.
+        """
+        status, mono = self.status(), self._clock.mono_ms()
         steady = EdgeStatus(
             **{
                 name: getattr(status, name)
                 for name in status.__struct_fields__
-                if name not in ("at", "lease_until", "lanes")
+                if name not in VOLATILE
             },
             at=0,
         )
         body = encode_status(steady)
-        if body == self._last:
+        if body == self._last and mono - self._told < STEADY_MS:
             return None
-        self._last = body
+        self._last, self._told = body, mono
         return encode_status(status)
 
 

@@ -42,6 +42,8 @@ class Tuned(msgspec.Struct, frozen=True):
 
     row: list[float]
     version: int
+    base: list[float] = []
+    """The site's own setting when it was tuned; when people change that, theirs counts again."""
 
 
 class DirectiveHandler:
@@ -53,6 +55,7 @@ class DirectiveHandler:
         self._node, self._keys, self._book = node, keys, book
         self._journal, self._clock = journal, clock
         self._tuned: dict[str, Tuned] = {}
+        self._written = _written(book)
         self._seen = b""
         self.counter = 0
         self.on_change: Callable[[], None] = lambda: None
@@ -69,11 +72,37 @@ class DirectiveHandler:
             if unit is None:
                 continue
             setting = setting_of(tuned.row)
+            if self._rewritten(alarm, tuned):
+                log.info("tuning_superseded", alarm=alarm)
+                continue
             if within(unit.definition, setting) is not None:
                 outside.append(alarm)
                 continue
             unit.definition = unit.definition.with_setting(setting, tuned.version)
         return outside
+
+    def _rewritten(self, alarm: str, tuned: Tuned) -> bool:
+        return bool(tuned.base) and tuned.base != self._written[alarm]
+
+    def use(self, book: AlarmBook) -> tuple[set[str], Change]:
+        """Go on with another version of the site: the alarms that keep their tuned setting.
+
+        Called before the new book takes over. A setting that people have changed since in the
+        site's files, or that its bounds no longer allow, is tuned no more.
+        """
+        self._book, self._written = book, _written(book)
+        kept = {}
+        for alarm, tuned in self._tuned.items():
+            unit = book.units.get(alarm)
+            if unit is None or self._rewritten(alarm, tuned):
+                continue
+            if within(unit.definition, setting_of(tuned.row)) is None:
+                kept[alarm] = tuned
+        if kept == self._tuned:
+            return set(kept), []
+        log.info("tuning_superseded", alarms=sorted(self._tuned.keys() - kept.keys()))
+        self._tuned = kept
+        return set(kept), [PutMeta(SETTINGS, encode(kept))]
 
     async def take(self, data: bytes) -> None:
         """Look at what the bucket holds; the same bytes are judged once."""
@@ -113,7 +142,9 @@ class DirectiveHandler:
     ) -> None:
         pending = []
         for alarm, setting in settings.items():
-            self._tuned[alarm] = Tuned(setting_row(setting), directive.counter)
+            self._tuned[alarm] = Tuned(
+                setting_row(setting), directive.counter, self._written[alarm]
+            )
             if not self._book.set_setting(self._book.units[alarm], setting, directive.counter):
                 pending.append(alarm)
         self.counter, self._seen = directive.counter, name
@@ -143,6 +174,11 @@ class DirectiveHandler:
         )
         now = self._clock.now_ms()
         return Emit(event(uuid7(self._clock), f"directive.{status}", now, body))
+
+
+def _written(book: AlarmBook) -> dict[str, list[float]]:
+    """Every alarm's setting as the site's files have it."""
+    return {unit.id: setting_row(unit.definition.setting) for unit in book.units.values()}
 
 
 class _Refused(msgspec.Struct, frozen=True):

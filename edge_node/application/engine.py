@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -24,16 +24,29 @@ from edge_node.application.ipc import (
     Texts,
 )
 from edge_node.application.journal import Journal
+from edge_node.application.modes import STATES
 from edge_node.application.pipeline import Pipeline
-from edge_node.application.records import AlarmRecord, Change, Emit, PutAlarm, PutCommand, event
+from edge_node.application.records import (
+    AlarmRecord,
+    Change,
+    Emit,
+    PutAlarm,
+    PutCommand,
+    PutMeta,
+    event,
+)
 from edge_node.application.reflexes import Reflexes
-from edge_node.application.sampler import Sampler
+from edge_node.application.relay import Relay
 from edge_node.application.system_events import SystemEvents
+from edge_node.application.telemetry import Telemetry
+from edge_node.application.transition_log import TransitionLog
 from edge_node.domain.alarm_unit import Transition
 from shared.clock import Clock
 from shared.errors import ContractError
 from shared.ids import uuid7
-from shared.messages.subjects import HISTORY
+from shared.messages.bodies import StateChange
+from shared.messages.codec import encode
+from shared.messages.control import SampleAnswer, SampleRequest
 from shared.telemetry import logger
 
 log = logger("engine")
@@ -54,9 +67,10 @@ class Parts:
     alarms: AlarmService
     reflexes: Reflexes
     actuation: Actuation
-    sampler: Sampler
+    telemetry: Telemetry
     board: Board
     system: SystemEvents
+    relay: Relay
 
 
 class Engine:
@@ -64,6 +78,7 @@ class Engine:
 
     def __init__(self, parts: Parts, clock: Clock) -> None:
         self._p, self._clock = parts, clock
+        self._log = TransitionLog(clock)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._pushing: asyncio.TimerHandle | None = None
@@ -77,17 +92,23 @@ class Engine:
         parts.journal.on_health = self._on_journal_health
         parts.reflexes.on_result = lambda alarm: self.dirty()
 
+    def use(self, pipeline: Pipeline, relay: Relay) -> None:
+        """Go on with another version of the site."""
+        self._p = replace(self._p, pipeline=pipeline, relay=relay)
+
     # samples and time
 
     def take(self, source: str, message: FromChild) -> None:
         """A batch from a driver child."""
         began = asyncio.get_running_loop().time()
-        tags = self._p.pipeline.tags.sources[source]
+        tags = self._p.pipeline.tags.sources.get(source)
+        if tags is None:  # the last words of a source that has left the site
+            return
         tags.last_frame = self._clock.mono_ms()
         try:
             if isinstance(message, Samples):
                 transitions = self._p.pipeline.take(source, message)
-                self._p.sampler.take(source, message)
+                self._p.telemetry.take(source, message)
             elif isinstance(message, Texts):
                 transitions = self._p.pipeline.take_texts(source, message)
             else:
@@ -96,14 +117,19 @@ class Engine:
             tags.malformed += 1
             log.error("batch_refused", source=source, error=str(error), count=tags.malformed)
             return
+        self._p.relay.take(source, message)
         self._p.actuation.news()
         self.store([], transitions, began)
 
     def on_driver(self, source: str, state: DriverState) -> None:
         """A driver's own state: its tags are good only while it is connected."""
-        tags = self._p.pipeline.tags.sources[source]
+        tags = self._p.pipeline.tags.sources.get(source)
+        if tags is None:
+            return
         tags.up = state.state == "connected"
         tags.last_frame = self._clock.mono_ms()
+        if not tags.up:
+            self._p.relay.lost(source)
         if state.state != "connecting":
             failed = state.state == "failed"
             self._p.system.set("driver_failed", failed, source, detail=state.detail)
@@ -140,13 +166,17 @@ class Engine:
         if transitions is None:
             transitions = self._p.pipeline.settle()
         self._arm()
+        rows = [*rows, *self._states()]
         if not rows and not transitions:
             return None
-        change, records, reflexes = list(rows), [], []
+        change, records, reflexes = rows, [], []
         for transition in transitions:
             record = AlarmRecord.of_transition(transition)
             records.append(record)
-            change += [PutAlarm(record), self._emit(transition)]
+            change.append(PutAlarm(record))
+            if transition.told:
+                change.append(self._emit(transition))
+            change += self._p.telemetry.note(transition)
             if record.closed:
                 self._p.alarms.note_closed(record)
             late = transition.late_ms / 1000
@@ -160,6 +190,21 @@ class Engine:
             self._show(records, stored)
         return stored
 
+    def _states(self) -> Change:
+        """What the state charts have to tell, with where they stand now."""
+        modes = self._p.pipeline.modes
+        rows: Change = []
+        for change in modes.take():
+            log.info("state_changed", chart=change.chart, before=change.before, after=change.after)
+            body = StateChange(
+                chart=change.chart, asset=change.asset, before=change.before, after=change.after
+            )
+            kind = "state.changed"
+            rows.append(Emit(event(uuid7(self._clock), kind, self._clock.now_ms(), body)))
+        if rows:
+            rows.append(PutMeta(STATES, encode(modes.charts.remember())))
+        return rows
+
     def _emit(self, transition: Transition) -> Emit:
         body = transition.body
         if self.clock_offset is not None:
@@ -167,10 +212,7 @@ class Engine:
             body = msgspec.structs.replace(
                 body, clock_offset_ms=offset, clock_uncertainty_ms=uncertainty
             )
-        log.info(
-            f"alarm_{body.kind}", alarm=body.alarm, occurrence=body.occurrence,
-            version=body.version, annunciate=body.annunciate, value=body.value,
-        )  # fmt: skip
+        self._log.note(body)
         return Emit(event(uuid7(self._clock), f"alarm.{body.kind}", body.source_time, body))
 
     def _show(self, records: list[AlarmRecord], stored: asyncio.Future[None]) -> None:
@@ -203,6 +245,10 @@ class Engine:
             # It is in force here and will be stored; the person is told that the disk fails.
             result = OperatorResult(id=action.id, accepted=True, code="journal_degraded")
         self.answer(result)
+
+    def ask(self, request: SampleRequest) -> SampleAnswer:
+        """The factory wants a tag's every sample for a time."""
+        return self._p.telemetry.ask(request)
 
     # showing
 
@@ -246,11 +292,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            body = self._p.sampler.flush()
-            if body is not None:
-                now = self._clock.now_ms()
-                row = Emit(event(uuid7(self._clock), "samples", now, body), HISTORY)
-                self._p.journal.write([row], droppable=True)
+            self._p.telemetry.second()
             self._watch_drivers()
             self.dirty()
             await asyncio.sleep(max(0.05, SECOND_S - (loop.time() - began)))

@@ -32,6 +32,8 @@ class Configure(Ipc, frozen=True, tag="configure"):
     tags: list[dict[str, Any]]
     settings: dict[str, Any] = {}
     """Connection settings that the site's file does not hold (URL override, credentials)."""
+    inputs: list[dict[str, Any]] = []
+    """For a computed source: id, type, stale_after (ms) and unit of each tag of `inputs`."""
 
 
 class Write(Ipc, frozen=True, tag="write"):
@@ -39,12 +41,27 @@ class Write(Ipc, frozen=True, tag="write"):
 
     id: str
     address: str
-    value: bool | float | str | dict[str, Any]
+    value: bool | float | str | list[Any] | dict[str, Any]
+    """A list: the arguments of a method."""
     timeout_ms: int
 
 
 class Stop(Ipc, frozen=True, tag="stop"):
     """End cleanly."""
+
+
+class Inputs(Ipc, frozen=True, tag="inputs"):
+    """Samples of other sources for a computed one: columns as in `Samples`, rows as in `Texts`;
+    the index of a tag is its place in the source's `inputs`.
+    """
+
+    tags: bytes = b""
+    times: bytes = b""
+    values: bytes = b""
+    qualities: bytes = b""
+    texts: list[tuple[int, int, str, int]] = []
+    ages: dict[int, int] = {}
+    """How long ago (ms) the engine received what is not new, by place."""
 
 
 # driver child -> engine
@@ -106,6 +123,23 @@ class OperatorAction(Ipc, frozen=True, tag="action"):
     args: dict[str, Any] = {}
 
 
+class PageQuery(Ipc, frozen=True, tag="query"):
+    """What the local page wants to look up: trend, alarms or tags."""
+
+    id: str
+    what: str
+    args: dict[str, Any] = {}
+
+
+class PageAnswer(Ipc, frozen=True, tag="query_result"):
+    """The engine's answer: JSON, or a refusal's code."""
+
+    id: str
+    json: bytes = b""
+    code: str = ""
+    params: dict[str, Any] = {}
+
+
 class OperatorResult(Ipc, frozen=True, tag="action_result"):
     """The engine's answer to an action."""
 
@@ -115,8 +149,8 @@ class OperatorResult(Ipc, frozen=True, tag="action_result"):
     params: dict[str, Any] = {}
 
 
-ToChild = Configure | Write | Stop | PageStatus | OperatorResult
-FromChild = Samples | Texts | DriverState | WriteResult | OperatorAction
+ToChild = Configure | Inputs | Write | Stop | PageStatus | OperatorResult | PageAnswer
+FromChild = Samples | Texts | DriverState | WriteResult | OperatorAction | PageQuery
 
 _encode = msgspec.msgpack.Encoder().encode
 _to_child = msgspec.msgpack.Decoder(ToChild)

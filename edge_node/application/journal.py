@@ -1,22 +1,23 @@
 """The one way to durable storage: group commit, and what happens while the disk fails.
 
 Called by everything that changes state; owns the writer thread. It loses nothing in memory, never
-blocks the engine, and says when it is degraded.
+blocks the engine, says when it is degraded, and lets no single change stop all others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from edge_node.application.records import Change
+from edge_node.application.records import Change, Emit, PutGap
+from edge_node.application.status import JournalStatus
 from shared.clock import Clock
-from shared.errors import RetryableTransportError, StoreError
+from shared.errors import RetryableTransportError, StoreError, UnstorableError
 from shared.outbox.port import OutboxStatus, Segment
 from shared.outbox.sqlite_outbox import SqliteOutbox
 from shared.telemetry import logger
@@ -26,6 +27,7 @@ T = TypeVar("T")
 GROUP_EVENTS = 100
 GROUP_S = 0.005
 MAX_WAITING = 200_000
+SHED_AT_ONCE = 1_000
 MAX_SAMPLE_BATCHES = 120
 RETRY_S = 1.0
 SLOW_S = 2.0
@@ -36,7 +38,12 @@ class Store(Protocol):
     """What the journal needs of a database."""
 
     def commit(self, changes: list[Change], now: int) -> None:
-        """All in one transaction or none; raises StoreError."""
+        """All in one transaction or none; raises StoreError, or UnstorableError if the content
+        of a change is to blame."""
+        ...
+
+    def set_aside(self, change: Change, reason: str, now: int) -> None:
+        """Keep what cannot be stored where people find it."""
         ...
 
     def run(self, call: Callable[[SqliteOutbox], Coroutine[Any, Any, T]]) -> T:
@@ -53,6 +60,7 @@ class _Waiting:
     change: Change
     done: asyncio.Future[None]
     droppable: bool
+    stored: bool = False
 
 
 class Journal:
@@ -70,6 +78,11 @@ class Journal:
         self.reason = ""
         self.lost_samples = 0
         self.lost_events = 0
+        self.refused = 0
+        """Changes that could never be written and were set aside."""
+        self._gaps: Counter[str | None] = Counter()
+        """Events lost in memory, by lane, of which no gap record tells yet."""
+        self.on_refused: Callable[[str], None] = lambda reason: None
         self.on_health: Callable[[bool, str], None] = lambda degraded, reason: None
         self.on_commit: Callable[[], None] = lambda: None
 
@@ -78,30 +91,48 @@ class Journal:
         """Changes in memory that are not yet durable."""
         return len(self._waiting) + len(self._group)
 
+    def status(self) -> JournalStatus:
+        """Its health, for the local page."""
+        return JournalStatus(
+            degraded=self.degraded, reason=self.reason, waiting=self.waiting,
+            lost_samples=self.lost_samples, lost_events=self.lost_events, refused=self.refused,
+        )  # fmt: skip
+
     def write(
         self, change: Change, *, urgent: bool = False, droppable: bool = False
     ) -> asyncio.Future[None]:
         """Queue a change; the future ends when it is durable. Nothing queued is ever withdrawn."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(change, done, droppable)
         if droppable and self.degraded and len(self._waiting) >= MAX_SAMPLE_BATCHES:
-            self.lost_samples += 1
-            done.set_result(None)
+            self._lose(waiting)
             return done
         if len(self._waiting) >= MAX_WAITING:
             self._shed()
-        self._waiting.append(_Waiting(change, done, droppable))
+        self._waiting.append(waiting)
         self._wake.set()
         if urgent or len(self._waiting) >= GROUP_EVENTS:
             self._full.set()
         return done
 
     def _shed(self) -> None:
-        victim = next((w for w in self._waiting if w.droppable), self._waiting[0])
-        self._waiting.remove(victim)
+        """Make room: samples first, else the oldest; what goes becomes a gap record."""
+        victims = [waiting for waiting in self._waiting if waiting.droppable]
+        if victims:
+            self._waiting = deque(w for w in self._waiting if not w.droppable)
+        else:
+            victims = [self._waiting.popleft() for _ in range(SHED_AT_ONCE)]
+        for victim in victims:
+            self._lose(victim)
+
+    def _lose(self, victim: _Waiting) -> None:
         if victim.droppable:
             self.lost_samples += 1
         else:
             self.lost_events += 1
+        for row in victim.change:
+            if isinstance(row, Emit):
+                self._gaps[row.lane] += 1
         if not victim.done.done():
             victim.done.set_result(None)
 
@@ -110,7 +141,7 @@ class Journal:
         if self.degraded and not done.done():
             return False
         ready, _ = await asyncio.wait({done}, timeout=timeout_s)
-        return bool(ready)
+        return bool(ready) and not done.cancelled()
 
     async def run(self) -> None:
         """Commit groups for ever."""
@@ -144,15 +175,12 @@ class Journal:
         self._waiting.clear()
         if not group:
             return True
-        loop = asyncio.get_running_loop()
-        stored = False
-        slow = loop.call_later(SLOW_S, self._degrade, f"a commit takes more than {SLOW_S:g} s")
+        slow = asyncio.get_running_loop().call_later(
+            SLOW_S, self._degrade, f"a commit takes more than {SLOW_S:g} s"
+        )
         try:
-            changes = [waiting.change for waiting in group]
-            await loop.run_in_executor(
-                self._thread, self._store.commit, changes, self._clock.now_ms()
-            )
-            stored = True
+            await self._tell_gaps()
+            await self._store_all(group)
         except StoreError as error:
             self._degrade(str(error))
             return False
@@ -160,13 +188,9 @@ class Journal:
             self._degrade(f"a change cannot be written: {error!r}")
             raise
         finally:
-            if not stored:
-                self._waiting.extendleft(reversed(group))
+            self._waiting.extendleft(w for w in reversed(group) if not w.stored)
             self._group = []
             slow.cancel()
-        for waiting in group:
-            if not waiting.done.done():
-                waiting.done.set_result(None)
         self.on_commit()
         if self.degraded:
             self.degraded, self.reason = False, ""
@@ -175,6 +199,44 @@ class Journal:
             )
             self.on_health(False, "")
         return True
+
+    async def _on_thread(self, call: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+
+    async def _tell_gaps(self) -> None:
+        """What memory could not hold leaves its mark before anything that came after it."""
+        if gaps := dict(self._gaps):
+            change: Change = [PutGap(count, lane) for lane, count in gaps.items()]
+            await self._on_thread(self._store.commit, [change], self._clock.now_ms())
+            self._gaps.subtract(gaps)
+            self._gaps = +self._gaps
+
+    async def _store_all(self, group: list[_Waiting]) -> None:
+        """Store a group; one change that can never be stored is found by halves and set aside."""
+        changes = [waiting.change for waiting in group]
+        now = self._clock.now_ms()
+        try:
+            await self._on_thread(self._store.commit, changes, now)
+        except UnstorableError as error:
+            if len(group) > 1:
+                middle = len(group) // 2
+                await self._store_all(group[:middle])
+                await self._store_all(group[middle:])
+                return
+            await self._on_thread(self._store.set_aside, group[0].change, str(error), now)
+            self._refuse(group[0], str(error))
+            return
+        for waiting in group:
+            waiting.stored = True
+            if not waiting.done.done():
+                waiting.done.set_result(None)
+
+    def _refuse(self, waiting: _Waiting, reason: str) -> None:
+        waiting.stored = True  # as far as it can be
+        waiting.done.cancel()
+        self.refused += 1
+        log.error("change_refused", reason=reason, mend="read table `refused` of edge.db")
+        self.on_refused(reason)
 
     def _degrade(self, reason: str) -> None:
         if not self.degraded:
@@ -194,8 +256,7 @@ class Journal:
             await self.flush()
         if self._waiting:
             log.error("changes_not_stored", count=len(self._waiting))
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._store.close)
+        await self._on_thread(self._store.close)
         self._thread.shutdown(wait=False)
 
 

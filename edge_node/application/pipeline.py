@@ -1,4 +1,4 @@
-"""Samples in, transitions out: kernel scan, conditions, delays, expressions, staleness.
+"""Samples in, transitions out: the kernel's changes, other conditions, delays by the clock.
 
 Called by the engine with every batch and every timer; synchronous and without IO. It never waits,
 stores or sends: the engine does that with what it returns.
@@ -7,76 +7,95 @@ stores or sends: the engine does that with what it returns.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
+from struct import pack
 
 from edge_node.application.ipc import Samples, Texts
+from edge_node.application.modes import Modes
+from edge_node.application.watching import LOOK, Watching
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit, Transition
-from edge_node.domain.conditions.limits import NOTHING, holds, narrow, quiet_band
+from edge_node.domain.conditions.limits import TextCodes, in_kernel, kernel_rule
 from edge_node.domain.tags import GOOD, SourceTags, TagTable
+from edge_node.kernel import Kernel, Rules, bounded
+from shared.alarm.definition import AlarmDefinition
 from shared.clock import Clock
-from shared.errors import ConfigError, ContractError
-from shared.expression import Expression, ExpressionError, compile_expression, is_unknown
-from shared.telemetry import logger
+from shared.errors import ContractError
+from shared.site.states import ChartSpec
 
-log = logger("pipeline")
-STALE, EXPRESSION = "stale", "expression"
-EXPRESSION_EVERY_MS = 1000
-"""Expressions with windows or ages change without a sample: they are looked at this often too."""
+BAD = 2
 
 
 class Pipeline:
     """The edge's rules over its tags."""
 
-    def __init__(self, tags: TagTable, book: AlarmBook, clock: Clock) -> None:
+    def __init__(
+        self, tags: TagTable, book: AlarmBook, clock: Clock, charts: Iterable[ChartSpec] = ()
+    ) -> None:
         self.tags, self.book, self._clock = tags, book, clock
         self._wall0, self._mono0 = clock.now_ms(), clock.mono_ms()
-        self._by_tag: dict[tuple[str, int], list[AlarmUnit]] = {}
-        self._readers: dict[tuple[str, int], list[AlarmUnit]] = {}
-        self._compiled: dict[str, Callable[[TagTable], object]] = {}
+        self._units: list[AlarmUnit] = []
+        """The alarms that the kernel runs, by the number of their rule."""
+        self._rules: dict[str, int] = {}
+        self._watching = Watching(tags, book, self._index)
+        """The alarms with a condition of their own."""
+        self.modes = Modes(charts, tags, book, self._index)
+        """The equipment's state charts."""
+        self._codes = TextCodes()
         self._recheck: list[AlarmUnit] = []
         self.samples = 0
-        self.excursions = 0
         book.offset_of = self._offset
         book.on_setting = self._recheck.append
-        for unit in book.units.values():
-            self._register(unit)
+        self.kernel = self._build()
+
+    def _build(self) -> Kernel:
+        placed: list[tuple[int, int, AlarmUnit]] = []
+        for unit in self.book.units.values():
+            if in_kernel(unit.definition):
+                placed.append((self._index(unit.definition.tag), unit.order, unit))
+        rules = Rules()
+        for index, order, unit in sorted(placed, key=lambda row: row[:2]):
+            kind, limit, deadband = kernel_rule(unit.definition, self._codes)
+            setting = unit.definition.setting
+            self._rules[unit.id] = rules.add(
+                index, kind, limit, deadband, setting.on_delay_ms, setting.off_delay_ms, order
+            )
+            self._units.append(unit)
+        kernel = Kernel(len(list(self.tags)), rules)
+        self.tags.run_by(kernel)
+        for unit in self.book.units.values():
+            if not in_kernel(unit.definition):
+                self._read(unit, kernel)
+        for index in self.modes.indexes:
+            kernel.watch(index)
+        return kernel
+
+    def _read(self, unit: AlarmUnit, kernel: Kernel) -> None:
+        for index in self._watching.add(unit):
+            kernel.watch(index)
+
+    def _index(self, tag: str) -> int:
+        source, index = self.tags.place(tag)
+        return source.base + index
 
     def steady(self) -> int:
         """Wall time at start plus monotonic time since: never steps as the wall clock may."""
         return self._wall0 + self._clock.mono_ms() - self._mono0
 
-    def _register(self, unit: AlarmUnit) -> None:
-        source, index = self.tags.place(unit.definition.tag)
-        if unit.definition.kind != "expression":
-            self._by_tag.setdefault((source.spec.id, index), []).append(unit)
-            return
-        expression = self._compile(unit)
-        self._compiled[unit.id] = expression.compile_to_python()
-        for use in expression.windows:
-            self.tags.watch(use.tag, use.seconds)
-        for tag in expression.tags:
-            source, index = self.tags.place(tag)
-            self._readers.setdefault((source.spec.id, index), []).append(unit)
-
-    def _compile(self, unit: AlarmUnit) -> Expression:
-        try:
-            return compile_expression(unit.definition.when, tags=list(self.tags))
-        except ExpressionError as error:
-            raise ConfigError(
-                f"alarm {unit.id}: `when` column {error.column}: {error.text['en']}",
-                mend="correct the expression",
-            ) from error
+    def reads(self, alarm: str) -> tuple[str, ...]:
+        """The tags that an alarm's own condition looks at, beside or instead of its tag."""
+        return self._watching.tags_of(alarm)
 
     def start(self) -> list[Transition]:
-        """After recovery: arm timers and settle suppression."""
+        """After recovery: take over the alarms' states, arm timers and settle suppression."""
         now = self._begin()
+        for rule, unit in enumerate(self._units):
+            self.kernel.load(rule, unit.point.beyond, unit.point.raw)
+            self._tell(unit, now)
+        self.kernel.start(now)
+        self._watching.start(now)
+        self.modes.start(now)
         for unit in self.book.units.values():
-            kind = unit.definition.kind
-            if kind == "stale":
-                self.book.arm(now + unit.definition.stale_after_ms, STALE, unit)
-            elif kind == "expression":
-                self.book.arm(now + EXPRESSION_EVERY_MS, EXPRESSION, unit)
             if unit.state.shelved_until is not None:
                 self.book.arm(max(now, unit.state.shelved_until), "shelf", unit)
             if unit.definition.re_alarm_ms and unit.state.active:
@@ -86,12 +105,12 @@ class Pipeline:
 
     def _begin(self) -> int:
         self.book.now = self.tags.now = now = self.steady()
+        self.tags.wall_ahead = self._clock.now_ms() - now
         return now
 
     def _end(self) -> list[Transition]:
-        while self._recheck:
-            self._look_again(self._recheck.pop())
-        return self.book.take()
+        self._settle_settings()
+        return self._watching.after(self.book.take())
 
     # batches
 
@@ -99,46 +118,45 @@ class Pipeline:
         """One batch of numbers; raises ContractError when it is malformed (nothing is taken)."""
         now = self._begin()
         source = self.tags.sources[source_id]
-        times, values, qualities = self._columns(source, batch)
-        count = len(qualities)
-        if not count:
+        base, n, count = source.base, len(source.tags), len(batch.qualities)
+        columns = batch.tags, batch.times, batch.values, batch.qualities
+        if not count and not (batch.tags or batch.times or batch.values):
             return []
-        source.time.observe(max(times), now)
-        tags = memoryview(batch.tags).cast("i")
-        for index in set(tags):
-            source.received[index] = now
+        try:
+            newest = self.kernel.newest(*columns, base, n)
+        except ValueError as error:
+            raise ContractError(f"source {source_id}: {error}") from error
+        source.time.observe(newest, now)
         self.samples += count
-        scan = source.band.scan
-        at = scan(batch.tags, batch.times, batch.values, batch.qualities, 0)
-        while at < count:
-            self._excursion(source, tags[at], times[at], values[at], qualities[at], now)
-            at = scan(batch.tags, batch.times, batch.values, batch.qualities, at + 1)
+        offset, scan, done = source.time.offset, self.kernel.scan, 0
+        while done < count:
+            done = scan(*columns, done, base, n, offset, now)
+            self._take_changes()
+            self._show(source, batch, done - 1, now)
+        self._watching.scan(batch, base, offset, now)
         return self._end()
 
-    def _columns(
-        self, source: SourceTags, batch: Samples
-    ) -> tuple[Sequence[int], Sequence[float], bytes]:
-        count = len(batch.qualities)
-        sizes = (len(batch.tags), len(batch.times), len(batch.values))
-        if sizes != (4 * count, 8 * count, 8 * count):
-            raise ContractError(f"source {source.spec.id}: columns of a batch differ in length")
-        indexes = memoryview(batch.tags).cast("i")
-        if count and not 0 <= min(indexes) <= max(indexes) < len(source.tags):
-            raise ContractError(f"source {source.spec.id}: a tag index is out of range")
-        return (
-            memoryview(batch.times).cast("q"),
-            memoryview(batch.values).cast("d"),
-            batch.qualities,
-        )
+    def _take_changes(self) -> None:
+        units, changed = self._units, self.book.changed
+        for rule, present, at, value, quality in self.kernel.take():
+            changed(units[rule], present, at, value, quality)
+        if self._recheck:
+            self._settle_settings()
 
-    def _excursion(
-        self, source: SourceTags, index: int, time: int, value: float, quality: int, now: int
-    ) -> None:
-        self.excursions += 1
-        good = quality == GOOD and not math.isnan(value)
-        at = source.time.steady(time, now)
-        self._apply(source, index, at, value, good)
-        self._set_band(source, index)
+    def _show(self, source: SourceTags, batch: Samples, last: int, now: int) -> None:
+        """Where the scan stopped for its readers, let them see the sample."""
+        index = int.from_bytes(batch.tags[4 * last : 4 * last + 4], "little")
+        readers = self._watching.readers(source.base + index)
+        if not readers and not self.modes.reads(source.base + index):
+            return
+        value = source.value_of(index)
+        at = source.time.steady(bounded(source.time_of(index)), now)
+        good = source.quality_of(index) == GOOD and not math.isnan(value)
+        if good:
+            self.tags.feed_window(source.tags[index].id, at, value)
+        if readers:
+            self._watching.show(readers, source.tags[index].id, at, value, good)
+        self.modes.show(source.base + index, at)
 
     def take_texts(self, source_id: str, batch: Texts) -> list[Transition]:
         """Rows of strings."""
@@ -147,105 +165,114 @@ class Pipeline:
         for index, time, value, quality in batch.rows:
             if not 0 <= index < len(source.tags):
                 raise ContractError(f"source {source_id}: a tag index is out of range")
-            source.received[index] = now
             source.texts[index] = (value, quality)
-            self._apply(source, index, source.time.steady(time, now), value, quality == GOOD)
+            good, time = quality == GOOD, bounded(time)
+            self.kernel.sample(
+                source.base + index, time, self._codes.of(value), GOOD if good else BAD,
+                source.time.offset, now,
+            )  # fmt: skip
+            self._take_changes()
+            if readers := self._watching.readers(source.base + index):
+                at = source.time.steady(time, now)
+                self._watching.show(readers, source.tags[index].id, at, value, good)
+            self.modes.show(source.base + index, now)
         return self._end()
-
-    def _apply(
-        self, source: SourceTags, index: int, at: int, value: float | str, good: bool
-    ) -> None:
-        key = (source.spec.id, index)
-        number = value if isinstance(value, float) and not math.isnan(value) else None
-        units = self._by_tag.get(key, ())
-        self.book.elapse_all(units, at)
-        answers = [(unit, holds(unit.definition, unit.point, value, good)) for unit in units]
-        # What ends comes first and in reverse, so that nothing comes out of hiding that has ended.
-        ends = [pair for pair in reversed(answers) if pair[1] is False]
-        for unit, answer in ends + [pair for pair in answers if pair[1]]:
-            was = unit.point.beyond
-            self.book.follow(unit, bool(answer), at, number, "good" if good else "bad")
-            if unit.definition.kind == "stale" and was:
-                self.book.arm(self.book.now + unit.definition.stale_after_ms, STALE, unit)
-        if good and number is not None:
-            self.tags.feed_window(source.tags[index].id, at, number)
-        for unit in self._readers.get(key, ()):
-            self._evaluate(unit, at)
-
-    def _set_band(self, source: SourceTags, index: int) -> None:
-        key = (source.spec.id, index)
-        value = source.band.value(index)
-        if source.band.quality(index) != GOOD or math.isnan(value) or key in self._readers:
-            # While it is bad, its return to good must show; expressions see every sample.
-            source.band.set_band(index, *NOTHING)
-            return
-        bands = (quiet_band(u.definition, u.point, value) for u in self._by_tag.get(key, ()))
-        source.band.set_band(index, *narrow(bands))
 
     # time
 
     def tick(self) -> list[Transition]:
-        """Handle all timers that are due."""
+        """Handle all timers that are due, of the kernel and of the book, in one order."""
         now = self._begin()
-        for at, kind, unit in self.book.due_timers(now):
-            if kind == STALE:
-                self._check_stale(unit, now)
-            elif kind == EXPRESSION:
-                self._evaluate(unit, now)
-                self.book.arm(now + EXPRESSION_EVERY_MS, EXPRESSION, unit)
-            else:
-                self.book.on_timer(at, kind, unit)
-            self._refresh_band(unit)
+        self.kernel.tick(now)
+        for rule, present, at, value, quality in self.kernel.take():
+            unit = self._units[rule]
+            rank = unit.order if present else -unit.order - 1
+            for due, kind, other in self.book.due_before(at, rank):
+                self._on_timer(due, kind, other, now)
+            self.book.changed(unit, present, at, value, quality)
+        for due, kind, other in self.book.due_timers(now):
+            self._on_timer(due, kind, other, now)
+        self.modes.tick(now)
         return self._end()
+
+    def _on_timer(self, at: int, kind: str, unit: AlarmUnit, now: int) -> None:
+        if kind == LOOK:
+            self._watching.on_timer(at, now)
+        else:
+            self.book.on_timer(at, kind, unit)
 
     def next_due_in_ms(self) -> int | None:
         """How long until the next timer; None when none is armed."""
-        at = self.book.next_due
+        times = self.kernel.next_due, self.book.next_due, self.modes.next_due
+        at = min((at for at in times if at is not None), default=None)
         return None if at is None else max(0, at - self.steady())
-
-    def _check_stale(self, unit: AlarmUnit, now: int) -> None:
-        source, index = self.tags.place(unit.definition.tag)
-        heard = source.received[index]
-        deadline = (self._wall0 if heard is None else heard) + unit.definition.stale_after_ms
-        if deadline <= now:
-            self.book.follow(unit, True, deadline, None, "stale")
-        else:
-            self.book.arm(deadline, STALE, unit)
-
-    def _evaluate(self, unit: AlarmUnit, at: int) -> None:
-        self.tags.now = at
-        answer = self._compiled[unit.id](self.tags)
-        reason = ""
-        if is_unknown(answer):
-            reason = getattr(answer, "code", "unknown")
-        elif isinstance(answer, bool):
-            reading = self.tags.tag(unit.definition.tag)
-            shown = reading.value if reading is not None else None
-            number = float(shown) if isinstance(shown, int | float) else None
-            self.book.follow(unit, answer, at, number)
-        else:
-            reason = "not_boolean"
-        if reason != unit.unknown:  # unknown keeps the state, and says so
-            log.info("condition_unknown" if reason else "condition_known",
-                     alarm=unit.id, reason=reason or None)  # fmt: skip
-            unit.unknown = reason
 
     # settings
 
-    def _look_again(self, unit: AlarmUnit) -> None:
-        """A new setting: judge the present value by it, then narrow the band to it."""
-        source, index = self.tags.place(unit.definition.tag)
-        value, good = source.band.value(index), source.band.quality(index) == GOOD
-        if unit.definition.kind == "limit" and source.received[index] is not None:
-            answer = holds(unit.definition, unit.point, value, good and not math.isnan(value))
-            if answer is not None:
-                self.book.follow(unit, answer, self.book.now, value)
-        self._refresh_band(unit)
+    def _settle_settings(self) -> None:
+        """New settings: the kernel judges the present value by them at once."""
+        while self._recheck:
+            self._tell(self._recheck.pop(), self.book.now)
+            for rule, present, at, value, quality in self.kernel.take():
+                self.book.changed(self._units[rule], present, at, value, quality)
 
-    def _refresh_band(self, unit: AlarmUnit) -> None:
-        source, index = self.tags.place(unit.definition.tag)
-        if source.received[index] is not None:
-            self._set_band(source, index)
+    def _tell(self, unit: AlarmUnit, now: int) -> None:
+        rule = self._rules.get(unit.id)
+        if rule is None:
+            self._watching.change(unit)
+            return
+        setting = unit.definition.setting
+        self.kernel.pause(rule, unit.pending is not None)
+        _, limit, deadband = kernel_rule(unit.definition, self._codes)
+        self.kernel.set_rule(rule, limit, deadband, setting.on_delay_ms, setting.off_delay_ms, now)
+
+    def redefine(self, alarm: str, definition: AlarmDefinition) -> list[Transition]:
+        """Give an alarm with a condition of its own another definition, live.
+
+        What it has seen and counted stays; it is judged by the new definition at once. Not for
+        other tags than before, and not from or to a condition that the kernel runs.
+        """
+        self._begin()
+        unit = self.book.units[alarm]
+        if in_kernel(definition) or in_kernel(unit.definition):
+            raise ValueError(f"alarm {alarm}: the kernel's conditions change by their settings")
+        unit.definition = definition
+        self._watching.change(unit)
+        return self._end()
+
+    def take_over(self, old: Pipeline) -> list[Transition]:
+        """Begin where the pipeline of another version of the site stands, in place of `start`.
+
+        Time goes on, present values are judged by the new rules at once.
+        """
+        self._wall0, self._mono0, self.samples = old._wall0, old._mono0, old.samples
+        self.tags.adopt(old.tags)
+        self._watching.adopt(old._watching)
+        self.modes.restore(old.modes.charts.remember())
+        told = self.start()
+        for source in self.tags.sources.values():
+            for index, tag in enumerate(source.tags):
+                if tag.id in old.tags:
+                    self._recall(source, index, *old.tags.place(tag.id))
+        self._begin()
+        self._watching.look_now()
+        return told + self._end()
+
+    def _recall(self, source: SourceTags, index: int, before: SourceTags, at: int) -> None:
+        """Put the last value of a tag in its place, as of when it was heard."""
+        heard = before.heard_of(at)
+        if heard is None or before.tags[at].type != source.tags[index].type:
+            return
+        time, quality, offset = before.time_of(at), before.quality_of(at), source.time.offset
+        if source.tags[index].type == "string":
+            source.texts[index] = text = before.texts.get(at, ("", BAD))
+            code = self._codes.of(text[0])
+            self.kernel.sample(source.base + index, time, code, quality, offset, heard)
+        else:
+            row = (pack("<i", index), pack("<q", time), pack("<d", before.value_of(at)))
+            columns = (*row, bytes([quality]))
+            self.kernel.scan(*columns, 0, source.base, len(source.tags), offset, heard)
+        self._take_changes()
 
     def settle(self) -> list[Transition]:
         """Transitions made by people or settings since the last call."""

@@ -5,15 +5,16 @@ Written by the engine through the journal, read once at start; stored forms, no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from edge_node.domain.alarm_unit import AlarmUnit, Transition
+from edge_node.domain.alarm_unit import AlarmUnit, Note, Transition
 from shared.alarm.point import PointState, Setting
 from shared.alarm.states import AlarmState
-from shared.messages.bodies import Body, Fact
+from shared.messages.bodies import AlarmTransition, Body, Fact
 from shared.messages.envelope import Event
 
 
@@ -36,54 +37,83 @@ class AlarmRecord(Stored, frozen=True):
     setting: list[float] = []
     settings_version: int = 1
     local_action: str | None = None
+    by_operator: bool = False
+    causes: list[str] = []
+    notes: dict[str, Note] = {}
+    first_out: bool = False
 
     @classmethod
     def of(cls, unit: AlarmUnit) -> AlarmRecord:
         """The unit's present state."""
-        setting = unit.definition.setting
-        return cls(
-            alarm=unit.id,
-            state=unit.state.to_dict(),
-            occurrence=unit.occurrence,
-            version=unit.version,
-            annunciated_version=unit.annunciated_version,
-            annunciated_at=unit.annunciated_at,
-            raised_at=unit.raised_at,
-            value=unit.value,
-            quality=unit.quality,
-            setting=setting_row(setting),
-            settings_version=unit.definition.settings_version,
-            local_action=unit.local_action,
-        )
+        return cls._as_told(unit, unit, unit.state.to_dict())
 
     @classmethod
     def of_transition(cls, transition: Transition) -> AlarmRecord:
         """The unit as it was right after one transition."""
-        body, now = transition.body, cls.of(transition.unit)
-        return msgspec.structs.replace(
-            now, state=body.state, occurrence=body.occurrence, version=body.version,
-            annunciated_version=body.annunciated_version, raised_at=body.raised_at,
-            value=body.value, quality=body.quality,
-        )  # fmt: skip
+        return cls._as_told(transition.unit, transition.body, transition.body.state)
+
+    @classmethod
+    def _as_told(
+        cls, unit: AlarmUnit, told: AlarmUnit | AlarmTransition, state: dict[str, Any]
+    ) -> AlarmRecord:
+        definition = unit.definition
+        return cls(
+            alarm=definition.id,
+            state=state,
+            occurrence=told.occurrence,
+            version=told.version,
+            annunciated_version=told.annunciated_version,
+            annunciated_at=unit.annunciated_at,
+            raised_at=told.raised_at,
+            value=told.value,
+            quality=told.quality,
+            setting=setting_row(definition.setting),
+            settings_version=definition.settings_version,
+            local_action=unit.local_action,
+            by_operator=unit.by_operator,
+            causes=list(unit.causes),
+            notes=dict(unit.notes),
+            first_out=told.first_out,
+        )
 
     @property
     def closed(self) -> bool:
         """Whether its occurrence has come to rest."""
-        return not AlarmState.from_dict(self.state).retained
+        return _closed(*map(self.state.get, _REST))
 
     def restore(self, unit: AlarmUnit) -> None:
         """Put the unit back where it was; a standing alarm keeps the setting that raised it."""
-        unit.state = AlarmState.from_dict(self.state)
+        unit.state = _sound(AlarmState.from_dict(self.state))
         unit.point = PointState(beyond=unit.state.raw, since=0, raw=unit.state.raw)
         unit.occurrence, unit.version = self.occurrence, self.version
         unit.annunciated_version = self.annunciated_version
         unit.annunciated_at = self.annunciated_at
         unit.raised_at, unit.value, unit.quality = self.raised_at, self.value, self.quality
         unit.local_action = self.local_action
+        unit.by_operator, unit.first_out = self.by_operator, self.first_out
+        unit.notes = dict(self.notes)
+        unit.in_view = unit.state.enabled and unit.state.active and not unit.state.hidden
         tuned = unit.definition
         if unit.state.active and self.setting and setting_row(tuned.setting) != self.setting:
             unit.pending = (tuned.setting, tuned.settings_version)
             unit.definition = tuned.with_setting(setting_of(self.setting), self.settings_version)
+
+
+_REST = ("enabled", "raw", "active", "acked", "confirmed", "latched")
+"""The regions that say whether an occurrence has come to rest."""
+
+
+@lru_cache(maxsize=64)
+def _closed(*regions: bool | None) -> bool:
+    known = {name: value for name, value in zip(_REST, regions, strict=True) if value is not None}
+    return not AlarmState.from_dict(known).retained
+
+
+def _sound(state: AlarmState) -> AlarmState:
+    """Part 9 5.8.17.1: a shelving state that cannot be determined is Unshelved."""
+    if state.shelf in ("T", "O") and state.shelved_until is not None:
+        return state
+    return replace(state, shelf="U", shelved_until=None)
 
 
 def setting_row(setting: Setting) -> list[float]:
@@ -178,7 +208,15 @@ class PutMeta:
     value: bytes
 
 
-Row = PutAlarm | Emit | PutCommand | PutFence | PutFact | PutMark | PutMeta
+@dataclass(frozen=True, slots=True)
+class PutGap:
+    """Events that memory could not hold until the disk took them: their positions stay empty."""
+
+    count: int
+    lane: str | None = None
+
+
+Row = PutAlarm | Emit | PutGap | PutCommand | PutFence | PutFact | PutMark | PutMeta
 Change = list[Row]
 
 

@@ -42,15 +42,15 @@ class Reflexes:
         self, specs: list[ReflexSpec], actuation: Actuation, journal: Journal, book: AlarmBook,
         clock: Clock, boot: str,
     ) -> None:  # fmt: skip
-        self._by_alarm: dict[str, list[ReflexSpec]] = {}
-        for spec in specs:
-            self._by_alarm.setdefault(spec.alarm, []).append(spec)
-            for text in (*spec.require, *([spec.verify] if spec.verify else [])):
-                actuation.test(text, f"reflex {spec.id}")
+        self._by_alarm = _by_alarm(specs, actuation)
         self._actuation, self._journal, self._book = actuation, journal, book
         self._clock, self._boot = clock, boot
         self._tasks: set[asyncio.Task[Any]] = set()
         self.on_result: Callable[[str], None] = lambda alarm: None
+
+    def use(self, specs: list[ReflexSpec], book: AlarmBook) -> None:
+        """Go on with another version of the site; what acts now ends as it began."""
+        self._by_alarm, self._book = _by_alarm(specs, self._actuation), book
 
     def intents(
         self, transition: Transition, began: float
@@ -174,6 +174,16 @@ class Reflexes:
     def _natural(self, spec: ReflexSpec) -> bool:
         operation = self._actuation.operation(spec.device, spec.operation)
         return operation is not None and operation.idempotent == "natural"
+
+
+def _by_alarm(specs: list[ReflexSpec], actuation: Actuation) -> dict[str, list[ReflexSpec]]:
+    """Reflexes by their alarm, their conditions compiled; raises ConfigError."""
+    found: dict[str, list[ReflexSpec]] = {}
+    for spec in specs:
+        found.setdefault(spec.alarm, []).append(spec)
+        for text in (*spec.require, *([spec.verify] if spec.verify else [])):
+            actuation.test(text, f"reflex {spec.id}")
+    return found
 
 
 def _unwritten(outcome: Outcome) -> bool:

@@ -1,91 +1,150 @@
-"""History for the factory: what has changed beyond its deadband, in columns, once a second.
+"""What goes up to the factory's history: changes, all or windows of each tag, in columns.
 
-Fed by the engine with every batch; bounded. Only tags with `report: true`; never alarms.
+Fed by the engine with every batch and emptied once a second; bounded. The factory may ask for a
+tag's every sample for a time. Never alarms.
 """
 
 from __future__ import annotations
 
-from array import array
+from dataclasses import dataclass, field
 
 from edge_node.application.ipc import Samples
-from edge_node.domain.tags import TagTable
+from edge_node.domain.tags import SourceTags, TagTable
+from edge_node.kernel.report import CHANGE, OFF, RAW, STATS, WINDOW, Reporter
+from shared.clock import Clock
 from shared.messages.bodies import SampleBatch
+from shared.messages.control import SampleAnswer, SampleRequest
+from shared.site.model import TagSpec
+from shared.site.reporting import WindowReport, own_figure, report_name
 
 MAX_ROWS = 20_000
+"""Rows of one event; more make several."""
+MAX_WAITING = 100_000
+"""Rows of one source that may wait for the next second; more are dropped and counted."""
 REPEAT_MS = 60_000
 """An unchanged value is reported again after this time, so that a trend has a beginning."""
+GRACE_MS = 1_000
+"""A window ends this long after its time when no later sample has ended it."""
+MAX_ASKED = 200
+MAX_ASKED_MS = 60 * 60_000
+
+
+@dataclass(slots=True)
+class _Source:
+    tags: SourceTags
+    reporter: Reporter
+    names: dict[int, str] = field(default_factory=dict)
+    """Output -> the name it goes up under."""
 
 
 class Sampler:
     """Collects what is to be reported."""
 
-    def __init__(self, tags: TagTable) -> None:
-        self._names: list[str] = []
-        self._deadbands: list[float] = []
-        self._index: dict[str, list[int]] = {}
-        for source in tags.sources.values():
-            places = []
-            for tag in source.tags:
-                wanted = tag.report and tag.type != "string"
-                places.append(len(self._names) if wanted else -1)
-                if wanted:
-                    self._names.append(tag.id)
-                    self._deadbands.append(tag.deadband)
-            self._index[source.spec.id] = places
-        count = len(self._names)
-        self._values: list[float | None] = [None] * count
-        self._grades = [3] * count
-        self._times = [0] * count
-        self.dropped = 0
-        self._clear()
+    def __init__(self, tags: TagTable, clock: Clock) -> None:
+        self._tags, self._clock = tags, clock
+        self._sources: dict[str, _Source] = {}
+        for name, source in tags.sources.items():
+            reporter = Reporter(len(source.tags), MAX_WAITING, REPEAT_MS)
+            self._sources[name] = made = _Source(source, reporter)
+            for index, tag in enumerate(source.tags):
+                _configure(made, index, tag)
+        self.asked: dict[str, int] = {}
+        """Tag -> steady time until which its every sample goes up."""
+        self.reported = 0
+        self._before = 0
+        """Rows dropped under earlier sites."""
 
-    def _clear(self) -> None:
-        self._tag, self._time, self._value = array("i"), array("q"), array("d")
-        self._quality = bytearray()
+    @property
+    def dropped(self) -> int:
+        """Rows that found no room."""
+        return self._before + sum(source.reporter.dropped for source in self._sources.values())
 
-    def take(self, source: str, batch: Samples) -> None:
-        """Note what differs enough from what was last reported (the batch has been checked)."""
-        places = self._index[source]
-        columns = zip(
-            memoryview(batch.tags).cast("i"), memoryview(batch.times).cast("q"),
-            memoryview(batch.values).cast("d"), batch.qualities, strict=True,
-        )  # fmt: skip
-        for tag, time, value, grade in columns:
-            at = places[tag]
-            if at < 0:
-                continue
-            last = self._values[at]
-            if (
-                last is not None
-                and grade == self._grades[at]
-                and (grade or abs(value - last) <= self._deadbands[at])
-                and time - self._times[at] < REPEAT_MS
-            ):
-                continue
-            self._report(at, time, value, grade)
+    def renewed(self, tags: TagTable) -> Sampler:
+        """The sampler of another site: its counters and the factory's wishes go on."""
+        after = Sampler(tags, self._clock)
+        after.reported, after._before = self.reported, self.dropped
+        mono = self._clock.mono_ms()
+        for tag, until in self.asked.items():
+            after.ask(SampleRequest(id="", tag=tag, ttl_ms=until - mono))
+        return after
 
-    def _report(self, at: int, time: int, value: float, grade: int) -> None:
-        if len(self._tag) >= MAX_ROWS:
-            self.dropped += 1
-            return
-        self._values[at], self._grades[at], self._times[at] = value, grade, time
-        self._tag.append(at)
-        self._time.append(time)
-        self._value.append(value)
-        self._quality.append(grade)
+    def take(self, source: str, batch: Samples) -> tuple[int, int]:
+        """Note what is to be reported of a checked batch; the span of its source times."""
+        reporter = self._sources[source].reporter
+        reporter.take(batch.tags, batch.times, batch.values, batch.qualities)
+        return reporter.first, reporter.last
 
-    def flush(self) -> SampleBatch | None:
-        """What has gathered, as one event's body; None when there is nothing."""
-        if not self._tag:
-            return None
-        used = sorted(set(self._tag))
-        place = {at: index for index, at in enumerate(used)}
-        body = SampleBatch(
-            names=[self._names[at] for at in used],
-            tags=array("i", (place[at] for at in self._tag)).tobytes(),
-            times=self._time.tobytes(),
-            values=self._value.tobytes(),
-            qualities=bytes(self._quality),
+    def ask(self, request: SampleRequest) -> SampleAnswer:
+        """The factory wants a tag's every sample for a time, or no longer (0 s)."""
+        if request.tag not in self._tags:
+            return SampleAnswer(id=request.id, accepted=False, code="unknown_tag")
+        source, index = self._tags.place(request.tag)
+        if source.tags[index].type == "string":
+            return SampleAnswer(id=request.id, accepted=False, code="not_a_number")
+        length = min(request.ttl_ms, MAX_ASKED_MS)
+        if length <= 0:
+            self._end(request.tag)
+            return SampleAnswer(id=request.id, accepted=True)
+        if request.tag not in self.asked and len(self.asked) >= MAX_ASKED:
+            return SampleAnswer(id=request.id, accepted=False, code="too_many_requests")
+        if request.tag not in self.asked:
+            made = self._sources[source.spec.id]
+            made.names[4 * index + 3] = request.tag
+            made.reporter.set_mode(index, RAW)
+        self.asked[request.tag] = self._clock.mono_ms() + length
+        return SampleAnswer(id=request.id, accepted=True, ttl_ms=length)
+
+    def _end(self, tag: str) -> None:
+        if self.asked.pop(tag, None) is not None:
+            source, index = self._tags.place(tag)
+            _configure(self._sources[source.spec.id], index, source.tags[index])
+
+    def flush(self) -> list[SampleBatch]:
+        """What has gathered, as bodies of events."""
+        mono = self._clock.mono_ms()
+        for tag in [tag for tag, until in self.asked.items() if until <= mono]:
+            self._end(tag)
+        bodies: list[SampleBatch] = []
+        for source in self._sources.values():
+            # A window is of the device's time: its end is when the device's clock says so.
+            offset = source.tags.time.offset
+            source.reporter.close(self._clock.now_ms() - offset - GRACE_MS)
+            if len(source.reporter):
+                bodies += _bodies(source)
+        self.reported += sum(len(body.qualities) for body in bodies)
+        return bodies
+
+
+def _bodies(source: _Source) -> list[SampleBatch]:
+    used, tags, times, values, qualities = source.reporter.drain()
+    names = [source.names.get(out, "") for out in used]
+    return [
+        SampleBatch(
+            names=names, tags=tags[4 * at : 4 * (at + MAX_ROWS)],
+            times=times[8 * at : 8 * (at + MAX_ROWS)], values=values[8 * at : 8 * (at + MAX_ROWS)],
+            qualities=qualities[at : at + MAX_ROWS],
         )
-        self._clear()
-        return body
+        for at in range(0, len(qualities), MAX_ROWS)
+    ]  # fmt: skip
+
+
+def _configure(source: _Source, index: int, tag: TagSpec) -> None:
+    """The tag as the site wants it reported."""
+    wanted = False if tag.type == "string" else tag.report
+    reporter = source.reporter
+    source.names[4 * index + 3] = tag.id
+    if isinstance(wanted, WindowReport):
+        figures = wanted.window.of
+        own = own_figure(figures)
+        stats = 0
+        for figure in figures:
+            place = STATS.index(figure)
+            stats |= 1 << place
+            source.names[4 * index + place] = report_name(tag.id, figure, own)
+        reporter.set_mode(index, WINDOW, every=wanted.window.every, stats=stats)
+    elif wanted == "raw":
+        reporter.set_mode(index, RAW)
+    elif wanted == "change" or wanted is True:
+        reporter.set_mode(index, CHANGE, tag.deadband)
+    else:
+        reporter.set_mode(index, OFF)

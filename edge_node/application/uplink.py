@@ -15,7 +15,9 @@ from edge_node.application.board import Board
 from edge_node.application.command_handler import CommandHandler
 from edge_node.application.directive_handler import DirectiveHandler
 from edge_node.application.engine import Engine
+from edge_node.application.fragments import OfflinePlaybooks
 from edge_node.application.journal import Journal, JournalOutbox
+from edge_node.application.status import ClockStatus
 from edge_node.domain.annunciation import Annunciation
 from shared.bus.nats_bus import NatsBus
 from shared.clock import Clock
@@ -27,6 +29,7 @@ from shared.messages.control import (
     Health,
     Hello,
     LeaseGrant,
+    SampleRequest,
     Welcome,
 )
 from shared.messages.envelope import Frame
@@ -65,6 +68,7 @@ class Answerers:
     directives: DirectiveHandler
     annunciation: Annunciation
     board: Board
+    playbooks: OfflinePlaybooks
 
 
 class Lanes:
@@ -109,6 +113,8 @@ class Uplink:
         self._read_directive = asyncio.Event()
         self._heard: int | None = None
         self.drivers: Callable[[], dict[str, str]] = dict
+        self.site: Callable[[], tuple[str, str]] = lambda: ("", "")
+        """The version of the site that runs, and the one that is wanted."""
         journal.on_commit = self._wake
 
     def _wake(self) -> None:
@@ -157,6 +163,7 @@ class Uplink:
         await bus.subscribe(node.lease, self._on_lease)
         await bus.subscribe(node.command, self._on_command, workers=COMMANDS_AT_ONCE)
         await bus.subscribe(node.fact, self._on_facts)
+        await bus.subscribe(node.sampling, self._on_sampling)
         await bus.subscribe(node.directive, self._on_directive)
 
     # registration
@@ -227,6 +234,8 @@ class Uplink:
             if reachable != around.brain_reachable or around.brain_lost_since is None:
                 around.brain_lost_since = None if reachable else self._clock.now_ms()
             around.brain_reachable, around.lanes = reachable, self._status.lanes
+            if (offset := self._p.engine.clock_offset) is not None:
+                around.clock = ClockStatus(offset_ms=offset[0], uncertainty_ms=offset[1])
             around.settings_version = self._p.directives.counter
             await asyncio.sleep(BEAT_S)
 
@@ -256,6 +265,8 @@ class Uplink:
             drivers=self.drivers(), settings_version=counter, directive_counter=counter,
             annunciating=self._p.board.annunciating, journal_degraded=self._journal.degraded,
             clock_offset_ms=offset[0] if offset else None,
+            fragments=self._p.playbooks.version, site_version=self.site()[0],
+            site_desired=self.site()[1],
         )  # fmt: skip
 
     # what comes down
@@ -276,6 +287,12 @@ class Uplink:
         except ContractError as error:
             log.error("command_unreadable", error=str(error))
             return encode(CommandResult(id="", outcome="refused", reason="unreadable"))
+        if request.fragments is not None:
+            held = await self._p.playbooks.install(request.fragments)
+            answer = CommandResult(
+                id=request.fragments.version, outcome=held.outcome, reason=held.reason
+            )
+            return encode(answer)
         return encode(await self._p.commands.handle(request))
 
     async def _on_facts(self, _: str, data: bytes) -> bytes | None:
@@ -289,6 +306,14 @@ class Uplink:
             return None
         rows, answer = self._p.alarms.take_frame(frame)
         return encode(answer) if await self._p.engine.facts(rows) else None
+
+    async def _on_sampling(self, _: str, data: bytes) -> bytes | None:
+        try:
+            request = decode(data, SampleRequest)
+        except ContractError as error:
+            log.error("sampling_unreadable", error=str(error))
+            return None
+        return encode(self._p.engine.ask(request))
 
     async def _on_directive(self, _: str, data: bytes) -> bytes | None:
         self._read_directive.set()

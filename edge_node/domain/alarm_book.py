@@ -1,4 +1,4 @@
-"""All alarms of the edge: their conditions over time, timers, suppression by design, settings.
+"""All alarms of the edge: conditions over time, timers, suppression, first-out, settings.
 
 Driven by the pipeline (conditions, time) and by the alarm service (people). Collects transitions
 until `take`; no IO and no clock of its own.
@@ -17,10 +17,14 @@ from edge_node.domain.alarm_unit import (
     Moment,
     Transition,
     apply,
+    describe,
 )
+from edge_node.domain.first_out import FirstOut
+from edge_node.domain.suppression import Suppression, gate_of
 from shared.alarm.definition import AlarmDefinition
-from shared.alarm.machine import AlarmEvent, Step, Trigger
-from shared.alarm.point import Setting, due, tick
+from shared.alarm.machine import AlarmEvent, Step, Trigger, re_alarms
+from shared.alarm.point import PointState, Setting, due, tick
+from shared.alarm.states import AlarmState
 
 POINT, SHELF, RE_ALARM = "point", "shelf", "re_alarm"
 
@@ -31,25 +35,27 @@ class AlarmBook:
     def __init__(
         self, definitions: Iterable[AlarmDefinition], new_occurrence: Callable[[], str]
     ) -> None:
-        ordered = _suppressors_first(list(definitions))
+        plain = list(definitions)
+        gates = [gate for d in plain if (gate := gate_of(d)) is not None]
+        ordered = gates + _suppressors_first(plain)
         self.units = {d.id: AlarmUnit(d, order) for order, d in enumerate(ordered)}
-        self._dependents: dict[str, list[AlarmUnit]] = {}
-        for unit in self.units.values():
-            for suppressor in unit.definition.suppressed_by:
-                self._dependents.setdefault(suppressor, []).append(unit)
+        for gate in gates:
+            self.units[gate.id].internal = True
+        self.suppression = Suppression(self.units)
+        self._first_out = FirstOut(self.units.values())
         self._new_occurrence = new_occurrence
         self._timers: list[tuple[int, int, str, str]] = []
         self._out: list[Transition] = []
         self.offset_of: Callable[[AlarmUnit], int] = lambda unit: 0
         """Offset of the clock of the unit's source; set by the pipeline."""
         self.on_setting: Callable[[AlarmUnit], None] = lambda unit: None
-        """Called after a unit's setting has changed."""
+        """Called after a unit's setting has changed, or has begun to wait."""
         self.now = 0
 
     def take(self) -> list[Transition]:
         """The transitions since the last call, in order."""
         out, self._out = self._out, []
-        return out
+        return self._first_out.settle(out) if self._first_out.groups else out
 
     # time
 
@@ -72,6 +78,12 @@ class AlarmBook:
             at, _, kind, alarm = heapq.heappop(self._timers)
             yield at, kind, self.units[alarm]
 
+    def due_before(self, at: int, rank: int) -> Iterable[tuple[int, str, AlarmUnit]]:
+        """The same for those that come before a change of `rank` at `at` (see `arm`)."""
+        while self._timers and self._timers[0][:2] < (at, rank):
+            due_at, _, kind, alarm = heapq.heappop(self._timers)
+            yield due_at, kind, self.units[alarm]
+
     def on_timer(self, at: int, kind: str, unit: AlarmUnit) -> None:
         """Handle one of the book's own timers."""
         if kind == POINT:
@@ -84,8 +96,7 @@ class AlarmBook:
             self._re_alarm(unit, at)
 
     def _re_alarm(self, unit: AlarmUnit, at: int) -> None:
-        every = unit.definition.re_alarm_ms
-        if every and unit.state.active and unit.annunciated_at + every <= at:
+        if at >= unit.re_alarm_at and re_alarms(unit.definition.policy, unit.state):
             self.trigger(unit, AlarmEvent(Trigger.RE_ALARM), at)
 
     # conditions
@@ -129,6 +140,14 @@ class AlarmBook:
             kind = Trigger.RAISE if change == "raise" else Trigger.CLEAR
             self.trigger(unit, AlarmEvent(kind), deadline)
 
+    def changed(
+        self, unit: AlarmUnit, present: bool, at: int, value: float | None, quality: str = "good"
+    ) -> None:
+        """The kernel has decided, delays included, that the condition is `present` from `at` on."""
+        unit.point = PointState(present, at, present)
+        unit.value, unit.quality = value, quality
+        self.trigger(unit, AlarmEvent(Trigger.RAISE if present else Trigger.CLEAR), at)
+
     # transitions
 
     def moment(self, unit: AlarmUnit, at: int) -> Moment:
@@ -137,12 +156,15 @@ class AlarmBook:
 
     def trigger(self, unit: AlarmUnit, event: AlarmEvent, at: int, cause: Cause = NOBODY) -> Step:
         """Apply an event and all that follows from it by design."""
+        before = unit.state
         result, transition = apply(unit, event, self.moment(unit, at), self._new_occurrence, cause)
         if transition is None:
             return result
-        self._out.append(transition)
-        if result.annunciate and unit.definition.re_alarm_ms:
-            self.arm(at + unit.definition.re_alarm_ms, RE_ALARM, unit)
+        if unit.notes:
+            unit.forget_notes()
+        if not unit.internal:
+            self._out.append(transition)
+        self._wait_to_re_alarm(unit, before, result.annunciate, at)
         if unit.state.shelved_until is not None:
             self.arm(unit.state.shelved_until, SHELF, unit)
         if unit.pending is not None and not unit.state.active:
@@ -152,17 +174,59 @@ class AlarmBook:
         self._suppress_dependents(unit, at)
         return result
 
+    def _wait_to_re_alarm(
+        self, unit: AlarmUnit, before: AlarmState, annunciated: bool, at: int
+    ) -> None:
+        """The timer runs from the last annunciation, and anew from the end of a hiding."""
+        every, policy = unit.definition.re_alarm_ms, unit.definition.policy
+        if not every or not re_alarms(policy, unit.state):
+            return
+        if annunciated or not re_alarms(policy, before):
+            unit.re_alarm_at = at + every
+            self.arm(unit.re_alarm_at, RE_ALARM, unit)
+
+    # suppression
+
     def _suppress_dependents(self, unit: AlarmUnit, at: int) -> None:
-        for dependent in self._dependents.get(unit.id, ()):
+        for dependent in self.suppression.dependents(unit):
             self.settle_suppression(dependent, at)
 
-    def settle_suppression(self, unit: AlarmUnit, at: int) -> None:
-        """Make suppression by design of `unit` agree with the alarms that cause it."""
-        above = (self.units.get(name) for name in unit.definition.suppressed_by)
-        wanted = any(other is not None and other.suppresses() for other in above)
-        if wanted != unit.state.suppressed:
-            kind = Trigger.SUPPRESS if wanted else Trigger.UNSUPPRESS
-            self.trigger(unit, AlarmEvent(kind), at)
+    def settle_suppression(self, unit: AlarmUnit, at: int, cause: Cause = NOBODY) -> Step:
+        """Make the suppressed region of `unit` agree with what causes it."""
+        unit.causes = self.suppression.causes(unit)
+        if bool(unit.causes) == unit.state.suppressed:
+            return Step(unit.state, "noop")
+        kind = Trigger.SUPPRESS if unit.causes else Trigger.UNSUPPRESS
+        return self.trigger(unit, AlarmEvent(kind), at, cause)
+
+    def enter_states(self, states: frozenset[str], at: int) -> None:
+        """Equipment is in these states (`chart:state`) from `at` on."""
+        for unit in self.suppression.enter(states):
+            self.settle_suppression(unit, at)
+
+    def hold(self, unit: AlarmUnit, held: bool, at: int, cause: Cause) -> Step:
+        """A person suppresses the alarm, or no longer does."""
+        if not unit.state.enabled:
+            return Step(unit.state, "Bad_ConditionDisabled")
+        unit.by_operator = held
+        return self.settle_suppression(unit, at, cause)
+
+    def note(self, unit: AlarmUnit, at: int) -> None:
+        """Have what people noted about `unit` stored and shown here; the state is what it was."""
+        body = describe(unit, "noted", False, self.moment(unit, at))
+        self._out.append(Transition(unit, body, raised=False, told=False))
+
+    # another site
+
+    def end(self, unit: AlarmUnit, kind: str, at: int) -> None:
+        """End the present occurrence for all to see, because its alarm has become another."""
+        unit.state = replace(
+            unit.state, raw=False, active=False, acked=True, confirmed=True, latched=False
+        )
+        unit.point, unit.pending = PointState(), None
+        unit.version += 1
+        body = describe(unit, kind, False, self.moment(unit, at))
+        self._out.append(Transition(unit, body, raised=False))
 
     # settings
 
@@ -170,6 +234,7 @@ class AlarmBook:
         """New settings: at once, or (False) at the return to normal of an alarm that stands."""
         if unit.state.active:
             unit.pending = (setting, version)
+            self.on_setting(unit)
             return False
         self._swap(unit, setting, version)
         return True

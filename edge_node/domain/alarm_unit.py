@@ -7,10 +7,13 @@ it. No IO, no clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import msgspec
 
 from shared.alarm.definition import AlarmDefinition
-from shared.alarm.machine import AlarmEvent, Step, Trigger, step
+from shared.alarm.machine import AlarmEvent, Policy, Step, Trigger, step
 from shared.alarm.point import PointState, Setting
 from shared.alarm.states import AlarmState
 from shared.messages.bodies import AlarmTransition
@@ -33,9 +36,18 @@ KINDS = {
     Trigger.ENABLE: "enabled",
     Trigger.RE_ALARM: "re_alarmed",
 }
+CONDITION = frozenset({AlarmEvent(Trigger.RAISE), AlarmEvent(Trigger.CLEAR)})
 BY_DESIGN = (Trigger.SUPPRESS, Trigger.UNSUPPRESS)
-RESPONSES = (Trigger.ACKNOWLEDGE, Trigger.CONFIRM)
-"""What people say about a version; it makes no new one, so that nobody invalidates another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Who keeps an alarm from people, why, since when (UTC ms), under which permit."""
+
+    actor: str
+    reason: str
+    at: int
+    permit: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +72,19 @@ class AlarmUnit:
     unknown: str = ""
     """Why the condition cannot be evaluated now, if it cannot."""
     local_action: str | None = None
+    by_operator: bool = False
+    """Suppressed by a person, whatever else suppresses it."""
+    causes: tuple[str, ...] = ()
+    """Why it is suppressed (`suppression.Suppression.causes`)."""
+    notes: dict[str, Note] = field(default_factory=dict)
+    """By region: shelf, suppressed, out_of_service, disabled."""
+    first_out: bool = False
+    in_view: bool = False
+    """It stood where people could see it, at the last look of its first-out group."""
+    re_alarm_at: int = 0
+    """Steady time before which the re-alarm timer says nothing."""
+    internal: bool = False
+    """A condition of the book's own, told to nobody."""
 
     @property
     def id(self) -> str:
@@ -70,6 +95,19 @@ class AlarmUnit:
         """Whether it stands, and may hide the alarms that it makes redundant."""
         state = self.state
         return state.enabled and state.active and state.shelf == "U" and not state.out_of_service
+
+    def forget_notes(self) -> None:
+        """Drop the notes of the regions that have ended."""
+        if not self.notes:
+            return
+        state = self.state
+        ended = (
+            ("shelf", state.shelf == "U"), ("suppressed", not self.by_operator),
+            ("out_of_service", not state.out_of_service), ("disabled", state.enabled),
+        )  # fmt: skip
+        for region, over in ended:
+            if over:
+                self.notes.pop(region, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +129,14 @@ class Transition:
     """The condition has become present: reflexes act, whatever hides the alarm from people."""
     late_ms: int = 0
     """How long after its due time the engine got to it (timers)."""
+    told: bool = True
+    """Whether the tiers above hear of it; what is at rest or disabled changes for this place alone:
+    the next transition that is told carries the whole state."""
+
+    def with_first_out(self) -> Transition:
+        """The same, marked as the first of its group."""
+        body = msgspec.structs.replace(self.body, first_out=True)
+        return replace(self, body=body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +159,20 @@ def apply(
 ) -> tuple[Step, Transition | None]:
     """Take one event: the machine's answer, and the transition if anything changed."""
     before = unit.state
-    result = step(unit.definition.policy, before, event, moment.at)
+    result = _step(unit.definition.policy, before, event, moment.at)
     if not result.accepted or (result.state == before and not result.annunciate):
         return result, None
     unit.state = after = result.state
-    if event.trigger in BY_DESIGN and not before.retained and not after.retained:
-        return result, None  # hiding what is at rest is nothing to tell
+    if not _to_tell(event.trigger, before, after):
+        body = describe(unit, KINDS[event.trigger], False, moment, cause)
+        return result, Transition(unit, body, False, told=False)
     raised = after.active and not before.active
-    if not unit.occurrence or raised:
+    continues = before.latched and unit.definition.policy.latched_raise == "same"
+    if not unit.occurrence or (raised and not continues):
         # An occurrence is one raise-to-normal episode: raised again while the last one still
         # waits for people it is another, so that each can be acknowledged and labelled by itself.
         unit.occurrence, unit.version, unit.annunciated_version = new_occurrence(), 0, 0
-    if event.trigger not in RESPONSES:
+    if not _said_by_its_fact(unit, event.trigger):
         unit.version += 1
     if result.annunciate:
         unit.annunciated_version, unit.annunciated_at = unit.version, moment.at
@@ -132,6 +180,35 @@ def apply(
         unit.raised_at = moment.source
     body = describe(unit, KINDS[event.trigger], result.annunciate, moment, cause)
     return result, Transition(unit, body, raised, max(0, moment.received - moment.at))
+
+
+def _step(policy: Policy, state: AlarmState, event: AlarmEvent, now: int) -> Step:
+    """`step`, remembered for what a storm is made of: there time plays no part."""
+    if event in CONDITION and state.shelved_until is None:
+        return _timeless(policy, state, event)
+    return step(policy, state, event, now)
+
+
+@lru_cache(maxsize=4096)
+def _timeless(policy: Policy, state: AlarmState, event: AlarmEvent) -> Step:
+    return step(policy, state, event, 0)
+
+
+def _to_tell(trigger: Trigger, before: AlarmState, after: AlarmState) -> bool:
+    if trigger in BY_DESIGN:  # hiding what is at rest is nothing to tell
+        return before.retained or after.retained
+    return trigger not in (Trigger.RAISE, Trigger.CLEAR) or after.enabled
+
+
+def _said_by_its_fact(unit: AlarmUnit, trigger: Trigger) -> bool:
+    """Whether whoever folds the facts gets to this state without a version of its own.
+
+    So is a plain acknowledgement of what was annunciated: any number of people may give it. A
+    confirmation, and an acknowledgement that asks for one or was given to what never sounded, are
+    known to the machine alone.
+    """
+    plain = not unit.definition.policy.confirm_used and unit.annunciated_version > 0
+    return trigger is Trigger.ACKNOWLEDGE and plain
 
 
 def describe(
@@ -161,4 +238,5 @@ def describe(
         raised_at=unit.raised_at,
         fact=cause.fact,
         actor=cause.actor,
+        first_out=unit.first_out,
     )

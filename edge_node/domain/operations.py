@@ -13,8 +13,9 @@ from typing import Any
 from shared.errors import Rejected
 from shared.site.model import OperationSpec
 
-RANKS = {"reflex": 0, "command": 1, "beacon": 2}
-"""Edge reflex over brain over the edge's own lamp; interlocks outrank them all."""
+RANKS = {"reflex": 0, "command": 1, "fragment": 1, "beacon": 2}
+"""Edge reflex over brain, or what the edge runs in its stead, over the edge's own lamp; interlocks
+outrank them all."""
 MINUTE_MS = 60_000
 
 
@@ -23,7 +24,7 @@ class PlannedWrite:
     """What goes to the driver; `scale` turns its read-back into the operation's unit."""
 
     address: str
-    value: bool | float | str | dict[str, Any]
+    value: bool | float | str | list[Any] | dict[str, Any]
     scale: float
 
     def in_unit(self, readback: Any) -> Any:
@@ -51,6 +52,9 @@ def plan(
         value = round(value / spec.scale, 6) if spec.scale != 1 else float(value)
     elif not isinstance(value, bool | str) or spec.min is not None or spec.max is not None:
         return Rejected("bad_argument", {"name": spec.arg, "value": str(value)})
+    if isinstance(spec.value, list):
+        filled = [value if item == f"${spec.arg}" else item for item in spec.value]
+        return PlannedWrite(spec.write, filled, spec.scale)
     return PlannedWrite(spec.write, {spec.arg: value} if keyed else value, spec.scale)
 
 

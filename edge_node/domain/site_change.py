@@ -6,8 +6,11 @@ never ends an alarm silently: it waits for the return to normal, or says `reconf
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields, replace
 
+from edge_node.domain.alarm_book import AlarmBook
+from edge_node.domain.alarm_unit import AlarmUnit
 from shared.alarm.definition import AlarmDefinition
 
 LIFE_CYCLE = ("ack_required", "confirm_used", "latching")
@@ -16,6 +19,7 @@ WORDS = frozenset(
     {
         "name", "priority", "unit", "tag_class", "bounds", "response", "re_alarm_ms",
         "settings_version", "asset", "setting", "policy", "safety", "suppressed_by",
+        "suppressed_in", "suppressed_when", "first_out", "first_out_tie_ms", "consequence",
     }
 )  # fmt: skip
 """What may change under a standing alarm without making it another one."""
@@ -69,3 +73,43 @@ def _life_cycle(definition: AlarmDefinition) -> tuple[object, ...]:
 def keep_setting(new: AlarmDefinition, running: AlarmDefinition) -> AlarmDefinition:
     """The new definition under the setting that still runs."""
     return replace(new, setting=running.setting, settings_version=running.settings_version)
+
+
+OWN = ("definition", "order", "internal", "pending")
+"""What a unit has from its site and not from its past."""
+PAST = tuple(each.name for each in fields(AlarmUnit) if each.name not in OWN)
+
+
+def move(old: AlarmBook, new: AlarmBook, changes: AlarmChanges, kept: Collection[str]) -> None:
+    """Let the new book's alarms go on where the old one's stand; before its pipeline begins.
+
+    `kept`: alarms whose tuned setting outlives a change of the site's other words.
+    """
+    for name, unit in new.units.items():
+        before = old.units.get(name)
+        if before is None:
+            continue
+        for part in PAST:
+            setattr(unit, part, getattr(before, part))
+        if name in changes.rebuilt or unit.internal != before.internal:
+            continue
+        _move_setting(unit, before, tuned=name in changes.tuned, kept=name in kept)
+    for unit in new.units.values():
+        new.suppression.restore(unit, unit.causes)
+
+
+def _move_setting(unit: AlarmUnit, before: AlarmUnit, *, tuned: bool, kept: bool) -> None:
+    wanted = unit.definition
+    if tuned and before.state.active:  # in force at the return to normal
+        unit.definition = keep_setting(wanted, before.definition)
+        unit.pending = (wanted.setting, wanted.settings_version)
+    elif not tuned and (kept or before.pending is not None):
+        unit.definition = keep_setting(wanted, before.definition)
+        unit.pending = before.pending
+
+
+def ended(old: AlarmBook, new: AlarmBook, changes: AlarmChanges, at: int) -> None:
+    """End, in the new book, the standing alarms that have become others."""
+    for name in changes.rebuilt:
+        if old.units[name].state.retained:
+            new.end(new.units[name], "reconfigured", at)

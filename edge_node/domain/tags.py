@@ -1,18 +1,17 @@
-"""What the edge knows of its tags now: value, quality, when received; one kernel band per source.
+"""What the edge knows of its tags now: value, quality, when received; one kernel for all.
 
 Written by the pipeline alone; read by expressions, actuation and the sampler. No IO, no clock.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from edge_node.domain.source_time import SourceTime
-from edge_node.domain.windows import Window
-from edge_node.kernel import QuietBand
-from shared.expression import Reading
+from edge_node.domain.windows import TagWindows
+from edge_node.kernel import Kernel, Rules
+from shared.expression import AlarmView, Reading, WindowUse
 from shared.site.model import SourceSpec, TagSpec
 
 GOOD = 0
@@ -24,9 +23,9 @@ class SourceTags:
 
     spec: SourceSpec
     tags: list[TagSpec]
-    band: QuietBand = field(init=False)
-    received: list[int | None] = field(init=False)
-    """Steady time of the last sample of each tag, good or bad; None before the first."""
+    base: int
+    """The kernel's index of the first one."""
+    kernel: Kernel
     texts: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Index -> (text, quality)."""
     time: SourceTime = field(default_factory=SourceTime)
@@ -35,9 +34,21 @@ class SourceTags:
     last_frame: int = 0
     malformed: int = 0
 
-    def __post_init__(self) -> None:
-        self.band = QuietBand(len(self.tags))
-        self.received = [None] * len(self.tags)
+    def value_of(self, index: int) -> float:
+        """Value of the last sample; NaN before the first."""
+        return self.kernel.value(self.base + index)
+
+    def time_of(self, index: int) -> int:
+        """Source time of the last sample; 0 before the first."""
+        return self.kernel.time(self.base + index)
+
+    def quality_of(self, index: int) -> int:
+        """Quality of the last sample; bad before the first."""
+        return self.kernel.quality(self.base + index)
+
+    def heard_of(self, index: int) -> int | None:
+        """Steady time at which the last sample came, good or bad; None before the first."""
+        return self.kernel.heard(self.base + index)
 
 
 class TagTable:
@@ -47,15 +58,32 @@ class TagTable:
         by_source: dict[str, list[TagSpec]] = {}
         for tag in tags:
             by_source.setdefault(tag.source, []).append(tag)
-        self.sources = {s.id: SourceTags(s, by_source.get(s.id, [])) for s in sources}
+        specs = list(sources)
+        self.kernel = Kernel(sum(len(by_source.get(s.id, ())) for s in specs), Rules())
+        self.sources: dict[str, SourceTags] = {}
+        base = 0
+        for spec in specs:
+            own = by_source.get(spec.id, [])
+            self.sources[spec.id] = SourceTags(spec, own, base, self.kernel)
+            base += len(own)
         self._place = {
             tag.id: (source, index)
             for source in self.sources.values()
             for index, tag in enumerate(source.tags)
         }
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, TagWindows] = {}
         self.now = 0
         """Steady time of the evaluation under way; set by the pipeline."""
+        self.wall_ahead = 0
+        """What to add to steady time for the wall clock; schedules are told by that."""
+        self.alarm: Callable[[str], AlarmView | None] = lambda name: None
+        """The state of an alarm of this edge; set by the pipeline."""
+
+    def run_by(self, kernel: Kernel) -> None:
+        """The kernel that holds the alarms' rules too."""
+        self.kernel = kernel
+        for source in self.sources.values():
+            source.kernel = kernel
 
     def place(self, tag: str) -> tuple[SourceTags, int]:
         """Where a tag's values are kept."""
@@ -67,17 +95,28 @@ class TagTable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._place)
 
-    def watch(self, tag: str, seconds: float) -> None:
-        """Keep a window of `tag` at least this long."""
-        span = int(seconds * 1000)
-        present = self._windows.get(tag)
-        if present is None or present.span_ms < span:
-            self._windows[tag] = Window(span)
+    def watch(self, use: WindowUse) -> None:
+        """Keep a window of a tag."""
+        self._windows.setdefault(use.tag, TagWindows()).watch(use)
+
+    def windows_of(self, tag: str) -> TagWindows | None:
+        """The windows kept of a tag; their counters tell what came late."""
+        return self._windows.get(tag)
 
     def feed_window(self, tag: str, at: int, value: float) -> None:
         """Add one good sample to the tag's window, if it has one."""
         if (window := self._windows.get(tag)) is not None:
             window.add(at, value)
+
+    def adopt(self, old: TagTable) -> None:
+        """Take over what `old`, of another version of the site, knows of sources and windows."""
+        for name, source in self.sources.items():
+            if (before := old.sources.get(name)) is not None:
+                source.time, source.up = before.time, before.up
+                source.last_frame, source.malformed = before.last_frame, before.malformed
+        for tag, windows in self._windows.items():
+            if (kept := old._windows.get(tag)) is not None:
+                windows.adopt(kept)
 
     # Environment of expressions
 
@@ -91,28 +130,46 @@ class TagTable:
         if place is None:
             return None
         source, index = place
-        received = source.received[index]
+        kernel, at = source.kernel, source.base + index
+        received = kernel.heard(at)
         if received is None:
             return None
         spec = source.tags[index]
-        age = max(0, self.now - received)
+        age = self.now - received
+        if age < 0:
+            age = 0
         stale = age >= spec.stale_after or not source.up
         if spec.type == "string":
             value, quality = source.texts.get(index, ("", 2))
-            return Reading(value, quality == GOOD and not stale, age / 1000, _why(stale))
-        number = source.band.value(index)
-        good = source.band.quality(index) == GOOD and not math.isnan(number) and not stale
-        value = bool(number) if spec.type == "boolean" and not math.isnan(number) else number
-        return Reading(value, good, age / 1000, _why(stale))
+            return Reading(value, quality == GOOD and not stale, age / 1000, _why(quality))
+        number, quality = kernel.value(at), kernel.quality(at)
+        good = quality == GOOD and number == number and not stale
+        value = bool(number) if spec.type == "boolean" and number == number else number
+        return Reading(value, good, age / 1000, "stale" if quality == GOOD else "bad")
 
-    def window(self, function: str, tag: str, seconds: float) -> object:
+    def window(
+        self,
+        function: str,
+        tag: str,
+        seconds: float,
+        shape: str = "sliding",
+        step: float = 0.0,
+        argument: float | None = None,
+    ) -> object:
         """A windowed figure; None when the tag is not usable now."""
-        window = self._windows.get(tag)
-        reading = self.tag(tag)
-        if window is None or reading is None or not reading.good:
+        windows = self._windows.get(tag)
+        if windows is None:
             return None
-        return window.figure(function, seconds, self.now)
+        source, index = self._place[tag]
+        kernel, at = source.kernel, source.base + index
+        received = kernel.heard(at)
+        if received is None or not source.up or kernel.quality(at) != GOOD:
+            return None
+        if self.now - received >= source.tags[index].stale_after:
+            return None
+        return windows.figure(function, seconds, self.now, shape, step, argument)
 
 
-def _why(stale: bool) -> str:
-    return "stale" if stale else "bad"
+def _why(quality: int) -> str:
+    """Why a reading is not good: its last value was bad, or else it is only too old."""
+    return "stale" if quality == GOOD else "bad"

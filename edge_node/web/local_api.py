@@ -1,18 +1,15 @@
-"""HTTP of the local page: the page itself, status, stream, acknowledgement, optional password.
+"""HTTP of the local page: the page itself, status, stream, actions, trends, optional password.
 
 Built by `edge_node.page_child`; every decision is the engine's, reached through `desk`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
-import re
 import secrets
 from collections import OrderedDict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,19 +19,51 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from edge_node.web.desk import MAX_VIEWERS, Desk
 from shared.clock import Clock
 from shared.web.auth import Throttle, check_origin
-from shared.web.dto import AckRequest, ActionResult, Dto
+from shared.web.dto import AckItem, AckRequest, ActionResult, Dto
 from shared.web.problem import ProblemError, install_problem_handlers
 
 COOKIE = "andon_edge"
 SESSION_MS = 12 * 3_600_000
 MAX_SESSIONS = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ASSETS = ("page.html", "page.css", "words.js", "trend.js", "system.js", "page.js", "codes.json")
+TYPES = {
+    "html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8", "json": "application/json",
+}  # fmt: skip
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Its own script and style, and nothing else."""
+Action = Literal[
+    "acknowledge", "confirm", "reset", "shelve", "unshelve", "out_of_service", "in_service",
+    "suppress", "unsuppress", "disable", "enable", "comment",
+]  # fmt: skip
 Key = Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=128)]
 
 
 class LocalAck(AckRequest):
     """An acknowledgement with the name of the person at this page."""
 
+    actor: str = Field(min_length=1, max_length=64, pattern=r"^\S.*$")
+
+
+class ActionArgs(Dto):
+    """What an action needs to know."""
+
+    minutes: float | None = Field(default=None, gt=0, le=525_600)
+    one_shot: bool | None = None
+    reason: str | None = Field(default=None, max_length=500)
+    text: str | None = Field(default=None, max_length=1000)
+
+
+class LocalAction(Dto):
+    """What a person at this page does to some alarms."""
+
+    action: Action
+    items: list[AckItem] = Field(min_length=1, max_length=500)
+    args: ActionArgs = ActionArgs()
     actor: str = Field(min_length=1, max_length=64, pattern=r"^\S.*$")
 
 
@@ -85,21 +114,10 @@ class Gate:
             raise ProblemError(401, "not_logged_in")
 
 
-def load_page() -> tuple[bytes, str]:
-    """The page and a content policy that allows its own script and style, and nothing else."""
-    text = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-
-    def digest(tag: str) -> str:
-        found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-        body = found[1] if found else ""
-        return base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
-
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest('script')}'; "
-        f"style-src 'sha256-{digest('style')}'; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return text.encode(), policy
+def load_assets() -> dict[str, tuple[bytes, str]]:
+    """The page's own files by path, with their types."""
+    folder = Path(__file__).parent
+    return {name: ((folder / name).read_bytes(), TYPES[name.rpartition(".")[2]]) for name in ASSETS}
 
 
 def create_app(desk: Desk, gate: Gate, host: str) -> FastAPI:
@@ -111,19 +129,28 @@ def create_app(desk: Desk, gate: Gate, host: str) -> FastAPI:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
     _page_routes(app, gate)
     _data_routes(app, desk, gate)
+    _look_up_routes(app, desk, gate)
     return app
 
 
 def _page_routes(app: FastAPI, gate: Gate) -> None:
-    page, policy = load_page()
+    assets = load_assets()
     headers = {
-        "Content-Security-Policy": policy, "Cache-Control": "no-store",
+        "Content-Security-Policy": POLICY, "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
     }  # fmt: skip
 
     @app.get("/")
     async def index() -> Response:
-        return Response(page, media_type="text/html; charset=utf-8", headers=headers)
+        body, kind = assets["page.html"]
+        return Response(body, media_type=kind, headers=headers)
+
+    @app.get("/assets/{name}")
+    async def asset(name: str) -> Response:
+        if name not in assets:
+            raise ProblemError(404, "not_found")
+        body, kind = assets[name]
+        return Response(body, media_type=kind, headers=headers)
 
     @app.get("/api/healthz")
     async def healthz() -> dict[str, Any]:
@@ -161,4 +188,36 @@ def _data_routes(app: FastAPI, desk: Desk, gate: Gate) -> None:
 
     @app.post("/api/alarms/ack", dependencies=guarded)
     async def acknowledge(body: LocalAck, key: Key) -> ActionResult:
-        return await desk.acknowledge(key, body, body.actor)
+        args = {"comment": body.comment} if body.comment else {}
+        return await desk.act(key, "acknowledge", body.items, args, body.actor)
+
+    @app.post("/api/alarms/act", dependencies=guarded)
+    async def act(body: LocalAction, key: Key) -> ActionResult:
+        args = body.args.model_dump(exclude_none=True)
+        return await desk.act(key, body.action, body.items, args, body.actor)
+
+
+def _look_up_routes(app: FastAPI, desk: Desk, gate: Gate) -> None:
+    guarded = [Depends(gate.check)]
+
+    def answer(body: bytes) -> Response:
+        headers = {"Cache-Control": "no-store"}
+        return Response(body, media_type="application/json", headers=headers)
+
+    @app.get("/api/alarms", dependencies=guarded)
+    async def alarms() -> Response:
+        return answer(await desk.look_up("alarms"))
+
+    @app.get("/api/tags", dependencies=guarded)
+    async def tags() -> Response:
+        return answer(await desk.look_up("tags"))
+
+    @app.get("/api/trend", dependencies=guarded)
+    async def trend(
+        tag: str = "", alarm: str = "", since: int | None = None, until: int | None = None,
+        most: int = 1_000,
+    ) -> Response:  # fmt: skip
+        found = await desk.look_up(
+            "trend", tag=tag, alarm=alarm, since=since, until=until, most=most
+        )
+        return answer(found)

@@ -32,6 +32,10 @@ class Trend(Protocol):
         """Samples, oldest first."""
         ...
 
+    async def has_snippet(self, occurrence: str) -> bool:
+        """Whether an occurrence took its samples along."""
+        ...
+
 
 RunEntries = Callable[[str], Awaitable[list[TimelineEntry]]]
 
@@ -70,6 +74,7 @@ class Details:
             timeline=await self._timeline(found),
             run=found.run,
             trend_tag=found.transition.tag or None,
+            snippet=await self._trend.has_snippet(found.occurrence),
         )
 
     async def _timeline(self, found: Occurrence) -> list[TimelineEntry]:
@@ -106,7 +111,8 @@ class Details:
 
     async def samples(self, tag: str, since: int, until: int | None, limit: int) -> Samples | None:
         """One tag's samples in (since, until]."""
-        spec = self._tags.get(tag)
+        # `TAG@max` is a figure of a tag that goes up in windows.
+        spec = self._tags.get(tag.partition("@")[0])
         if spec is None:
             return None
         rows = await self._trend.read(tag, since, until or self._clock.now_ms() + 60_000, limit)

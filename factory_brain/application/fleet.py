@@ -32,6 +32,8 @@ class FleetView:
         self._names = {edge.id: edge.name for edge in edges}
         self._seen: dict[str, _Seen] = {}
         self.annunciator: dict[str, str] = {}
+        self.site_version = ""
+        """Of the site's folder as it stands here."""
         self._was_online: set[str] = set()
 
     async def on_health(self, subject: str, data: bytes) -> None:
@@ -61,6 +63,10 @@ class FleetView:
             return None
         health = self._seen[edge].health
         return Token(boot=health.boot, mono=health.mono), health.epoch
+
+    def fragments(self, edge: str) -> str | None:
+        """Version of the offline playbook parts that an edge holds; None while it is not heard."""
+        return self._seen[edge].health.fragments if self.online(edge) else None
 
     def online_counts(self) -> tuple[int, int]:
         """(online, all)."""
@@ -109,6 +115,9 @@ class FleetView:
             clock_offset_ms=health.clock_offset_ms if health else None,
             drivers=health.drivers if health else {},
             settings_version=health.settings_version if health else None,
+            site_version=health.site_version if health else "",
+            site_desired=health.site_desired if health else "",
+            site_here=self.site_version,
             annunciator=annunciator,  # type: ignore[arg-type]
             journal_degraded=health.journal_degraded if health else False,
         )  # fmt: skip

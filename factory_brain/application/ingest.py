@@ -10,11 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import msgspec
-
 from factory_brain.application.ports import Alarms, Samples, Transaction
+from factory_brain.domain.arrivals import Arrived
 from factory_brain.domain.rows import Occurrence
 from factory_brain.domain.samples import Row, unpack
 from shared.clock import Clock
@@ -24,8 +25,10 @@ from shared.messages.bodies import (
     DirectiveReport,
     Fact,
     FactResult,
+    FragmentStep,
     LocalAction,
     SampleBatch,
+    Snippet,
     SystemEvent,
 )
 from shared.messages.control import Hello, Welcome
@@ -42,9 +45,10 @@ OnOccurrence = Callable[[Occurrence, bool], Awaitable[None]]
 After = Callable[[], Awaitable[None]]
 MAX_TELLS = 5
 """How often somebody is told of a committed change before a lasting fault is left behind."""
+TELL_AT_ONCE = 50
 _AFTER: ContextVar[list[After]] = ContextVar("after_commit")
 """What the frame in hand sets off once committed; streams are consumed side by side."""
-Forward = Callable[[Transaction, str, Event], Awaitable[None]]
+Forward = Callable[[Transaction, list[Event]], Awaitable[None]]
 
 
 class Ingest:
@@ -63,6 +67,7 @@ class Ingest:
         self.on_directive: list[Callable[[Transaction, str, DirectiveReport], Awaitable[None]]] = []
         """Called in the receiver's transaction."""
         self.on_system: list[Callable[[], Awaitable[None]]] = []
+        self.on_fragment: list[Callable[[FragmentStep], Awaitable[None]]] = []
         self.latencies: deque[tuple[int, int]] = deque(maxlen=1000)
         """(source time, time committed here) of recent transitions, for the benchmarks."""
         self.untold = 0
@@ -89,6 +94,8 @@ class Ingest:
         """
         async with self._telling:
             while self._due:
+                if len(self._due) % TELL_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a long frame must not keep a live alarm waiting
                 try:
                     await self._due[0]()
                 except Exception as error:
@@ -115,83 +122,123 @@ class Ingest:
         return await self.receiver.watermarks(source)
 
     async def apply(self, connection: Transaction, batch: Batch) -> None:
-        """Write a batch's rows on the receiver's connection."""
+        """Write a batch's rows on the receiver's connection, in a few statements for all of them.
+
+        Occurrences are locked first and in one go, the outbox to the group comes last: its lane is
+        one row that every transaction wants, held only until the commit that follows.
+        """
         edge = batch.source.partition(".")[2]
-        journal: list[tuple[Any, ...]] = []
-        samples: list[Row] = []
-        touched: dict[str, bool] = {}
-        after: list[After] = []
+        work = _Work()
         for item in batch.events:
             body = item.event.body
             if isinstance(body, SampleBatch):
                 try:
-                    samples.extend(unpack(body))
+                    work.samples.extend(unpack(body))
                 except ContractError as error:
                     log.error("samples_unreadable", source=batch.source, error=str(error))
                 continue
-            journal.append(_journal_row(batch, item))
-            occurrence = await self._one(connection, edge, batch.received_at, item, after)
-            if occurrence:
-                moved = isinstance(body, AlarmTransition)
-                touched[occurrence] = touched.get(occurrence, False) or moved
-        if journal:
-            await self._alarms.insert_events(connection, journal)
-        if samples:
-            await self._samples.insert(connection, samples)
-        for occurrence, moved in touched.items():
-            await self._refresh(connection, occurrence, moved, after)
-        _AFTER.get().extend(after)
+            if isinstance(body, Snippet):
+                await self._keep_snippet(connection, batch, body)
+                continue
+            work.journal.append(_journal_row(batch, item))
+            work.sort(edge, batch.received_at, item)
+        alarms = self._alarms
+        if work.journal:
+            await alarms.insert_events(connection, work.journal)
+        if work.samples:
+            await self._samples.insert(connection, work.samples)
+        if work.touched:
+            await alarms.apply_transitions(connection, work.arrived, work.touched)
+        for event in work.others:
+            await self._other(connection, edge, batch.received_at, event, work)
+        if work.said:
+            await alarms.set_local_actions(connection, work.said)
+        await self._refresh(connection, work)
+        if work.forward:
+            await self._forward(connection, work.forward)
+        self.latencies.extend(work.latencies)
+        _AFTER.get().extend(work.after)
 
-    async def _one(
-        self, connection: Transaction, edge: str, now: int, item: Received, after: list[After]
-    ) -> str | None:
-        """Apply one event; returns the occurrence that it touches."""
-        event, body = item.event, item.event.body
+    async def _keep_snippet(self, connection: Transaction, batch: Batch, body: Snippet) -> None:
+        edge = batch.source.partition(".")[2]
+        try:
+            unpacked = sum(1 for _ in unpack(body.samples))
+        except ContractError as error:
+            log.error("snippet_unreadable", source=batch.source, error=str(error))
+            return
+        log.debug("snippet_stored", occurrence=body.occurrence, samples=unpacked)
+        await self._samples.insert_snippet(connection, edge, body)
+
+    async def _other(
+        self, connection: Transaction, edge: str, now: int, event: Event, work: _Work
+    ) -> None:
+        """Apply one event of the kinds that are few."""
+        body = event.body
         match body:
-            case AlarmTransition():
-                late = now - (body.source_time or event.time) > LATE_MS
-                await self._alarms.upsert_transition(
-                    connection, edge, event.id, event.time, now, late, body
-                )
-                if body.kind in ("raised", "returned"):
-                    await self._forward(connection, edge, event)
-                    self.latencies.append((body.receive_time or event.time, now))
-                return body.occurrence
             case Fact():
                 await self._alarms.insert_fact(connection, body, edge, now, "applied")
-                return body.occurrence
             case FactResult():
                 await self._alarms.fact_result(connection, body.fact, body.result, body.code)
-                return body.occurrence
-            case LocalAction():
-                await self._alarms.set_local_action(
-                    connection,
-                    body.occurrence,
-                    f"{body.device} {body.operation}: {body.outcome}",
-                )
-                return body.occurrence
             case DirectiveReport():
-                await self._forward(connection, edge, event)
                 for listener in self.on_directive:
                     await listener(connection, edge, body)
-                return None
             case SystemEvent():
                 await self._alarms.set_system(
                     connection, edge, body.code, body.active, body.params, now
                 )
-                after.extend(self.on_system)
-                return None
+                work.after.extend(self.on_system)
+            case FragmentStep():
+                work.after.extend(partial(told, body) for told in self.on_fragment)
             case _:
-                return None
+                return
 
-    async def _refresh(
-        self, connection: Transaction, occurrence: str, moved: bool, after: list[After]
-    ) -> None:
-        merged = await self._alarms.refresh_open(connection, occurrence)
-        if merged is None:
+    async def _refresh(self, connection: Transaction, work: _Work) -> None:
+        if not work.touched:
             return
-        for listener in self.on_occurrence:
-            after.append(lambda each=listener: each(merged, moved))
+        for merged in await self._alarms.refresh(connection, list(work.touched)):
+            moved = work.touched[merged.occurrence]
+            for listener in self.on_occurrence:
+                work.after.append(partial(listener, merged, moved))
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a batch asks for, sorted by what can be written together."""
+
+    journal: list[tuple[Any, ...]] = field(default_factory=list)
+    samples: list[Row] = field(default_factory=list)
+    arrived: list[Arrived] = field(default_factory=list)
+    others: list[Event] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
+    """Occurrence -> the edge's newest action on it."""
+    touched: dict[str, bool] = field(default_factory=dict)
+    """Occurrence -> whether a transition of it arrived."""
+    forward: list[Event] = field(default_factory=list)
+    after: list[After] = field(default_factory=list)
+    latencies: list[tuple[int, int]] = field(default_factory=list)
+
+    def sort(self, edge: str, now: int, item: Received) -> None:
+        """Put one event where it belongs."""
+        event, body = item.event, item.event.body
+        match body:
+            case AlarmTransition():
+                late = now - (body.source_time or event.time) > LATE_MS
+                self.arrived.append(Arrived(edge, event.id, event.time, now, late, body))
+                if body.kind in ("raised", "returned"):
+                    self.forward.append(event)
+                    self.latencies.append((body.receive_time or event.time, now))
+                self.touched[body.occurrence] = True
+            case LocalAction():
+                self.said[body.occurrence] = f"{body.device} {body.operation}: {body.outcome}"
+                self.touched.setdefault(body.occurrence, False)
+            case Fact() | FactResult():
+                self.others.append(event)
+                self.touched.setdefault(body.occurrence, False)
+            case DirectiveReport():
+                self.forward.append(event)
+                self.others.append(event)
+            case _:
+                self.others.append(event)
 
 
 def _journal_row(batch: Batch, item: Received) -> tuple[Any, ...]:
@@ -200,5 +247,5 @@ def _journal_row(batch: Batch, item: Received) -> tuple[Any, ...]:
         batch.source, batch.epoch, batch.lane, item.seq, event.id, event.type, event.time,
         batch.received_at, batch.received_at - event.time > LATE_MS,
         getattr(body, "alarm", None), getattr(body, "occurrence", None),
-        msgspec.to_builtins(body),
+        body,
     )  # fmt: skip

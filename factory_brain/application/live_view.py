@@ -45,6 +45,8 @@ class LiveView:
         self.seq = 0
         self._occurrences: dict[str, Occurrence] = {}
         self._rows: dict[str, AlarmRow] = {}
+        self._stale: set[str] = set()
+        """Alarms whose row is made when it is next looked at: a flood changes some many times."""
         self._changed: set[str] = set()
         self._removed: set[str] = set()
         self._runs: dict[str, Run] = {}
@@ -84,14 +86,23 @@ class LiveView:
             return  # read before, told after the newer transition
         if is_open(occurrence):
             self._occurrences[alarm] = occurrence
-            self._rows[alarm] = make_row(occurrence, self._definitions.get(alarm))
+            self._stale.add(alarm)
             self._changed.add(alarm)
             self._removed.discard(alarm)
         elif shown and shown.occurrence == occurrence.occurrence:
-            del self._occurrences[alarm], self._rows[alarm]
+            del self._occurrences[alarm]
+            self._rows.pop(alarm, None)
+            self._stale.discard(alarm)
             self._changed.discard(alarm)
             self._removed.add(alarm)
         self._wake.set()
+
+    def _fresh(self) -> dict[str, AlarmRow]:
+        for alarm in self._stale:
+            occurrence = self._occurrences[alarm]
+            self._rows[alarm] = make_row(occurrence, self._definitions.get(alarm))
+        self._stale.clear()
+        return self._rows
 
     def touch(self) -> None:
         """Something on the banner may have changed."""
@@ -117,7 +128,7 @@ class LiveView:
             epoch=self.epoch,
             seq=self.seq,
             at=self._clock.now_ms(),
-            rows=list(self._rows.values()),
+            rows=list(self._fresh().values()),
             banner=self.banner(),
         )
 
@@ -129,7 +140,7 @@ class LiveView:
         by_priority = {p: {"active": 0, "unacked": 0} for p in (1, 2, 3, 4)}
         hidden = {"shelved": 0, "suppressed": 0, "out_of_service": 0}
         unacked_at: list[int] = []
-        for row in self._rows.values():
+        for row in self._fresh().values():
             if row.state in hidden:
                 hidden[row.state] += 1
                 continue
@@ -162,9 +173,8 @@ class LiveView:
                 async with asyncio.timeout(5.0):
                     await self._wake.wait()
             self._wake.clear()
-            urgent = any(
-                self._rows[alarm].priority == 1 for alarm in self._changed if alarm in self._rows
-            )
+            rows = self._fresh()
+            urgent = any(rows[alarm].priority == 1 for alarm in self._changed if alarm in rows)
             self._flush()
             await asyncio.sleep(TICK_CRITICAL_S if urgent else TICK_S)
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from factory_brain.domain.arrivals import Arrived
 from factory_brain.domain.rows import Occurrence
 from factory_brain.domain.samples import Row
-from shared.messages.bodies import AlarmTransition, Fact
+from shared.messages.bodies import Fact, Snippet
 
 Transaction = Any
 """A running database transaction (an asyncpg connection in production)."""
@@ -27,15 +29,18 @@ class Alarms(Protocol):
         """Append to the journal."""
         ...
 
-    async def upsert_transition(
-        self, tx: Transaction, /, edge: str, event_id: str, time: int, received: int, late: bool,
-        body: AlarmTransition,
-    ) -> None:  # fmt: skip
-        """Fold one transition into its occurrence."""
+    async def apply_transitions(
+        self, tx: Transaction, /, arrived: list[Arrived], also: Iterable[str] = ()
+    ) -> None:
+        """Fold transitions into their occurrences; these and `also` stay locked."""
         ...
 
     async def refresh_open(self, tx: Transaction, /, occurrence: str) -> Occurrence | None:
         """Recompute whether an occurrence is open; returns it as this transaction sees it."""
+        ...
+
+    async def refresh(self, tx: Transaction, /, occurrences: list[str]) -> list[Occurrence]:
+        """The same for many, which the caller has locked."""
         ...
 
     async def insert_fact(
@@ -48,8 +53,8 @@ class Alarms(Protocol):
         """Note what the edge answered."""
         ...
 
-    async def set_local_action(self, tx: Transaction, /, occurrence: str, text: str) -> None:
-        """Note the edge's own action."""
+    async def set_local_actions(self, tx: Transaction, /, said: dict[str, str]) -> None:
+        """Note the edge's own actions, by occurrence."""
         ...
 
     async def set_label(
@@ -95,6 +100,10 @@ class Samples(Protocol):
         """Store samples; a repeated (tag, time) keeps the first."""
         ...
 
+    async def insert_snippet(self, tx: Transaction, edge: str, snippet: Snippet, /) -> None:
+        """Store what a raise took along; a repetition changes nothing."""
+        ...
+
     async def window(self, tag: str, since: int, until: int) -> list[tuple[int, float]]:
         """Good samples of a tag in [since, until], with the value standing at `since` first."""
         ...
@@ -105,6 +114,12 @@ class Sender(Protocol):
 
     async def append(self, tx: Transaction, /, lane: str, at: int, event: bytes) -> int:
         """Add one encoded event in the transaction."""
+        ...
+
+    async def append_many(
+        self, tx: Transaction, /, lane: str, at: int, events: list[bytes]
+    ) -> None:
+        """Add encoded events, in order, in the transaction."""
         ...
 
 

@@ -48,9 +48,10 @@ class Uplink:
         self.directive_counter = 0
         self._registered = asyncio.Event()
 
-    async def forward(self, tx: Transaction, edge: str, event: Event) -> None:
-        """Send an edge's event on to the group, under its own id and time."""
-        await self._sender.append(tx, LIVE, self._clock.now_ms(), encode(event))
+    async def forward(self, tx: Transaction, events: list[Event]) -> None:
+        """Send edges' events on to the group, each under its own id and time."""
+        encoded = [encode(event) for event in events]
+        await self._sender.append_many(tx, LIVE, self._clock.now_ms(), encoded)
         self.drainer.wake()
 
     async def say(self, tx: Transaction, kind: str, body: Body) -> None:

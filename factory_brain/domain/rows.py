@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.alarm.definition import AlarmDefinition, Words
 from shared.alarm.occurrence import OccurrenceView, fold
@@ -31,12 +31,16 @@ class Occurrence:
     local_action: str | None = None
     run: str | None = None
     count: int = 1
+    _merged: OccurrenceView | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def view(self) -> OccurrenceView:
-        """Merged from the newest transition and the facts."""
-        merged = fold([self.transition], self.facts)
-        assert merged is not None
+        """Merged from the newest transition and the facts; folded once, asked for many times."""
+        merged = self._merged
+        if merged is None:
+            merged = fold([self.transition], self.facts)
+            assert merged is not None
+            object.__setattr__(self, "_merged", merged)
         return merged
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -13,9 +13,11 @@ from factory_brain.application.details import Details
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.live_view import LiveView
 from factory_brain.application.outcomes import Outcomes
+from factory_brain.application.trends import Trends
 from factory_brain.web.routes.alarms import alarm_router
 from factory_brain.web.routes.plant import plant_router
 from factory_brain.web.routes.runs import Runs, run_router
+from factory_brain.web.routes.trends import trend_router
 from shared.clock import Clock, SystemClock
 from shared.paths import console_dist
 from shared.web.app import create_base_app, serve_console
@@ -33,6 +35,7 @@ class Parts:
     outcomes: Outcomes
     details: Details
     fleet: FleetView
+    trends: Trends
     runs: Runs
     positions: Callable[[], Awaitable[dict[str, Any]]]
     ready: Callable[[], Awaitable[bool]]
@@ -44,6 +47,7 @@ def create_app(place: Place, clock: Clock, accounts: Accounts | None, parts: Par
     app.include_router(
         alarm_router(parts.live, parts.broadcaster, parts.desk, parts.outcomes, parts.details)
     )
+    app.include_router(trend_router(parts.trends))
     app.include_router(run_router(parts.runs))
     app.include_router(plant_router(parts.fleet, parts.positions, parts.ready))
     serve_console(app, console_dist(), "index.html")
@@ -53,5 +57,5 @@ def create_app(place: Place, clock: Clock, accounts: Accounts | None, parts: Par
 def openapi_app() -> FastAPI:
     """The application without anything behind it, to export its OpenAPI document."""
     nothing = cast(Any, None)
-    parts = Parts(*([nothing] * 9))
+    parts = Parts(*([nothing] * len(fields(Parts))))
     return create_app(Place("factory", "", "", ""), SystemClock(), None, parts)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from shared.alarm.condition import ConditionSpec, Factor
 from shared.alarm.machine import Policy
 from shared.alarm.point import Setting, Side
 
-Kind = Literal["limit", "discrete", "expression", "stale", "bad_quality"]
+Kind = Literal[
+    "limit", "discrete", "expression", "stale", "bad_quality",
+    "deviation", "rate", "discrepancy", "zscore", "model",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,28 @@ class AlarmDefinition:
     bounds: Bounds = Bounds()
     response: Response = field(default_factory=Response)
     suppressed_by: tuple[str, ...] = ()
-    """Alarms that, while active, suppress this one by design (HIHI over HI)."""
+    """Alarms that, while active, suppress this one by design (HIHI over HI, suppression groups)."""
+    suppressed_in: tuple[str, ...] = ()
+    """States of equipment, as `chart:state`, in which it is suppressed by design."""
+    suppressed_when: str = ""
+    """An expression over tags; while it is true the alarm is suppressed by design."""
+    first_out: str = ""
+    """The group in which the first alarm to come is marked."""
+    first_out_tie_ms: int = 0
+    """How close to the first of its group still counts as simultaneous."""
+    consequence: str = ""
+    """What happens if nobody responds; with the time to respond it gave the priority."""
     re_alarm_ms: int | None = None
     safety: bool = False
     """A safety alarm: never tuned, never shelved from above."""
+    snippet: tuple[int, int] | None = None
+    """Ms before and after a raise that go up at full rate; None: as the site says."""
+    condition: ConditionSpec | None = None
+    """What the condition needs beyond the setting; None where the kernel runs it by itself."""
+    inclusive: bool = False
+    """The limit itself is abnormal too; the setting's limit is the next number on the good side."""
+    factors: tuple[Factor, ...] = ()
+    """Which of man, machine, material, method and environment the condition speaks of."""
     settings_version: int = 1
 
     def with_setting(self, setting: Setting, version: int) -> AlarmDefinition:

@@ -48,6 +48,10 @@ class Policy:
     clear_unacked: Literal["required", "auto"] = "required"
     """Return to normal while unacknowledged: stays until acknowledged, or ends by itself."""
     reshelve: Literal["restart", "reject"] = "restart"
+    latched_raise: Literal["annunciate", "same"] = "annunciate"
+    """Present again while latched and acknowledged: sound anew, or go on with the occurrence."""
+    re_alarm_on: Literal["standing", "unacked"] = "standing"
+    """Whether the re-alarm timer also takes back an acknowledgement."""
     max_shelve_ms: int = 8 * 3_600_000
 
 
@@ -59,6 +63,9 @@ class AlarmEvent:
     occurrence_matches: bool = True
     """Whether an acknowledge or confirm names the present occurrence."""
     shelve_ms: int | None = None
+    seen: bool = False
+    """An answer from another place to what was annunciated and seen there: a hiding since does not
+    make it void (`hidden_ack` is about what one place may do by itself)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ def _raise(policy: Policy, state: AlarmState, _: AlarmEvent, now: int) -> Step:
         return Step(replace(state, raw=True), "noop" if state.raw else "ok")
     if state.raw:
         return Step(state, "noop")
+    if policy.latched_raise == "same" and state.core == "LA":
+        return Step(replace(state, raw=True, active=True))
     return _annunciating(_present(policy, state))
 
 
@@ -144,7 +153,7 @@ def _acknowledge(policy: Policy, state: AlarmState, event: AlarmEvent, now: int)
         return Step(state, "Bad_EventIdUnknown")
     if state.acked:
         return Step(state, "Bad_ConditionBranchAlreadyAcked")
-    if state.hidden and policy.hidden_ack == "reject":
+    if state.hidden and policy.hidden_ack == "reject" and not event.seen:
         return Step(state, "REJECT_not_annunciated")
     return Step(replace(state, acked=True, confirmed=not policy.confirm_used))
 
@@ -232,10 +241,14 @@ def _enable(policy: Policy, state: AlarmState, _: AlarmEvent, now: int) -> Step:
 
 
 def _re_alarm(policy: Policy, state: AlarmState, _: AlarmEvent, now: int) -> Step:
-    # Acts on any standing alarm, also an acknowledged one: it is announced anew.
-    if not policy.ack_required or not state.enabled or state.hidden or not state.active:
+    if not re_alarms(policy, state) or (policy.re_alarm_on == "unacked" and state.acked):
         return Step(state, "noop")
     return _annunciating(_present(policy, state))
+
+
+def re_alarms(policy: Policy, state: AlarmState) -> bool:
+    """Whether it stands where people see it, so that its re-alarm timer runs."""
+    return policy.ack_required and state.enabled and state.active and not state.hidden
 
 
 _Handler = Callable[[Policy, AlarmState, AlarmEvent, int], Step]

@@ -7,7 +7,7 @@ shelved, core.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Shelf = Literal["U", "T", "O"]
@@ -97,13 +97,14 @@ class AlarmState:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for messages and storage."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _REGIONS}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> AlarmState:
         """Read plain data, ignoring fields of a newer version."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
-        return replace(cls(), **known)
+        return cls(**known)
 
 
 NORMAL = AlarmState()
+_REGIONS = tuple(AlarmState.__dataclass_fields__)

@@ -15,10 +15,10 @@ import nats
 from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
+from shared.bus.nats_pull import Pull, PullEnded
 from shared.bus.port import Delivery, Handler, StreamSpec
 from shared.errors import ConfigError, PermanentTransportError, RetryableTransportError
 from shared.messages.subjects import Node, any_node
@@ -85,7 +85,6 @@ class NatsBus:
         self._site = site
         self._connection = secrets.token_hex(4)
         self._pending: dict[str, asyncio.Future[bytes]] = {}
-        self._subscriptions: dict[str, Subscription] = {}
         self._replies_subscribed = False
         self._reply_lock = asyncio.Lock()
         self._at_work: set[asyncio.Task[None]] = set()
@@ -301,41 +300,37 @@ class NatsBus:
         self, stream: str, durable: str, subject: str, batch: int = 50
     ) -> AsyncGenerator[list[Delivery], None]:
         """Durable pull consumer: batches of deliveries, for ever, over reconnects."""
-        subscription: JetStreamContext.PullSubscription | None = None
+        pull: Pull | None = None
         try:
             while True:
                 try:
-                    if subscription is None:
-                        subscription = await self._bind(stream, durable, subject)
-                    messages = await subscription.fetch(batch, timeout=5)
-                except (nats_errors.TimeoutError, TimeoutError):
-                    continue
-                except _RETRYABLE as error:
+                    if pull is None:
+                        pull = await self._bind(stream, durable, subject, batch)
+                    messages = await pull.next()
+                except (*_RETRYABLE, PullEnded) as error:
                     if self._client.is_closed:
                         return
                     log.warning(
                         "consumer_rebinds", stream=stream, durable=durable, error=repr(error)
                     )
-                    await self._unbind(subscription)
-                    subscription = None
+                    await self._unbind(pull)
+                    pull = None
                     await asyncio.sleep(0.5)
                     continue
                 yield [NatsDelivery(message) for message in messages]
         finally:
-            await self._unbind(subscription)
+            await self._unbind(pull)
 
     @staticmethod
-    async def _unbind(subscription: JetStreamContext.PullSubscription | None) -> None:
+    async def _unbind(pull: Pull | None) -> None:
         """Let go of the inbox; the durable consumer stays on the server."""
         try:
-            if subscription is not None:
-                await subscription.unsubscribe()
+            if pull is not None:
+                await pull.close()
         except _RETRYABLE as error:
             log.debug("consumer_unbound", error=repr(error))
 
-    async def _bind(
-        self, stream: str, durable: str, subject: str
-    ) -> JetStreamContext.PullSubscription:
+    async def _bind(self, stream: str, durable: str, subject: str, batch: int) -> Pull:
         config = api.ConsumerConfig(
             durable_name=durable,
             filter_subject=subject,
@@ -345,7 +340,10 @@ class NatsBus:
             deliver_policy=api.DeliverPolicy.ALL,
         )
         await self._js.add_consumer(stream, config)
-        return await self._js.pull_subscribe_bind(durable=durable, stream=stream)
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(inbox, pending_bytes_limit=256 << 20)
+        asking = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        return Pull(self._client, subscription, inbox, asking, batch)
 
     async def ensure_bucket(self, bucket: str) -> None:
         """Create a key-value bucket on the local server."""

@@ -6,17 +6,23 @@ Used by the brain and the cloud at start; the subjects come from `messages/subje
 from __future__ import annotations
 
 from shared.bus.port import StreamSpec
-from shared.messages.subjects import BRAIN, any_node
+from shared.messages.subjects import BRAIN, EVENT_LANES, any_node
 
 EVENTS = "EVENTS"
 SAMPLES = "SAMPLES"
 GIB = 1 << 30
 
 
+def alarms(site: str, lane: str) -> str:
+    """The subjects of one lane of all edges of a site."""
+    return any_node(site, "*", "alarm", lane)
+
+
 def factory_streams(site: str) -> list[StreamSpec]:
     """What a factory's server keeps until its brain has committed it."""
     return [
-        StreamSpec(EVENTS, (any_node(site, "*", "alarm", "*"),), 2 * GIB, 7 * 86400),
+        # Lane by lane, as its consumers take them: what nobody takes would fill it for good.
+        StreamSpec(EVENTS, tuple(alarms(site, lane) for lane in EVENT_LANES), 2 * GIB, 7 * 86400),
         StreamSpec(SAMPLES, (any_node(site, "*", "sample", "*"),), 1 * GIB, 86400),
     ]
 

@@ -35,9 +35,15 @@ def documents() -> dict[str, str]:
     made["docs/reference/subjects.md"] = _subjects()
     made["docs/reference/settings.md"] = _settings()
     made["docs/reference/error-codes.md"] = _codes()
+    made["edge_node/web/codes.json"] = _page_codes()
     made["docs/reference/rest.md"] = _rest(apis)
     made["docs/reference/playbook.md"] = _playbook(made)
     return made
+
+
+def _page_codes() -> str:
+    """The wording of every refusal, for the edge's own page, which has no console to ask."""
+    return _json(wordings(ROOT), 1)
 
 
 def command_text(root: typer.Typer) -> str:
@@ -102,7 +108,8 @@ def _subjects() -> str:
         lanes = (LIVE, REPLAY) if node.is_brain else (LIVE, REPLAY, HISTORY)
         rows = [(_shown(node.lane(lane)), "up, durable") for lane in lanes]
         rows += [(_shown(s), "up") for s in (node.health, node.hello, node.reply("*"))]
-        downs = (node.committed, node.lease, node.command, node.fact, node.directive)
+        downs = [node.committed, node.lease, node.command, node.fact, node.directive]
+        downs += [] if node.is_brain else [node.sampling]
         rows += [(_shown(subject), "down") for subject in downs]
         rows.append((_shown(node.directive_bucket), "key-value bucket above, read only"))
         text += f"\n## {title}\n" + _table(("subject", "direction"), rows)

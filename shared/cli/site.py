@@ -6,13 +6,14 @@ Called by the command line; the checks themselves are in `shared/site/loader.py`
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from shared.errors import ConfigError
-from shared.site.loader import Site, SiteFaults, load_site
+from shared.site.loader import Check, Site, SiteFaults, load_site
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="工厂配置 / a site's folder")
 
@@ -31,7 +32,7 @@ def check(
     if not folder.is_dir():
         _cannot(f"{folder}: 不是目录 / not a folder", as_json)
     try:
-        site = load_site(folder)
+        site = load_site(folder, checks=_checks())
     except SiteFaults as error:
         _show_faults(error.faults, as_json)
         raise typer.Exit(1) from None
@@ -41,6 +42,11 @@ def check(
     except OSError as error:
         _cannot(f"{folder}: {error.strerror}", as_json)
     _show_site(site, as_json)
+
+
+def _checks() -> list[Check]:
+    """What the installed tiers' plug-ins check; a tier that is not here checks nothing."""
+    return [point.load() for point in entry_points(group="andon.site_checks")]
 
 
 def _cannot(message: str, as_json: bool) -> NoReturn:

@@ -16,9 +16,13 @@ What differs from CEL (github.com/google/cel-spec), each on purpose:
 2.  Division by zero is an error for doubles too (CEL: infinity), so no limit is compared with it.
 3.  Errors are values: `evaluate` answers Unknown with `is_error` instead of raising. `&&` and `||`
     absorb them as CEL does; when neither side decides, tag quality is reported before errors.
-4.  `tag("X").value|good|age_s` and windows `avg|min|max|stddev|count|rate|lag|changed("X", "30s")`
-    are added; names and durations are literals, so what an expression reads is known at load.
-    A tag that is bad, stale, missing, null or NaN has no `.value`: Unknown.
+4.  `tag("X").value|last|good|age_s`, `alarm("ID").active|acked` and windows
+    `avg|min|max|stddev|sum|range|count|rate|first|last|lag|changed("X", "30s")` and
+    `percentile("X", "30s", 95)` are added; a window may be of `"20 samples"` and of a shape
+    (`"tumbling"`, `"hopping:10s"`, `"session:60s"`, a session's length being its gap). Names,
+    lengths and shapes are literals, so what an expression reads is known at load.
+    A tag that is bad, stale, missing, null or NaN has no `.value`: Unknown; `.last` is the last
+    good value however old.
 5.  `has(a.b.c)` is false when `a.b` itself is missing or null (CEL: an error).
 6.  No uint (`1u`), bytes (`b'x'`), triple-quoted texts, timestamps, type values, messages, optional
     syntax or back-quoted members (write `a['b-c']`). `duration("90s")` is a number of seconds.
@@ -54,6 +58,7 @@ from shared.expression.values import (
     MAX_CHARS,
     MAX_CHARS_PLAYBOOK,
     MAX_STEPS,
+    AlarmView,
     Environment,
     ExpressionError,
     Reading,
@@ -65,7 +70,8 @@ from shared.expression.values import (
 
 __all__ = [
     "MAX_CHARS", "MAX_CHARS_PLAYBOOK", "MAX_STEPS", "WINDOWS",
-    "DataTemplate", "Environment", "Expression", "ExpressionError", "Function", "Reading",
+    "AlarmView", "DataTemplate", "Environment", "Expression", "ExpressionError", "Function",
+    "Reading",
     "StaticEnvironment", "TagReading", "Template", "Unknown", "WindowUse",
     "compile_data", "compile_expression", "compile_template", "constant_value", "is_constant",
     "is_unknown", "parse_duration",

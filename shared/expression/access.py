@@ -25,6 +25,15 @@ def tag_value(name: str, reading: TagReading | None) -> object:
     return value
 
 
+def tag_last(name: str, reading: TagReading | None) -> object:
+    """`.last`: the last good value however old, so that silence can be spoken of."""
+    if reading is not None and getattr(reading, "reason", "") == "stale":
+        value = reading.value
+        spoilt = value is None or (isinstance(value, float) and math.isnan(value))
+        return Unknown("tag_no_value", {"tag": name}) if spoilt else value
+    return tag_value(name, reading)
+
+
 def tag_good(reading: TagReading | None) -> bool:
     """`.good`: always a bool."""
     return reading is not None and reading.good is True
@@ -38,11 +47,22 @@ def tag_age(name: str, reading: TagReading | None) -> object:
 
 
 def tag_member(env: Environment, name: str, member: str) -> object:
-    """Read one of the three members of a tag."""
+    """Read one of the members of a tag."""
     reading = env.tag(name)
     if member == "good":
         return tag_good(reading)
+    if member == "last":
+        return tag_last(name, reading)
     return tag_value(name, reading) if member == "value" else tag_age(name, reading)
+
+
+def alarm_member(env: Environment, name: str, member: str) -> object:
+    """`.active` or `.acked` of an alarm; Unknown where the environment knows no alarms."""
+    door = getattr(env, "alarm", None)
+    view = door(name) if door is not None else None
+    if view is None:
+        return Unknown("alarm_missing", {"alarm": name})
+    return view.active if member == "active" else view.acked
 
 
 def window_value(function: str, tag: str, seconds: float, answer: object) -> object:

@@ -8,10 +8,18 @@ Never differs from the interpreter: off its inlined fast paths it calls the same
 from collections.abc import Callable
 
 from shared.expression import operators
-from shared.expression.access import tag_age, tag_good, tag_value, window_value
+from shared.expression.access import (
+    alarm_member,
+    tag_age,
+    tag_good,
+    tag_last,
+    tag_value,
+    window_value,
+)
 from shared.expression.functions import absolute
 from shared.expression.operators import METERED
 from shared.expression.tree import (
+    AlarmMember,
     Binary,
     Comprehension,
     Conditional,
@@ -67,7 +75,8 @@ _OPERATORS = [
 ]
 _SCOPE: dict[str, object] = {
     **{name: getattr(operators, name) for name in _OPERATORS},
-    "tag_value": tag_value, "tag_good": tag_good, "tag_age": tag_age,
+    "tag_value": tag_value, "tag_good": tag_good, "tag_age": tag_age, "tag_last": tag_last,
+    "alarm_member": alarm_member,
     "window_value": window_value, "absolute": absolute,
     "Unknown": Unknown, "Exceeded": BudgetExceededError,
 }  # fmt: skip
@@ -160,6 +169,10 @@ class _Writer:
                 return self.assign(f"{self.door('root')}({self.constant(name)})")
             case TagMember():
                 return self.tag(node)
+            case AlarmMember(alarm, name):
+                return self.assign(
+                    f"alarm_member(env, {self.constant(alarm)}, {self.constant(name)})"
+                )
             case Window():
                 return self.window(node)
             case Select(operand, name):
@@ -217,6 +230,8 @@ class _Writer:
             return self.assign(f"{reading} is not None and {reading}.good is True")
         if node.member == "age_s":
             return self.assign(f"tag_age({name}, {reading})")
+        if node.member == "last":
+            return self.assign(f"tag_last({name}, {reading})")
         value = self.fresh()
         present = "" if bound is not None else f"{reading} is not None and "
         self.put(f"if {present}{reading}.good is True:")
@@ -230,7 +245,8 @@ class _Writer:
     def window(self, node: Window) -> str:
         function, tag = self.constant(node.function), self.constant(node.tag)
         seconds = self.number(node.seconds)
-        value = self.assign(f"{self.door('window')}({function}, {tag}, {seconds})")
+        more = "" if node.is_plain else f", {node.shape!r}, {node.step!r}, {node.argument!r}"
+        value = self.assign(f"{self.door('window')}({function}, {tag}, {seconds}{more})")
         self.put(f"if {value} is None or {value} != {value}:")
         self.put(f" {value} = window_value({function}, {tag}, {seconds}, {value})")
         return value

@@ -6,7 +6,7 @@ Never runs past its step budget and never touches an attribute of a Python objec
 
 from collections.abc import Callable, Mapping
 
-from shared.expression.access import tag_member, window_value
+from shared.expression.access import alarm_member, tag_member, window_value
 from shared.expression.operators import (
     METERED,
     PLAIN,
@@ -24,6 +24,7 @@ from shared.expression.operators import (
     wrong_type,
 )
 from shared.expression.tree import (
+    AlarmMember,
     Binary,
     Comprehension,
     Conditional,
@@ -79,8 +80,13 @@ class Interpreter:
     def tag(self, node: TagMember) -> object:
         return tag_member(self.env, node.tag, node.member)
 
+    def alarm(self, node: AlarmMember) -> object:
+        return alarm_member(self.env, node.alarm, node.member)
+
     def window(self, node: Window) -> object:
-        answer = self.env.window(node.function, node.tag, node.seconds)
+        # The further parts go along only when they say something: most environments know none.
+        more = () if node.is_plain else (node.shape, node.step, node.argument)
+        answer = self.env.window(node.function, node.tag, node.seconds, *more)
         return window_value(node.function, node.tag, node.seconds, answer)
 
     def select(self, node: Select) -> object:
@@ -175,6 +181,7 @@ _DISPATCH: Mapping[type, Callable[..., object]] = {
     Root: Interpreter.root,
     Local: Interpreter.loop_variable,
     TagMember: Interpreter.tag,
+    AlarmMember: Interpreter.alarm,
     Window: Interpreter.window,
     Select: Interpreter.select,
     Has: Interpreter.has,

@@ -256,5 +256,10 @@ FUNCTIONS: dict[str, Function] = {
     "upperAscii": Function(_text_change("upperAscii", _ascii(str.upper)), 1, 1, True, False),
     "trim": Function(_text_change("trim", str.strip), 1, 1, True, False),
 }
-WINDOWS = frozenset({"avg", "min", "max", "stddev", "count", "rate", "lag", "changed"})
+WINDOWS = frozenset(
+    {
+        "avg", "min", "max", "stddev", "count", "rate", "lag", "changed",
+        "sum", "range", "first", "last", "percentile",
+    }
+)  # fmt: skip
 MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})

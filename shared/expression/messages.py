@@ -69,12 +69,25 @@ COMPILE_TEXTS: dict[str, tuple[str, str]] = {
         'tag() takes the name of one tag as a text literal: tag("TT-101")',
     ),
     "tag_needs_member": (
-        "tag(...) 之后必须写 .value、.good 或 .age_s",
-        "write .value, .good or .age_s after tag(...)",
+        "tag(...) 之后必须写 .value、.last、.good 或 .age_s",
+        "write .value, .last, .good or .age_s after tag(...)",
     ),
     "tag_unknown_member": (
-        "测点没有 .{name}{hint_zh};可用 .value .good .age_s",
-        "a tag has no .{name}{hint}; it has .value .good .age_s",
+        "测点没有 .{name}{hint_zh};可用 .value .last .good .age_s",
+        "a tag has no .{name}{hint}; it has .value .last .good .age_s",
+    ),
+    "alarms_not_here": (
+        "此处不能引用报警 alarm(...)",
+        "alarm(...) can be used only in the conditions of an edge's alarms",
+    ),
+    "alarm_not_literal": (
+        'alarm() 的写法是 alarm("报警编号").active 或 .acked',
+        'write alarm("ID").active or alarm("ID").acked, the id as a text literal',
+    ),
+    "unknown_alarm": ("未知报警 {name}{hint_zh}", "unknown alarm {name}{hint}"),
+    "alarm_unknown_member": (
+        "报警没有 .{name}{hint_zh};可用 .active .acked",
+        "an alarm has no .{name}{hint}; it has .active .acked",
     ),
     "window_not_literal": (
         '{name} 的写法是 {name}("测点", "30s")',
@@ -83,6 +96,35 @@ COMPILE_TEXTS: dict[str, tuple[str, str]] = {
     "bad_duration": (
         "{text} 不是有效时长,例如 30s、5m、1h30m",
         "{text} is not a duration; examples: 30s, 5m, 1h30m",
+    ),
+    "window_samples": (
+        "按个数的窗口为 1 到 {limit} 个样本",
+        "a window of samples holds 1 to {limit} of them",
+    ),
+    "window_shape": (
+        "未知窗口形状 {shape}{hint_zh};可用 sliding tumbling hopping:10s session session:60s",
+        "unknown window shape {shape}{hint}; "
+        "there are sliding, tumbling, hopping:10s, session, session:60s",
+    ),
+    "window_step": (
+        "{shape} 的写法:tumbling、hopping:10s(步长)、session:60s(最长)",
+        "write tumbling, hopping:10s (every 10 s) or session:60s (60 s at most), not this {shape}",
+    ),
+    "window_overlap": (
+        "步长太短:一个样本最多属于 {limit} 个窗口",
+        "the hop is too short: a sample may belong to {limit} windows at most",
+    ),
+    "window_argument": (
+        "{name} 不接受这个参数;只有 percentile 需要一个数,窗口形状为文本",
+        "{name} does not take this; only percentile takes a number, a window's shape is a text",
+    ),
+    "window_percentile": (
+        'percentile 需要 0 到 100 的数:percentile("测点", "5m", 95)',
+        'percentile needs a number from 0 to 100: percentile("TAG", "5m", 95)',
+    ),
+    "window_lag": (
+        "lag 没有 {shape} 形状:写 lag(\"测点\", \"30s\") 或 lag(\"测点\", \"3 samples\")",
+        'lag has no {shape} form: write lag("TAG", "30s") or lag("TAG", "3 samples")',
     ),
     "has_argument": (
         "has() 只接受成员访问,例如 has(a.b)",
@@ -115,6 +157,7 @@ UNKNOWN_TEXTS: dict[str, tuple[str, str]] = {
         "{function}({tag}, {seconds} s) 窗口内没有数据",
         "{function}({tag}, {seconds} s) has no data in its window",
     ),
+    "alarm_missing": ("报警 {alarm} 的状态不可知", "the state of alarm {alarm} is not known here"),
     "missing_root": ("{name} 在此处没有值", "{name} has no value here"),
     "missing_key": ("缺少 {key}", "{key} is missing"),
     "index_out_of_range": (

@@ -15,6 +15,7 @@ from shared.expression.parser import parse
 from shared.expression.resolve import Names, resolve
 from shared.expression.tokens import Token, tokenize
 from shared.expression.tree import (
+    AlarmMember,
     Index,
     Literal,
     Node,
@@ -44,6 +45,10 @@ class WindowUse:
     function: str
     tag: str
     seconds: float
+    """Samples, when the shape is `count`."""
+    shape: str = "sliding"
+    step: float = 0.0
+    argument: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,19 @@ class Expression:
     @cached_property
     def windows(self) -> tuple[WindowUse, ...]:
         """The windows named, each once, in a stable order."""
-        found = {(n.tag, n.function, n.seconds) for n in walk(self.tree) if isinstance(n, Window)}
-        return tuple(WindowUse(function, tag, span) for tag, function, span in sorted(found))
+        found = {
+            WindowUse(n.function, n.tag, n.seconds, n.shape, n.step, n.argument)
+            for n in walk(self.tree)
+            if isinstance(n, Window)
+        }
+        return tuple(
+            sorted(found, key=lambda u: (u.tag, u.function, u.seconds, u.shape, u.argument or 0))
+        )
+
+    @cached_property
+    def alarms(self) -> frozenset[str]:
+        """The alarms named by alarm("...")."""
+        return frozenset(n.alarm for n in walk(self.tree) if isinstance(n, AlarmMember))
 
     @cached_property
     def roots(self) -> frozenset[str]:
@@ -95,27 +111,32 @@ def compile_expression(
     roots: Roots = frozenset(),
     tags: Collection[str] | None = None,
     functions: Mapping[str, Function] | None = None,
+    alarms: Collection[str] | None = None,
     max_chars: int = MAX_CHARS,
     max_steps: int = MAX_STEPS,
 ) -> Expression:
     """Compile text once; raises ExpressionError with the column and, for names, a suggestion.
 
-    `roots` may map a root to its known members, `tags` lists the tags that exist (None: unchecked).
+    `roots` may map a root to its known members, `tags` lists the tags that exist (None: unchecked),
+    `alarms` the alarms that may be spoken of (None: none may).
     """
     if not isinstance(text, str):
         raise ExpressionError("not_text", {}, 1)
     if len(text) > max_chars:
         raise ExpressionError("too_long", {"length": len(text), "limit": max_chars}, max_chars + 1)
     tokens, _ = tokenize(text)
-    return from_tokens(text, tokens, names_of(roots, tags, functions), max_steps)
+    return from_tokens(text, tokens, names_of(roots, tags, functions, alarms), max_steps)
 
 
 def names_of(
-    roots: Roots, tags: Collection[str] | None, functions: Mapping[str, Function] | None
+    roots: Roots,
+    tags: Collection[str] | None,
+    functions: Mapping[str, Function] | None,
+    alarms: Collection[str] | None = None,
 ) -> Names:
     """Gather what may be named."""
     known = roots if isinstance(roots, Mapping) else dict.fromkeys(roots)
-    return Names(known, tags, functions or {})
+    return Names(known, tags, functions or {}, alarms)
 
 
 def from_tokens(text: str, tokens: list[Token], names: Names, max_steps: int) -> Expression:
@@ -126,7 +147,7 @@ def from_tokens(text: str, tokens: list[Token], names: Names, max_steps: int) ->
 
 def is_constant(expression: Expression) -> bool:
     """True when no tag, window or root can change the result (`true || x`, `1 > 2`, `1 / 0`)."""
-    if not expression.tags and not expression.roots:
+    if not expression.tags and not expression.roots and not expression.alarms:
         return True
     return type(constant_value(expression)) is not Unknown
 
@@ -147,7 +168,7 @@ class _Blind(Interpreter):
     """The interpreter with every input unknown, even `.good`."""
 
     def run(self, node: Node) -> object:
-        if isinstance(node, Root | TagMember | Window):
+        if isinstance(node, Root | TagMember | AlarmMember | Window):
             return Unknown("not_evaluated")
         return super().run(node)
 

@@ -7,10 +7,10 @@ Never leaves a name to be looked up by text at evaluation, except keys of data.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from shared.expression.durations import parse_duration
 from shared.expression.functions import FUNCTIONS, MACROS, WINDOWS, Function
 from shared.expression.regex import PatternError, compile_pattern
 from shared.expression.tree import (
+    AlarmMember,
     Binary,
     Call,
     Comprehension,
@@ -29,22 +29,27 @@ from shared.expression.tree import (
     Select,
     TagMember,
     Unary,
-    Window,
     start_of,
     walk,
 )
 from shared.expression.values import ExpressionError, did_you_mean
+from shared.expression.windows import window_of
 
-TAG_MEMBERS = frozenset({"value", "good", "age_s"})
+TAG_MEMBERS = frozenset({"value", "last", "good", "age_s"})
+ALARM_MEMBERS = frozenset({"active", "acked"})
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an expression may name: roots (with their members when known), tags, own functions."""
+    """What an expression may name: roots (with their members when known), tags, own functions.
+
+    `alarms` None: there are none to speak of here, `alarm` is no name.
+    """
 
     roots: Mapping[str, Collection[str] | None]
     tags: Collection[str] | None = None
     functions: Mapping[str, Function] = field(default_factory=dict)
+    alarms: Collection[str] | None = None
 
     def function(self, name: str) -> Function | None:
         """Look a function up; ours cannot be replaced."""
@@ -104,6 +109,8 @@ class _Resolver:
         operand = node.operand
         if isinstance(operand, Call) and operand.target is None and operand.name == "tag":
             return self.tag(operand, node)
+        if isinstance(operand, Call) and operand.target is None and operand.name == "alarm":
+            return self.alarm(operand, node)
         resolved = self.node(operand, local)
         if isinstance(resolved, Root):
             self.check_member(resolved.name, node.member, node.column)
@@ -132,6 +139,22 @@ class _Resolver:
             raise ExpressionError("tag_unknown_member", params, node.column)
         return TagMember(name, node.member, call.column)
 
+    def alarm(self, call: Call, node: Select) -> Node:
+        known = self.names.alarms
+        if known is None:
+            raise ExpressionError("alarms_not_here", {}, call.column)
+        self.count("alarm", len(call.args), 1, 1, call.column)
+        name = call.args[0].value if isinstance(call.args[0], Literal) else None
+        if not isinstance(name, str):
+            raise ExpressionError("alarm_not_literal", {}, start_of(call.args[0]))
+        if name not in known:
+            params = {"name": name, **did_you_mean(name, set(known))}
+            raise ExpressionError("unknown_alarm", params, call.args[0].column)
+        if node.member not in ALARM_MEMBERS:
+            params = {"name": node.member, **did_you_mean(node.member, ALARM_MEMBERS)}
+            raise ExpressionError("alarm_unknown_member", params, node.column)
+        return AlarmMember(name, node.member, call.column)
+
     def count(self, name: str, given: int, least: int, most: int, column: int) -> None:
         if not least <= given <= most:
             expected = str(least) if least == most else f"{least}..{most}"
@@ -147,6 +170,8 @@ class _Resolver:
             return self.window(node)
         if node.name == "tag":
             raise ExpressionError("tag_needs_member", {}, node.column)
+        if node.name == "alarm":
+            raise ExpressionError("alarm_not_literal", {}, node.column)
         if node.name == "has":
             return self.has(node, local)
         found = self.names.function(node.name)
@@ -189,15 +214,9 @@ class _Resolver:
         return Invoke(node.name, found.strict, args, node.column)
 
     def window(self, node: Call) -> Node:
-        self.count(node.name, len(node.args), 2, 2, node.column)
-        tag, span = node.args
-        name = self.tag_name(tag, "window_not_literal", {"name": node.name})
-        if not isinstance(span, Literal) or not isinstance(span.value, str):
-            raise ExpressionError("window_not_literal", {"name": node.name}, start_of(span))
-        seconds = parse_duration(span.value)
-        if seconds is None or seconds <= 0:
-            raise ExpressionError("bad_duration", {"text": repr(span.value)}, start_of(span))
-        return Window(node.name, name, seconds, node.column)
+        self.count(node.name, len(node.args), 2, 4, node.column)
+        name = self.tag_name(node.args[0], "window_not_literal", {"name": node.name})
+        return window_of(node, name)
 
     def has(self, node: Call, local: str | None) -> Node:
         self.count("has", len(node.args), 1, 1, node.column)

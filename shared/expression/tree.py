@@ -125,7 +125,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class TagMember:
-    """`tag("name").value`, `.good` or `.age_s`."""
+    """`tag("name").value`, `.last`, `.good` or `.age_s`."""
 
     tag: str
     member: str
@@ -134,11 +134,28 @@ class TagMember:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`avg("name", "30s")` and its kin."""
+    """`avg("name", "30s")` and its kin; `seconds` counts samples when the shape is `count`."""
 
     function: str
     tag: str
     seconds: float
+    column: int
+    shape: str = "sliding"
+    step: float = 0.0
+    argument: float | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it slides over time and needs no further number."""
+        return self.shape == "sliding" and self.argument is None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmMember:
+    """`alarm("id").active` or `.acked`."""
+
+    alarm: str
+    member: str
     column: int
 
 
@@ -176,11 +193,11 @@ class Comprehension:
 
 type_names = (
     Literal, Ident, Call, Select, Index, Unary, Binary, Logic, Conditional, ListOf, MapOf,
-    Root, Local, TagMember, Window, Has, Invoke, Comprehension,
+    Root, Local, TagMember, AlarmMember, Window, Has, Invoke, Comprehension,
 )  # fmt: skip
 Node = (
     Literal | Ident | Call | Select | Index | Unary | Binary | Logic | Conditional | ListOf | MapOf
-    | Root | Local | TagMember | Window | Has | Invoke | Comprehension
+    | Root | Local | TagMember | AlarmMember | Window | Has | Invoke | Comprehension
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ Never evaluates anything and never reads a clock: age and staleness come from th
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from shared.expression.messages import COMPILE_TEXTS, UNKNOWN_TEXTS, texts_of
 
@@ -28,6 +28,7 @@ QUALITY_CODES = frozenset(
         "tag_stale",
         "tag_no_value",
         "window_empty",
+        "alarm_missing",
         "not_evaluated",
     }
 )
@@ -115,18 +116,35 @@ class Environment(Protocol):
         ...
 
     def window(self, function: str, tag: str, seconds: float) -> object:
-        """Return a windowed figure of a tag; None (no data) or Unknown when there is none."""
+        """Return a windowed figure of a tag; None (no data) or Unknown when there is none.
+
+        Only windows of other shapes than sliding, or with a number of their own, are asked for
+        with three more: shape, step (seconds) and argument.
+        """
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A plain TagReading."""
+class Reading(NamedTuple):
+    """A plain TagReading; a tuple, since one is made for every tag that an evaluation reads."""
 
     value: object
     good: bool = True
     age_s: float = 0.0
     reason: str = ""
+
+
+class AlarmView(Protocol):
+    """What an environment answers for one alarm, by an optional method `alarm(name)`."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the condition is present."""
+        ...
+
+    @property
+    def acked(self) -> bool:
+        """Whether it has been acknowledged."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +154,7 @@ class StaticEnvironment:
     roots: Mapping[str, object] = field(default_factory=dict)
     tags: Mapping[str, TagReading] = field(default_factory=dict)
     windows: Mapping[tuple[str, str, float], object] = field(default_factory=dict)
+    alarms: Mapping[str, "AlarmView"] = field(default_factory=dict)
 
     def root(self, name: str) -> object:
         """Return the value of a root, or Unknown when it was not supplied."""
@@ -147,9 +166,13 @@ class StaticEnvironment:
         """Return the reading of a tag, or None."""
         return self.tags.get(name)
 
-    def window(self, function: str, tag: str, seconds: float) -> object:
+    def window(self, function: str, tag: str, seconds: float, *more: object) -> object:
         """Return the prepared figure of a window, or None."""
         return self.windows.get((function, tag, seconds))
+
+    def alarm(self, name: str) -> "AlarmView | None":
+        """Return what is known of an alarm, or None."""
+        return self.alarms.get(name)
 
 
 def did_you_mean(name: str, known: Collection[str]) -> dict[str, str]:

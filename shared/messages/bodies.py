@@ -47,6 +47,8 @@ class AlarmTransition(Struct, frozen=True, tag="alarm"):
     fact: str = ""
     """Id of the operator fact that caused it, if one did."""
     actor: str = ""
+    first_out: bool = False
+    """The first of its first-out group, or simultaneous with it."""
 
 
 class Fact(Struct, frozen=True, tag="fact"):
@@ -57,7 +59,9 @@ class Fact(Struct, frozen=True, tag="fact"):
     occurrence: str
     version_seen: int
     action: str
-    """acknowledge, confirm, shelve, unshelve, comment, assign, outcome."""
+    """acknowledge, confirm, reset, shelve, unshelve, suppress, unsuppress, out_of_service,
+    in_service, disable, enable, comment, assign, outcome.
+    """
     actor: str
     place: str
     """edge, factory or group."""
@@ -105,6 +109,28 @@ class CommandRecord(Struct, frozen=True, tag="command_record"):
     readback: Any = None
 
 
+class FragmentStep(Struct, frozen=True, tag="fragment_step"):
+    """One journal entry of a playbook's offline part, run by an edge while the brain was away."""
+
+    playbook: str
+    version: int
+    alarm: str
+    occurrence: str
+    path: str
+    """As the brain's journal names it: `/offline/…`, `/offline` for the end."""
+    phase: str
+    data: dict[str, Any] = {}
+
+
+class StateChange(Struct, frozen=True, tag="state_change"):
+    """An equipment's state chart has gone from one state to another."""
+
+    chart: str
+    asset: str
+    before: str
+    after: str
+
+
 class DirectiveReport(Struct, frozen=True, tag="directive_report"):
     """What became of a directive: received, refused(code), applied, rolled_back."""
 
@@ -144,6 +170,22 @@ class SampleBatch(Struct, frozen=True, tag="samples"):
     times: bytes
     values: bytes
     qualities: bytes
+
+
+class Snippet(Struct, frozen=True, tag="snippet"):
+    """What the tags around an alarm did before and after its raise, at full rate.
+
+    Columns as in `SampleBatch`, of source times in [since, until].
+    """
+
+    alarm: str
+    occurrence: str
+    raised_at: int
+    since: int
+    until: int
+    samples: SampleBatch
+    truncated: bool = False
+    """Not all of it: too many rows, a gap in the edge's own history, or it began later."""
 
 
 class OutcomeRecord(Struct, frozen=True, tag="outcome"):
@@ -204,10 +246,13 @@ Body = (
     | FactResult
     | LocalAction
     | CommandRecord
+    | FragmentStep
+    | StateChange
     | DirectiveReport
     | SystemEvent
     | GapRecord
     | SampleBatch
+    | Snippet
     | OutcomeRecord
     | PlaybookOutcome
     | FactorySummary

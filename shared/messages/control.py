@@ -40,6 +40,12 @@ class Health(Control, frozen=True):
     annunciating: bool = False
     journal_degraded: bool = False
     clock_offset_ms: float | None = None
+    fragments: str = ""
+    """Version of the playbooks' offline parts that it holds."""
+    site_version: str = ""
+    """Version of the site's files that it runs."""
+    site_desired: str = ""
+    """Version of the site's files as they stand in its folder; other: some were refused."""
 
 
 class Hello(Control, frozen=True):
@@ -124,11 +130,28 @@ class CommandQuery(Control, frozen=True):
     id: str
 
 
+class Fragment(Control, frozen=True):
+    """The offline part of one released playbook."""
+
+    playbook: str
+    version: int
+    document: bytes
+    """The playbook as JSON."""
+
+
+class Fragments(Control, frozen=True):
+    """All that an edge may run while the brain is away; replaces what it had."""
+
+    version: str
+    items: list[Fragment] = []
+
+
 class CommandRequest(Control, frozen=True):
-    """What travels on the command subject: one of the two."""
+    """What travels on the command subject: one of these."""
 
     command: Command | None = None
     query: CommandQuery | None = None
+    fragments: Fragments | None = None
 
 
 class CommandResult(Control, frozen=True):
@@ -141,3 +164,20 @@ class CommandResult(Control, frozen=True):
     before: Any = None
     readback: Any = None
     epoch: str = ""
+
+
+class SampleRequest(Control, frozen=True):
+    """The factory wants every sample of a tag for a time; 0 ends it. Repeating it is harmless."""
+
+    id: str
+    tag: str
+    ttl_ms: int
+
+
+class SampleAnswer(Control, frozen=True):
+    """Accepted for `ttl_ms`, or refused with a code."""
+
+    id: str
+    accepted: bool
+    code: str = ""
+    ttl_ms: int = 0

@@ -106,6 +106,11 @@ class Node:
         return f"{self.prefix}.fact"
 
     @property
+    def sampling(self) -> str:
+        """Wishes for a tag's every sample, requests downward."""
+        return f"{self.prefix}.sampling"
+
+    @property
     def directive(self) -> str:
         """'Read your directive bucket', down."""
         return f"{self.prefix}.directive"
@@ -145,6 +150,7 @@ class Node:
         return (
             self.command,
             self.fact,
+            *(() if self.is_brain else (self.sampling,)),
             self.directive,
             self.committed,
             self.lease,

@@ -1,7 +1,7 @@
 """Sends what the outbox holds, in order, and forgets it only when the receiver has committed it.
 
-One drainer per source. Live lanes are served before replay before history; each (epoch, lane) is a
-stream of its own with a bounded window of unconfirmed frames. Knows no body of any message.
+One drainer per source. Live, replay and history have a loop each; each (epoch, lane) is a stream of
+its own with a bounded window of unconfirmed frames. Knows no body of any message.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from shared.errors import PermanentTransportError, RetryableTransportError
 from shared.messages.codec import decode, encode
 from shared.messages.control import Committed
 from shared.messages.envelope import Frame
-from shared.messages.subjects import HISTORY, LIVE, REPLAY, Node
+from shared.messages.subjects import EVENT_LANES, HISTORY, Node
 from shared.outbox.port import Outbox
 from shared.telemetry import logger
 
 log = logger("drainer")
-LANE_ORDER = {LIVE: 0, REPLAY: 1, HISTORY: 2}
 WINDOW_FRAMES = 16
 """Frames of one lane that may be published and not yet committed above."""
 RESEND_AFTER_S = 10.0
@@ -37,23 +36,44 @@ class _Cursor:
     progressed: float = 0.0
 
 
+class _Road:
+    """One lane's own loop: its wake-up and whether its last publish was taken."""
+
+    def __init__(self, lane: str) -> None:
+        self.lane = lane
+        self.wake = asyncio.Event()
+        self.refused = ""
+        """Why the upper tier's stream did not take the last frame; empty while it takes them."""
+
+
 class Drainer:
-    """Publishes frames of one node's outbox to its upper tier."""
+    """Publishes frames of one node's outbox to its upper tier.
+
+    Each lane has a loop of its own: a live alarm waits for no backlog, and a stream of samples
+    that refuses says nothing about the way of the alarms.
+    """
 
     def __init__(self, node: Node, outbox: Outbox, bus: Bus) -> None:
         self._node, self._outbox, self._bus = node, outbox, bus
         self._cursors: dict[tuple[str, str], _Cursor] = {}
-        self._wake = asyncio.Event()
+        self._roads = [_Road(lane) for lane in (*EVENT_LANES, HISTORY)]
         self.link_up = False
-        """Whether the last publish was acknowledged by the upper tier's stream."""
+        """Whether the last publish of an alarm was acknowledged by the upper tier's stream."""
         self.frames_sent = 0
         self.resends = 0
         self._heard = 0.0
+        self._told: dict[str, tuple[int, int | None]] = {}
         self._subscribed = False
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Lanes whose last frame was not taken, and why."""
+        return {road.lane: road.refused for road in self._roads if road.refused}
 
     def wake(self) -> None:
         """New rows stand in the outbox."""
-        self._wake.set()
+        for road in self._roads:
+            road.wake.set()
 
     async def on_committed(self, _: str, data: bytes) -> None:
         """The receiver's report: delete what it has committed."""
@@ -62,8 +82,13 @@ class Drainer:
             return
         self._heard = asyncio.get_running_loop().time()
         for key, through in report.watermarks.items():
+            news = (through, report.quarantined.get(key))
+            if self._told.get(key) == news:
+                continue  # a report names all that the receiver knows, mostly what is long done
             epoch, _, lane = key.partition("/")
-            await self.committed(epoch, lane, through, report.quarantined.get(key))
+            await self.committed(epoch, lane, *news)
+            self._told[key] = news
+        self._told = {key: self._told[key] for key in report.watermarks}
 
     async def committed(
         self, epoch: str, lane: str, through: int, quarantined: int | None = None
@@ -77,49 +102,69 @@ class Drainer:
             cursor.next = max(cursor.next, through + 1)
             if len(cursor.open) != before:
                 cursor.progressed = asyncio.get_running_loop().time()
-                self._wake.set()
+                self.wake()
 
     async def run(self) -> None:
         """Drain for ever."""
         if not self._subscribed:  # run anew after a fault, it is still the same subscription
             await self._bus.subscribe(self._node.committed, self._handle)
             self._subscribed = True
+        loops = [asyncio.create_task(self._serve(road)) for road in self._roads]
+        try:
+            done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _serve(self, road: _Road) -> None:
         delay = 0.1
         while True:
+            road.wake.clear()
             try:
-                moved = await self._pass()
+                moved = await self._pass(road)
                 delay = 0.1
             except RetryableTransportError as error:
-                if self.link_up:
-                    log.warning("uplink_lost", node=self._node.source, error=str(error))
-                self.link_up = False
+                self._failed(road, error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 1.0)
                 continue
             if not moved:
-                self._wake.clear()
                 try:
                     # Not wait_for: on Python 3.11 it can swallow a cancellation that meets it.
                     async with asyncio.timeout(IDLE_S):
-                        await self._wake.wait()
+                        await road.wake.wait()
                 except TimeoutError:
                     continue
+
+    def _failed(self, road: _Road, error: RetryableTransportError) -> None:
+        if road.lane == HISTORY:
+            if not road.refused:
+                log.warning("samples_refused", node=self._node.source, error=str(error))
+        else:
+            if self.link_up:
+                log.warning("uplink_lost", node=self._node.source, error=str(error))
+            self.link_up = False
+        road.refused = str(error)
 
     async def _handle(self, subject: str, data: bytes) -> bytes | None:
         await self.on_committed(subject, data)
         return None
 
-    async def _pass(self) -> bool:
-        """Send at most one frame of each lane; live first. True if anything was sent."""
+    async def _pass(self, road: _Road) -> bool:
+        """Send at most one frame of each epoch of a lane. True if anything was sent."""
         pending = await self._outbox.pending()
-        held = {(epoch, lane) for epoch, lane, _, _ in pending}
-        for gone in self._cursors.keys() - held:
+        mine = [(epoch, first, last) for epoch, lane, first, last in pending if lane == road.lane]
+        held = {epoch for epoch, _, _ in mine}
+        for gone in [key for key in self._cursors if key[1] == road.lane and key[0] not in held]:
             del self._cursors[gone]
         moved = False
-        for epoch, lane, first, last in sorted(pending, key=lambda p: LANE_ORDER.get(p[1], 3)):
-            cursor = self._cursor(epoch, lane, first)
+        for epoch, first, last in mine:
+            cursor = self._cursor(epoch, road.lane, first)
             if cursor.next <= last and len(cursor.open) < WINDOW_FRAMES:
-                moved |= await self._send(epoch, lane, cursor, first)
+                moved |= await self._send(epoch, road, cursor, first)
         return moved
 
     def _cursor(self, epoch: str, lane: str, first: int) -> _Cursor:
@@ -133,7 +178,8 @@ class Drainer:
             self.resends += 1
         return cursor
 
-    async def _send(self, epoch: str, lane: str, cursor: _Cursor, oldest: int) -> bool:
+    async def _send(self, epoch: str, road: _Road, cursor: _Cursor, oldest: int) -> bool:
+        lane = road.lane
         segment = await self._outbox.read(epoch, lane, cursor.next)
         if segment is None:
             return False
@@ -162,7 +208,9 @@ class Drainer:
         cursor.next = frame.last + 1
         cursor.open.append(frame.last)
         self.frames_sent += 1
-        if not self.link_up:
-            log.info("uplink_ready", node=self._node.source)
-        self.link_up = True
+        road.refused = ""
+        if lane != HISTORY:
+            if not self.link_up:
+                log.info("uplink_ready", node=self._node.source)
+            self.link_up = True
         return True

@@ -24,6 +24,8 @@ from shared.telemetry import logger
 
 log = logger("receiving")
 REPORT_EVERY_S = 3.0
+REPORT_AT_ONCE_S = 0.05
+"""While a batch is being committed, a report as often as this keeps the sender's window moving."""
 AFTER_FAULT_S = 0.5
 MAX_WAITS = 5
 """Deliveries of a frame beyond a hole before it is left to the sender's resend."""
@@ -106,21 +108,26 @@ class Receiving:
 
         await self._bus.subscribe(subjects.any_node(self._site, "*", "hello"), on_hello)
 
-    async def consume(self, stream: str, durable: str) -> None:
-        """Receive frames of one stream."""
-        async with aclosing(self._bus.consume(stream, durable, ">")) as batches:
+    async def consume(self, stream: str, durable: str, subject: str = ">") -> None:
+        """Receive frames of one stream, or of those subjects of it."""
+        async with aclosing(self._bus.consume(stream, durable, subject)) as batches:
             async for batch in batches:
                 await self._batch(batch)
 
     async def _batch(self, batch: list[Delivery]) -> None:
         touched: dict[str, Node] = {}
         taken = 0
+        loop = asyncio.get_running_loop()
+        reported = loop.time()
         try:
             for delivery in batch:
                 node = await self._one(delivery)
                 taken += 1
                 if node is not None:
                     touched[node.source] = node
+                if touched and loop.time() - reported > REPORT_AT_ONCE_S:
+                    await self._report(touched.popitem()[1])
+                    reported = loop.time()
         finally:
             # A fault: what is left comes again soon and in order, not after the broker's patience,
             # behind which every newer frame of its lane would wait.

@@ -20,6 +20,7 @@ from shared.outbox.port import (
     Segment,
 )
 
+KEEP_EPOCHS = 20
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
   epoch TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
@@ -35,6 +36,10 @@ CREATE TABLE IF NOT EXISTS outbox_lane (
 CREATE TABLE IF NOT EXISTS outbox_size (
   one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL, bytes INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS outbox_hole (
+  epoch TEXT NOT NULL, lane TEXT NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (epoch, lane, last)
+) WITHOUT ROWID;
 INSERT OR IGNORE INTO outbox_size VALUES (1, 0, 0);
 """
 
@@ -47,6 +52,26 @@ class SqliteOutbox:
         self.epoch = epoch
         self._caps = caps or Caps()
         connection.executescript(SCHEMA)
+        self._fold_old_epochs()
+
+    def _fold_old_epochs(self) -> None:
+        """Counters of long drained epochs become one row for each lane: every start makes a new
+        epoch, and each is looked at whenever something is sent."""
+        old = (
+            "FROM outbox_lane AS l WHERE epoch <> '' AND epoch NOT IN (SELECT epoch FROM "
+            f"outbox_lane GROUP BY epoch ORDER BY max(born) DESC LIMIT {KEEP_EPOCHS}) AND NOT "
+            "EXISTS (SELECT 1 FROM outbox o WHERE o.epoch = l.epoch AND o.lane = l.lane)"
+        )
+        self._db.execute(
+            "INSERT INTO outbox_lane SELECT '', lane, 0, sum(produced), sum(delivered), "
+            f"sum(dropped), sum(quarantined) {old} GROUP BY lane ON CONFLICT (epoch, lane) DO "
+            "UPDATE SET produced = produced + excluded.produced, "
+            "delivered = delivered + excluded.delivered, dropped = dropped + excluded.dropped, "
+            "quarantined = quarantined + excluded.quarantined"
+        )
+        self._db.execute(
+            f"DELETE FROM outbox_lane WHERE (epoch, lane) IN (SELECT epoch, lane {old})"
+        )
 
     def append(self, lane: str, at: int, event: bytes) -> int:
         """Add one encoded event within the caller's transaction; returns its sequence number."""
@@ -113,6 +138,10 @@ class SqliteOutbox:
             (epoch, lane, last),
         )
         self._db.execute(
+            "DELETE FROM outbox_hole WHERE epoch = ? AND lane = ? AND last <= ?",
+            (epoch, lane, last),
+        )
+        self._db.execute(
             "INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", (epoch, lane, last, at, record)
         )
         self._db.execute(
@@ -124,6 +153,31 @@ class SqliteOutbox:
             (len(rows) - 1, freed, len(record)),
         )
         return len(rows) - 1
+
+    def skip(
+        self, lane: str, count: int, at: int, gap_event: Callable[[int, int], bytes]
+    ) -> None:
+        """Leave `count` positions empty, told by one gap record at the last of them.
+
+        For events that were lost before they had a position; within the caller's transaction.
+        """
+        row = self._db.execute(
+            "INSERT INTO outbox_lane (epoch, lane, born, produced, dropped) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (epoch, lane) DO UPDATE SET produced = produced + excluded.produced, "
+            "dropped = dropped + excluded.dropped RETURNING produced",
+            (self.epoch, lane, at, count, count - 1),
+        ).fetchone()
+        last: int = row[0]
+        record = gap_event(last - count + 1, last)
+        self._db.execute(
+            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", (self.epoch, lane, last, at, record)
+        )
+        self._db.execute(
+            "INSERT INTO outbox_hole VALUES (?, ?, ?, ?)", (self.epoch, lane, last, count)
+        )
+        self._db.execute(
+            "UPDATE outbox_size SET events = events + 1, bytes = bytes + ?", (len(record),)
+        )
 
     async def pending(self) -> list[tuple[str, str, int, int]]:
         """(epoch, lane, first, last) of all that is buffered, oldest epoch first."""
@@ -185,6 +239,10 @@ class SqliteOutbox:
                     (epoch, lane, through),
                 )
                 self._db.execute(
+                    "DELETE FROM outbox_hole WHERE epoch = ? AND lane = ? AND last <= ?",
+                    (epoch, lane, through),
+                )
+                self._db.execute(
                     "UPDATE outbox_lane SET delivered = delivered + ? WHERE epoch = ? AND lane = ?",
                     (count, epoch, lane),
                 )
@@ -195,9 +253,18 @@ class SqliteOutbox:
             if quarantined is not None:
                 self._db.execute(
                     "UPDATE outbox_lane SET delivered = delivered + quarantined - ?, "
-                    "quarantined = ? WHERE epoch = ? AND lane = ?",
-                    (quarantined, quarantined, epoch, lane),
+                    "quarantined = ? WHERE epoch = ? AND lane = ? AND quarantined <> ?",
+                    (quarantined, quarantined, epoch, lane, quarantined),
                 )
+
+    def _count(self, epoch: str, lane: str, first: int, last: int) -> int:
+        """Rows of a lane, without reading them: its span less what was skipped inside."""
+        empty: int = self._db.execute(
+            "SELECT coalesce(sum(count - 1), 0) FROM outbox_hole "
+            "WHERE epoch = ? AND lane = ? AND last > ?",
+            (epoch, lane, first),
+        ).fetchone()[0]
+        return last - first + 1 - empty
 
     async def status(self) -> OutboxStatus:
         """Counters summed over epochs, by lane."""
@@ -206,8 +273,8 @@ class SqliteOutbox:
             "FROM outbox_lane GROUP BY lane"
         ).fetchall()
         held: dict[str, int] = {}
-        for _, lane, first, last in self._held():  # contiguous: what a cap drops, it drops in front
-            held[lane] = held.get(lane, 0) + last - first + 1
+        for epoch, lane, first, last in self._held():
+            held[lane] = held.get(lane, 0) + self._count(epoch, lane, first, last)
         return OutboxStatus(
             lanes={
                 lane: Counts(

@@ -47,6 +47,8 @@ async def connect_pool(url: str, *, size: int = 5, timeout_s: float = 15.0) -> a
             asyncpg.create_pool(
                 url, min_size=1, max_size=size, init=_prepare, command_timeout=30,
                 max_inactive_connection_lifetime=300,
+                # Short statements by the thousand: compiling one costs more than running it.
+                server_settings={"jit": "off"},
             ),
             timeout_s,
         )  # fmt: skip

@@ -5,11 +5,19 @@ Only shapes and single-value checks; `definitions` turns them into what runs.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from shared.site.conditions import ConditionFields
 from shared.site.fields import AlarmId, AssetId, Duration, Model, Names, TagId, Token
+from shared.site.life_cycle import (
+    FirstOutGroupSpec,
+    LifeCycleFields,
+    StateGateSpec,
+    SuppressionGroupSpec,
+)
+from shared.site.reporting import SnippetSpec
 
 
 class ResponseSpec(Model):
@@ -33,7 +41,7 @@ class BoundsSpec(Model):
     locked: bool = False
 
 
-class AlarmSpec(Model):
+class AlarmSpec(ConditionFields, LifeCycleFields):
     """One alarm definition."""
 
     id: AlarmId
@@ -41,23 +49,19 @@ class AlarmSpec(Model):
     asset: AssetId
     tag: TagId
     name: Names
-    kind: Literal["limit", "discrete", "expression", "stale", "bad_quality"] = "limit"
     side: Literal["HIHI", "HI", "LO", "LOLO"] | None = None
-    limit: float | None = None
-    deadband: float = 0.0
     on_delay: Duration = 0
     off_delay: Duration = 0
-    equals: bool | float | str | None = None
-    when: str = ""
     stale_after: Duration = 10_000
-    priority: int = Field(ge=1, le=4)
-    latching: bool = False
-    ack_required: bool = True
-    confirm: bool = False
-    max_shelve: Duration = 8 * 3_600_000
-    re_alarm: Duration | None = None
+    priority: Annotated[int, Field(ge=1, le=4)] | None = None
+    consequence: str = ""
+    """With `time_to_respond` it gives the priority, where none is written."""
     suppressed_by: list[AlarmId] = Field(default_factory=list)
+    suppressed_in: list[StateGateSpec] = Field(default_factory=list)
+    suppressed_when: str = ""
     safety: bool = False
+    snippet: SnippetSpec | None = None
+    """What a raise takes along at full rate, where it is not the site's default."""
     bounds: BoundsSpec = BoundsSpec()
     response: ResponseSpec | None = None
 
@@ -65,10 +69,15 @@ class AlarmSpec(Model):
     def _kind_has_its_parts(self) -> AlarmSpec:
         if self.kind == "limit" and (self.limit is None or self.side is None):
             raise ValueError("a limit alarm needs `side` (HIHI, HI, LO or LOLO) and `limit`")
-        if self.kind == "discrete" and self.equals is None:
-            raise ValueError("a discrete alarm needs `equals`: the value that is abnormal")
-        if self.kind == "expression" and not self.when:
-            raise ValueError("an expression alarm needs `when`")
+        return self
+
+    @model_validator(mode="after")
+    def _priority_is_known(self) -> AlarmSpec:
+        if self.priority is None and not self.consequence:
+            raise ValueError("an alarm needs `priority` (1 to 4), or `consequence`")
+        timed = self.response is not None and self.response.time_to_respond is not None
+        if self.priority is None and not timed:
+            raise ValueError("`consequence` needs `response.time_to_respond` to give a priority")
         return self
 
 
@@ -76,3 +85,5 @@ class AlarmsFile(Model):
     """`alarms/*.yaml`."""
 
     alarms: list[AlarmSpec] = Field(default_factory=list)
+    suppression_groups: list[SuppressionGroupSpec] = Field(default_factory=list)
+    first_out_groups: list[FirstOutGroupSpec] = Field(default_factory=list)

@@ -39,8 +39,9 @@ class OperationSpec(Model):
     write: str
     """Address at the device's source."""
     arg: str | None = None
-    value: bool | float | str | None = None
-    """Fixed value when there is no argument."""
+    value: bool | float | str | list[Any] | None = None
+    """Fixed value when there is no argument; a list: the arguments of a method, in which `$NAME`
+    stands for the argument `arg: NAME`."""
     min: float | None = None
     max: float | None = None
     max_step: float | None = None

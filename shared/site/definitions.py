@@ -5,18 +5,48 @@ Called by `loader`; pure.
 
 from __future__ import annotations
 
+from math import inf, nextafter
+
 from shared.alarm.definition import NO_WORDS, AlarmDefinition, Bounds, Response, Words
-from shared.alarm.machine import Policy
-from shared.alarm.point import Setting
+from shared.alarm.point import Setting, is_high
+from shared.alarm.priority import DEFAULT_MATRIX, HIGHEST, PriorityMatrix
+from shared.site.conditions import condition_spec
+from shared.site.life_cycle import LifeCycleFields, policy_of
 from shared.site.model import AlarmSpec, Names, TagSpec
+
+OWN_CHOICES = LifeCycleFields()
+
+
+def _priority(spec: AlarmSpec, matrix: PriorityMatrix) -> int:
+    """By consequence; one that the matrix does not know is a fault, and meanwhile the highest."""
+    if spec.consequence not in matrix.rows or spec.response is None:
+        return HIGHEST
+    return matrix.priority(spec.consequence, spec.response.time_to_respond or 0)
 
 
 def _words(names: Names | None) -> Words:
     return Words(names.zh, names.en) if names else NO_WORDS
 
 
-def definition(spec: AlarmSpec, tags: dict[str, TagSpec]) -> AlarmDefinition:
-    """The definition of one alarm; `tags` gives its unit and class."""
+def strict_limit(spec: AlarmSpec) -> float:
+    """The limit as a strict comparison sees it: one number nearer to normal if it is inclusive."""
+    limit = spec.limit or 0.0
+    if not spec.inclusive or spec.side is None:
+        return limit
+    return nextafter(limit, -inf if is_high(spec.side) else inf)
+
+
+def definition(
+    spec: AlarmSpec,
+    tags: dict[str, TagSpec],
+    timezone: str = "Asia/Shanghai",
+    site: LifeCycleFields = OWN_CHOICES,
+    matrix: PriorityMatrix = DEFAULT_MATRIX,
+) -> AlarmDefinition:
+    """The definition of one alarm; `tags` gives its unit and class, `timezone` its schedule's.
+
+    `site` says what the alarm leaves open, `matrix` the priority of its consequence.
+    """
     tag = tags.get(spec.tag)
     sheet = spec.response
     bounds = spec.bounds
@@ -27,20 +57,18 @@ def definition(spec: AlarmSpec, tags: dict[str, TagSpec]) -> AlarmDefinition:
         tag=spec.tag,
         kind=spec.kind,
         name=_words(spec.name),
-        priority=spec.priority,
+        priority=spec.priority or _priority(spec, matrix),
         side=spec.side,
-        setting=Setting(spec.limit or 0.0, spec.deadband, spec.on_delay, spec.off_delay),
+        setting=Setting(strict_limit(spec), spec.deadband, spec.on_delay, spec.off_delay),
         equals=spec.equals,
         when=spec.when,
+        condition=condition_spec(spec, timezone),
+        inclusive=spec.inclusive,
+        factors=tuple(spec.factors),
         stale_after_ms=spec.stale_after,
         unit=tag.unit if tag else "",
         tag_class=tag.tag_class if tag else "",
-        policy=Policy(
-            ack_required=spec.ack_required,
-            confirm_used=spec.confirm,
-            latching=spec.latching,
-            max_shelve_ms=spec.max_shelve,
-        ),
+        policy=policy_of(spec, site),
         bounds=Bounds(
             bounds.limit_min,
             bounds.limit_max,
@@ -59,6 +87,10 @@ def definition(spec: AlarmSpec, tags: dict[str, TagSpec]) -> AlarmDefinition:
         if sheet
         else Response(),
         suppressed_by=tuple(spec.suppressed_by),
-        re_alarm_ms=spec.re_alarm,
+        suppressed_in=tuple(f"{g.chart}:{state}" for g in spec.suppressed_in for state in g.states),
+        suppressed_when=spec.suppressed_when,
+        consequence=spec.consequence,
+        re_alarm_ms=spec.re_alarm if spec.re_alarm is not None else site.re_alarm,
         safety=spec.safety,
+        snippet=(spec.snippet.before, spec.snippet.after) if spec.snippet else None,
     )

@@ -23,11 +23,15 @@ def check_expressions(site: Site, reader: Reader) -> None:
         if source is not None:
             tags.setdefault(source.edge, []).append(tag.id)
     known = {edge: list(names) for edge, names in tags.items()}
-    seen: dict[tuple[str, str], ExpressionError | None] = {}
+    alarms: dict[str, list[str]] = {}
+    for alarm in site.alarms.values():
+        alarms.setdefault(alarm.edge, []).append(alarm.id)
+    seen: dict[tuple[str, str, bool], ExpressionError | None] = {}
     for edge, text, (section, item, path) in _all(site):
-        key = (edge, text)
+        speaks = path == ("when",) and section == "alarms"  # only these may speak of alarms
+        key = (edge, text, speaks)
         if key not in seen:
-            seen[key] = _fault(text, known.get(edge, []))
+            seen[key] = _fault(text, known.get(edge, []), alarms.get(edge) if speaks else None)
         fault = seen[key]
         if fault is not None:
             reader.fault(
@@ -37,9 +41,11 @@ def check_expressions(site: Site, reader: Reader) -> None:
             )
 
 
-def _fault(text: str, tags: Iterable[str]) -> ExpressionError | None:
+def _fault(
+    text: str, tags: Iterable[str], alarms: list[str] | None = None
+) -> ExpressionError | None:
     try:
-        compile_expression(text, tags=list(tags))
+        compile_expression(text, tags=list(tags), alarms=alarms)
     except ExpressionError as error:
         return error
     return None
@@ -50,6 +56,8 @@ def _all(site: Site) -> Iterator[tuple[str, str, Place]]:
     for alarm in site.alarms.values():
         if alarm.when:
             yield alarm.edge, alarm.when, ("alarms", alarm.id, ("when",))
+        if alarm.suppressed_when:
+            yield alarm.edge, alarm.suppressed_when, ("alarms", alarm.id, ("suppressed_when",))
     for chart in site.charts.values():
         for index, step in enumerate(chart.transitions):
             yield chart.edge, step.when, ("charts", chart.id, ("transitions", index, "when"))

@@ -11,20 +11,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared.alarm.definition import AlarmDefinition
 from shared.errors import ConfigError
+from shared.site.condition_checks import check_conditions
 from shared.site.definitions import definition
 from shared.site.documents import Documents
 from shared.site.expressions import check_expressions
+from shared.site.life_cycle import with_groups
+from shared.site.life_cycle_checks import check_life_cycle
 from shared.site.model import (
     AlarmsFile,
     BindingsFile,
     ReflexesFile,
     SiteFile,
     TagsFile,
+    TagSpec,
 )
 from shared.site.reader import Reader, SiteFaults
 from shared.site.references import check_references
 from shared.site.site import Site
+from shared.site.spread import spread_alarms
 from shared.site.states import StatesFile
 from shared.site.yaml_file import read_yaml
 
@@ -72,15 +78,31 @@ def _load(folder: Path, read: Callable[[Path], Any], checks: Sequence[Check]) ->
         info,
         {s.id: s for f in tags if f for s in f.sources},
         tag_specs,
-        {a.id: definition(a, tag_specs) for f in alarms if f for a in f.alarms},
+        _definitions(info, [f for f in alarms if f], tag_specs),
         {r.id: r for f in reflexes if f for r in f.reflexes},
         bindings,
         {c.id: c for f in states if f for c in f.charts},
+        {g.id: g for f in alarms if f for g in f.suppression_groups},
+        {g.id: g for f in alarms if f for g in f.first_out_groups},
     )
+    site.alarms.update(spread_alarms(info.spread, site.tags, site.sources, site.alarms))
     check_references(site, reader)
+    check_life_cycle(site, reader)
     check_expressions(site, reader)
+    check_conditions(site, reader)
     for check in checks:
         check(site, reader)
     if reader.faults:
         raise SiteFaults(reader.faults)
     return site
+
+
+def _definitions(
+    info: SiteFile, files: list[AlarmsFile], tags: dict[str, TagSpec]
+) -> dict[str, AlarmDefinition]:
+    chosen, matrix = info.alarm_policy, info.priority_matrix.matrix
+    return with_groups(
+        {a.id: definition(a, tags, info.timezone, chosen, matrix) for f in files for a in f.alarms},
+        [group for file in files for group in file.suppression_groups],
+        [group for file in files for group in file.first_out_groups],
+    )

@@ -26,6 +26,9 @@ from shared.site.fields import (
     Token,
     parse_duration,
 )
+from shared.site.life_cycle import LifeCycleFields, PriorityMatrixSpec
+from shared.site.reporting import SnippetSpec
+from shared.site.spread import SpreadSpec
 from shared.site.tags import SourceSpec, TagsFile, TagSpec
 
 __all__ = [
@@ -72,3 +75,10 @@ class SiteFile(Model):
     roster: dict[str, list[str]] = Field(default_factory=dict)
     """role -> user names."""
     auto_approve_directives: bool = False
+    spread: SpreadSpec | None = None
+    """A z-score alarm for every number tag."""
+    alarm_policy: LifeCycleFields = LifeCycleFields()
+    """What alarms choose that say nothing themselves."""
+    priority_matrix: PriorityMatrixSpec = PriorityMatrixSpec()
+    snippet: SnippetSpec = SnippetSpec()
+    """What every raise takes along at full rate."""

@@ -6,8 +6,10 @@ Called by `loader` once all files are read; says where and how to mend, never st
 from __future__ import annotations
 
 from shared.alarm.definition import AlarmDefinition
+from shared.site.inputs import check_inputs
 from shared.site.reader import Reader
 from shared.site.site import Site
+from shared.site.tag_checks import check_tags
 
 
 def check_references(site: Site, reader: Reader) -> None:
@@ -17,12 +19,16 @@ def check_references(site: Site, reader: Reader) -> None:
         reader.reference("edge", source.edge, edges, "sources", source.id)
     for tag in site.tags.values():
         reader.reference("source", tag.source, site.sources, "tags", tag.id)
+    check_inputs(site, reader)
+    check_tags(site, reader)
     for alarm in site.alarms.values():
         reader.reference("edge", alarm.edge, edges, "alarms", alarm.id)
         reader.reference("tag", alarm.tag, site.tags, "alarms", alarm.id)
         for other in alarm.suppressed_by:
             reader.reference("alarm", other, site.alarms, "alarms", alarm.id)
         _check_limit(alarm, reader)
+    for chart in site.charts.values():
+        reader.reference("edge", chart.edge, edges, "charts", chart.id)
     for name, device in site.bindings.devices.items():
         reader.reference("edge", device.edge, edges, "devices", name)
         reader.reference("source", device.source, site.sources, "devices", name)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shared.alarm.definition import AlarmDefinition
+from shared.site.life_cycle import FirstOutGroupSpec, SuppressionGroupSpec
 from shared.site.model import BindingsFile, ReflexSpec, SiteFile, SourceSpec, TagSpec
 from shared.site.states import ChartSpec
 
@@ -25,6 +27,22 @@ class Site:
     reflexes: dict[str, ReflexSpec]
     bindings: BindingsFile
     charts: dict[str, ChartSpec] = field(default_factory=dict)
+    suppression_groups: dict[str, SuppressionGroupSpec] = field(default_factory=dict)
+    """For the checks; what they say is in the definitions already. So are the first-out groups."""
+    first_out_groups: dict[str, FirstOutGroupSpec] = field(default_factory=dict)
+
+    def become(self, other: Site) -> None:
+        """Take over the content of another version, for all who hold this one's dictionaries."""
+        pairs: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (self.sources, other.sources), (self.tags, other.tags), (self.alarms, other.alarms),
+            (self.reflexes, other.reflexes), (self.charts, other.charts),
+            (self.bindings.devices, other.bindings.devices),
+            (self.bindings.endpoints, other.bindings.endpoints),
+        ]  # fmt: skip
+        for mine, theirs in pairs:
+            for gone in mine.keys() - theirs.keys():
+                del mine[gone]
+            mine.update(theirs)
 
     def of_edge(self, edge: str) -> Site:
         """The part of the site that one edge runs."""

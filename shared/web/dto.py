@@ -113,6 +113,12 @@ class EdgeHealth(Dto):
     clock_offset_ms: float | None = None
     drivers: dict[str, str] = Field(default_factory=dict)
     settings_version: int | None = None
+    site_version: str = ""
+    """Version of the site's files that the edge runs."""
+    site_desired: str = ""
+    """Version of them as they stand at the edge; other: some were refused."""
+    site_here: str = ""
+    """Version of them as this tier knows them; other: the edge's folder is not the same."""
     annunciator: Literal["edge", "brain", "unknown"] = "unknown"
     journal_degraded: bool = False
 
@@ -194,6 +200,8 @@ class AlarmDetail(Dto):
     timeline: list[TimelineEntry]
     run: str | None
     trend_tag: str | None
+    snippet: bool = False
+    """Whether the raise took its samples along (GET /api/occurrences/{occurrence}/snippet)."""
 
 
 class Samples(Dto):
@@ -204,6 +212,26 @@ class Samples(Dto):
     t: list[int]
     v: list[float | None]
     q: list[int]
+
+
+class SnippetOut(Dto):
+    """GET /api/occurrences/{occurrence}/snippet: the tags around a raise at full rate."""
+
+    alarm: str
+    occurrence: str
+    raised_at: int
+    since: int
+    until: int
+    truncated: bool
+    """Not all of it: too many samples, or a gap in the edge's own history."""
+    series: list[Samples]
+    """The alarm's own tag first."""
+
+
+class SamplingRequest(Dto):
+    """POST /api/tags/{tag}/sampling: every sample for a time, 0 to end it."""
+
+    minutes: int = Field(ge=0, le=60)
 
 
 class AckItem(Dto):

@@ -15,7 +15,13 @@ import httpx
 import psutil
 import pytest
 
-from edge_node.application.ipc import OperatorAction, OperatorResult, PageStatus
+from edge_node.application.ipc import (
+    OperatorAction,
+    OperatorResult,
+    PageAnswer,
+    PageQuery,
+    PageStatus,
+)
 from edge_node.application.status import AlarmStatus, EdgeStatus, Names, encode_status
 from tests.support.edge_children import Child, child
 
@@ -140,11 +146,61 @@ async def test_the_page_is_self_contained_and_its_policy_fits_it() -> None:
     async with page() as (_, http):
         answer = await http.get("/")
         assert answer.status_code == 200
-        assert not re.search(r"https?://|//[a-z]", answer.text.replace("data:", ""))
+        named = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+        assert len(named) >= 5
+        assert not re.search(r"<style|style=|onclick|<script>", answer.text)
+        texts = [answer.text]
+        for path in named:
+            if path != "data:,":
+                assert path.startswith("/assets/")
+                part = await http.get(path)
+                assert part.status_code == 200, path
+                texts.append(part.text)
+        for text in texts:
+            assert not re.search(r"https?://|[\"'(]//[a-z]", text)
+            assert "innerHTML" not in text
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
-        assert len(re.findall(r"'sha256-", policy)) == 2
-        assert "innerHTML" not in answer.text
+        assert "unsafe" not in policy
+        assert (await http.get("/assets/local_api.py")).status_code == 404
+
+
+async def test_every_action_goes_to_the_engine_with_what_it_needs() -> None:
+    async with page() as (engine, http):
+        items = request("o1")["items"]
+        body = {
+            "action": "shelve", "items": items, "actor": "wang",
+            "args": {"minutes": 30, "reason": "sensor change"},
+        }  # fmt: skip
+        asking = asyncio.create_task(http.post("/api/alarms/act", json=body, headers=KEY))
+        await engine.until(lambda: len(actions(engine)) == 1)
+        action = actions(engine)[0]
+        assert (action.action, action.args) == (
+            "shelve", {"minutes": 30.0, "reason": "sensor change"},
+        )  # fmt: skip
+        engine.send(OperatorResult(id=action.id, accepted=False, code="safety_alarm"))
+        assert (await asking).json()["results"][0]["code"] == "safety_alarm"
+        for wrong in ({"action": "explode"}, {"args": {"minutes": -1}}, {"args": {"sql": 1}},
+                      {"items": []}):  # fmt: skip
+            answer = await http.post("/api/alarms/act", json={**body, **wrong}, headers=KEY)
+            assert answer.status_code == 422, wrong
+        assert len(actions(engine)) == 1
+
+
+async def test_a_look_up_is_answered_by_the_engine_or_refused_with_its_code() -> None:
+    async with page() as (engine, http):
+        asking = asyncio.create_task(http.get("/api/trend", params={"tag": "TT-1", "most": 50}))
+        await engine.until(lambda: bool([m for m in engine.others if isinstance(m, PageQuery)]))
+        query = next(m for m in engine.others if isinstance(m, PageQuery))
+        assert (query.what, query.args["tag"], query.args["most"]) == ("trend", "TT-1", 50)
+        engine.send(PageAnswer(id=query.id, json=b'{"t": [1]}'))
+        assert (await asking).json() == {"t": [1]}
+        asking = asyncio.create_task(http.get("/api/trend", params={"tag": "NO"}))
+        await engine.until(lambda: len([m for m in engine.others if isinstance(m, PageQuery)]) == 2)
+        query = [m for m in engine.others if isinstance(m, PageQuery)][1]
+        engine.send(PageAnswer(id=query.id, code="unknown_tag", params={"tag": "NO"}))
+        refused = await asking
+        assert (refused.status_code, refused.json()["code"]) == (404, "unknown_tag")
 
 
 async def test_a_password_guards_the_data(tmp_path: Path) -> None:

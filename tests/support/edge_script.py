@@ -101,8 +101,9 @@ class Script:
         return result.result
 
     def told(self) -> list[tuple[str, str, float]]:
-        """(alarm, kind, second) of all transitions."""
-        return [(t.body.alarm, t.body.kind, (t.body.source_time - START) / 1000) for t in self.log]
+        """(alarm, kind, second) of all transitions that the tiers above hear of."""
+        told = [t.body for t in self.log if t.told]
+        return [(body.alarm, body.kind, (body.source_time - START) / 1000) for body in told]
 
     def want(self, *expected: tuple[str, str, float]) -> None:
         """Assert that exactly these happened."""

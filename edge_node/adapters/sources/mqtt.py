@@ -13,11 +13,21 @@ from typing import Any
 
 import msgspec
 
-from edge_node.adapters.sources.port import BAD, GOOD, Point, Sink, Source, emit
+from edge_node.adapters.sources.mqtt_batch import TOPIC, BatchReader
+from edge_node.adapters.sources.port import (
+    BAD,
+    GOOD,
+    DriverInfo,
+    Options,
+    Point,
+    Sink,
+    Source,
+    emit,
+)
 from edge_node.application.ipc import Write, WriteResult
 from shared.bus.nats_bus import NatsBus
 from shared.clock import Clock
-from shared.errors import ConfigError, RetryableTransportError, TransportError
+from shared.errors import ConfigError, ContractError, RetryableTransportError, TransportError
 from shared.messages.subjects import device_topic, notice_topic
 from shared.telemetry import logger
 
@@ -49,6 +59,7 @@ class MqttDriver:
         self._device = source.url.removeprefix("device:")
         self._bus: NatsBus | None = None
         self._fields: dict[str, list[_Field]] = {}
+        self._batches = BatchReader(())
         self._unseen: set[int] = set()
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._offline = False
@@ -65,6 +76,8 @@ class MqttDriver:
         for point in source.points:
             topic, path = parse_address(source.id, point)
             self._fields.setdefault(topic, []).append(_Field(point, path))
+        batched = self._fields.get(TOPIC, ())
+        self._batches = BatchReader((".".join(f.path), f.point) for f in batched)
         given = source.settings
         url = given.get("nats_url")
         if not url or source.url == self._device:
@@ -140,6 +153,9 @@ class MqttDriver:
         if topic == "status":
             await self._on_status(data.strip().strip(b'"'))
             return
+        if topic == TOPIC and data[:1] != b"{":
+            self._on_batch(data)
+            return
         try:
             body = msgspec.json.decode(data) if len(data) <= MAX_BODY else None
         except msgspec.DecodeError:
@@ -158,6 +174,19 @@ class MqttDriver:
             if raw is not msgspec.UNSET:
                 self._unseen.discard(field.point.index)
                 emit(self._sink, field.point, moment, raw, GOOD)
+
+    def _on_batch(self, data: bytes) -> None:
+        now = self._clock.now_ms()
+        try:
+            heard = self._batches.read(data, self._sink, now - MAX_AGE_MS, now + MAX_LEAD_MS, now)
+        except ContractError as error:
+            self._malformed += 1
+            if self._malformed == 1:  # the count is in the driver's state; why, once
+                log.warning("batch_refused", device=self._device, error=str(error))
+            return
+        self._unseen -= heard
+        self._heard, self._heard_ms = True, self._clock.mono_ms()
+        self._offline = self._silent = False
 
     async def _on_status(self, word: bytes) -> None:
         if word == b"offline":
@@ -239,3 +268,21 @@ def _readback(state: dict[str, Any], args: dict[str, Any]) -> float | bool | str
             if isinstance(value, bool | int | float | str):
                 return value
     return None
+
+
+def check_address(address: str, kind: str) -> str:
+    """Whether an address is topic#member."""
+    try:
+        parse_address("", Point(0, "", address, "string" if kind == "string" else "number"))
+    except ConfigError as error:
+        return f"{address!r} is not an MQTT address: {error.mend}"
+    return ""
+
+
+DRIVER = DriverInfo(
+    name="mqtt",
+    options=Options,
+    build=MqttDriver,
+    check_address=check_address,
+    schemes=("device",),
+)

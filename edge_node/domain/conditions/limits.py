@@ -1,84 +1,54 @@
-"""Whether one sample satisfies an alarm's condition, and in which band no sample can change that.
+"""Which alarms the kernel runs itself, and how it is told of them.
 
-Pure functions used by the pipeline; delays belong to `shared/alarm/point.py`.
+Called by the pipeline at load and when a setting changes. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import inf, nextafter
-
+from edge_node.kernel.rules import BAD, EQUAL, HIGH, LOW, STALE
 from shared.alarm.definition import AlarmDefinition
-from shared.alarm.point import PointState, beyond, is_high
+from shared.alarm.point import is_high
 
-Band = tuple[float, float]
-"""`[lo, hi)`; empty when `lo >= hi`."""
-EVERYTHING: Band = (-inf, inf)
-NOTHING: Band = (inf, -inf)
-
-
-def holds(
-    definition: AlarmDefinition, point: PointState, value: float | str, good: bool
-) -> bool | None:
-    """Whether the condition is true for this sample; None when it cannot tell (state is kept)."""
-    kind = definition.kind
-    if kind == "bad_quality":
-        return not good
-    if kind == "stale":
-        return False  # something arrived, good or bad
-    if not good:
-        return None
-    if kind == "discrete":
-        return _equals(definition, value)
-    if kind == "limit" and definition.side is not None and isinstance(value, float):
-        return beyond(definition.setting, definition.side, point.beyond, value)
-    return None
+KERNEL_KINDS = frozenset({"limit", "discrete", "stale", "bad_quality"})
+"""All other kinds are conditions of their own (`registry.py`)."""
+_FIRST_CODE = 2.0**900
+"""Texts are numbers to the kernel; no device sends such a one."""
 
 
-def _equals(definition: AlarmDefinition, value: float | str) -> bool:
-    wanted = definition.equals
-    if isinstance(wanted, str) or isinstance(value, str):
-        return value == wanted
-    return wanted is not None and value == float(wanted)
+def in_kernel(definition: AlarmDefinition) -> bool:
+    """Whether the kernel runs this alarm's condition."""
+    return definition.kind in KERNEL_KINDS and definition.condition is None
 
 
-def quiet_band(definition: AlarmDefinition, point: PointState, value: float) -> Band:
-    """Where good samples of the alarm's tag cannot change its condition, after good `value`."""
+class TextCodes:
+    """The texts that discrete alarms wait for, each with the number that stands for it."""
+
+    __slots__ = ("_codes",)
+
+    def __init__(self) -> None:
+        self._codes: dict[str, float] = {}
+
+    def learn(self, text: str) -> float:
+        """The number of a text that an alarm names."""
+        return self._codes.setdefault(text, _FIRST_CODE * (len(self._codes) + 2))
+
+    def of(self, text: str) -> float:
+        """The number of any text; that of no alarm's text when no alarm names it."""
+        return self._codes.get(text, _FIRST_CODE)
+
+
+def kernel_rule(definition: AlarmDefinition, codes: TextCodes) -> tuple[int, float, float]:
+    """Kind, limit and deadband of an alarm's rule."""
     match definition.kind:
         case "limit" if definition.side is not None:
-            return _limit_band(definition, point)
-        case "discrete":
-            return _discrete_band(definition, point, value)
+            kind = HIGH if is_high(definition.side) else LOW
+            return kind, definition.setting.limit, definition.setting.deadband
+        case "discrete" if isinstance(definition.equals, str):
+            return EQUAL, codes.learn(definition.equals), 0.0
+        case "discrete" if definition.equals is not None:
+            return EQUAL, float(definition.equals), 0.0
         case "stale":
-            return NOTHING if point.beyond else EVERYTHING
+            return STALE, float(definition.stale_after_ms), 0.0
         case "bad_quality":
-            return EVERYTHING  # a bad sample is an excursion whatever the band
-    return NOTHING
-
-
-def _limit_band(definition: AlarmDefinition, point: PointState) -> Band:
-    limit, deadband = definition.setting.limit, definition.setting.deadband
-    if definition.side is not None and is_high(definition.side):
-        # "Past the limit" is strict, the band is closed below: hence the next number up.
-        if point.beyond:
-            return nextafter(limit - deadband, inf), inf
-        return -inf, nextafter(limit, inf)
-    return (-inf, limit + deadband) if point.beyond else (limit, inf)
-
-
-def _discrete_band(definition: AlarmDefinition, point: PointState, value: float) -> Band:
-    wanted = definition.equals
-    if wanted is None or isinstance(wanted, str):
-        return NOTHING
-    target = float(wanted)
-    if point.beyond:
-        return target, nextafter(target, inf)
-    return (-inf, target) if value < target else (nextafter(target, inf), inf)
-
-
-def narrow(bands: Iterable[Band]) -> Band:
-    """The intersection of bands."""
-    lo, hi = EVERYTHING
-    for low, high in bands:
-        lo, hi = max(lo, low), min(hi, high)
-    return (lo, hi) if lo < hi else NOTHING
+            return BAD, 0.0, 0.0
+    raise ValueError(f"alarm {definition.id}: kind {definition.kind} is not the kernel's")

@@ -6,16 +6,37 @@ delays to the answers. Pure: no IO, no clock; all times are steady milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from shared.expression import Reading
+from shared.expression import AlarmView, Reading, WindowUse
+
+
+class Names(Protocol):
+    """The tags of the edge by name, and the wish to keep a window of one (its `TagTable`)."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __contains__(self, tag: str) -> bool: ...
+
+    def watch(self, use: WindowUse) -> None:
+        """Keep a window of a tag."""
+        ...
 
 
 class Environment(Protocol):
     """The tags as a condition sees them (the edge's `TagTable`)."""
 
     now: int
+    wall_ahead: int
+    """What to add to steady time for the wall clock."""
+    alarm: Callable[[str], AlarmView | None]
+    """The state of another alarm."""
+
+    def root(self, name: str) -> object:
+        """A root object that an expression names; the edge has none."""
+        ...
 
     def tag(self, name: str) -> Reading | None:
         """The reading of a tag now; None before its first sample."""
@@ -36,6 +57,8 @@ class Answer:
     reason: str = ""
     """Code of why it is unknown."""
     params: dict[str, Any] | None = None
+    again_at: int | None = None
+    """Steady time at which the answer may change by itself: look again then."""
 
 
 class Condition(Protocol):
@@ -43,6 +66,8 @@ class Condition(Protocol):
 
     tags: tuple[str, ...]
     """Tags whose samples it is shown, good and bad, in order."""
+    alarms: tuple[str, ...]
+    """Alarms at whose changes it is looked at too."""
     every_ms: int | None
     """How often it is looked at by the clock as well; None: only with its samples."""
 
@@ -52,4 +77,8 @@ class Condition(Protocol):
 
     def look(self, tags: Environment, at: int) -> Answer:
         """The condition now, after all samples up to `at`."""
+        ...
+
+    def adopt(self, old: Condition) -> None:
+        """Go on where `old`, the same alarm's condition under other settings, has got to."""
         ...

@@ -5,26 +5,47 @@ Reads and writes rows only; what they mean is decided in `domain` and `shared/al
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import msgspec
 
-from factory_brain.domain.rows import Occurrence, is_open, order_key
+from factory_brain.adapters.postgres import arrival_rows
+from factory_brain.domain.arrivals import Arrived
+from factory_brain.domain.rows import Occurrence, is_open
 from shared.messages.bodies import AlarmTransition, Fact
 
-_SELECT = (
-    "SELECT o.*, (SELECT count(*) FROM occurrence p WHERE p.alarm = o.alarm "
-    "AND p.raised_at > o.raised_at - 86400000 AND p.raised_at <= o.raised_at) AS nth, "
-    "coalesce((SELECT jsonb_agg(jsonb_build_object('t', 'fact', 'id', f.id, 'alarm', f.alarm, "
-    "'occurrence', f.occurrence, 'version_seen', f.version_seen, 'action', f.action, "
-    "'actor', f.actor, 'place', f.place, 'hlc', f.hlc, 'args', f.args)) "
-    "FROM fact f WHERE f.occurrence = o.occurrence AND f.result IS DISTINCT FROM 'refused'), "
-    "'[]'::jsonb) AS facts, EXISTS (SELECT 1 FROM fact f WHERE f.occurrence = o.occurrence "
-    "AND f.result IS NULL AND f.action = 'acknowledge') AS pending FROM occurrence o "
+_COUNT = (
+    "(SELECT count(*) FROM (SELECT 1 FROM occurrence p WHERE p.alarm = o.alarm "
+    "AND p.raised_at > o.raised_at - 86400000 AND p.raised_at <= o.raised_at "
+    f"LIMIT {arrival_rows.COUNTED}) few)"
 )
+
+
+CODES_OF_A_SOURCE = 100
+
+
+def _select(count: str) -> str:
+    return (
+        f"SELECT o.*, {count} AS nth, "
+        "coalesce((SELECT jsonb_agg(jsonb_build_object('t', 'fact', 'id', f.id, 'alarm', f.alarm, "
+        "'occurrence', f.occurrence, 'version_seen', f.version_seen, 'action', f.action, "
+        "'actor', f.actor, 'place', f.place, 'hlc', f.hlc, 'args', f.args)) "
+        "FROM fact f WHERE f.occurrence = o.occurrence AND f.result IS DISTINCT FROM 'refused'), "
+        "'[]'::jsonb) AS facts, EXISTS (SELECT 1 FROM fact f WHERE f.occurrence = o.occurrence "
+        "AND f.result IS NULL AND f.action = 'acknowledge') AS pending "
+    )
+
+
+_SELECT = _select(_COUNT) + "FROM occurrence o "
+_SELECT_THESE = (
+    _select("1") + "FROM unnest($1::text[]) AS n(name), LATERAL (SELECT * FROM occurrence "
+    f"WHERE occurrence = n.name {arrival_rows.ONE_BY_ONE}) o"
+)
+"""Many at once: only the newest of an alarm is shown, and only it is counted (afterwards)."""
 
 
 def _occurrence(row: asyncpg.Record) -> Occurrence:
@@ -81,43 +102,45 @@ class AlarmStore:
             ],
         )  # fmt: skip
 
-    async def upsert_transition(
-        self, connection: asyncpg.Connection, edge: str, event_id: str, time: int, received: int,
-        late: bool, body: AlarmTransition,
-    ) -> None:  # fmt: skip
-        """Fold one transition into its occurrence: the highest (version, time, id) wins."""
-        key = order_key(body, time, event_id)
-        raised = body.raised_at or body.source_time or time
-        returned = None if body.state.get("active") else (body.source_time or time)
-        await connection.execute(
-            "INSERT INTO occurrence (occurrence, alarm, edge, transition, order_key, raised_at, "
-            "returned_at, received_at, late, open) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,true) "
-            "ON CONFLICT (occurrence) DO UPDATE SET transition = $4, order_key = $5, "
-            "raised_at = least(occurrence.raised_at, $6), "
-            "returned_at = CASE WHEN $10 THEN NULL "
-            "  ELSE coalesce(occurrence.returned_at, $7) END "
-            "WHERE occurrence.order_key < $5",
-            body.occurrence, body.alarm, edge, msgspec.to_builtins(body), key, raised, returned,
-            received, late, bool(body.state.get("active")),
-        )  # fmt: skip
+    async def apply_transitions(
+        self, connection: asyncpg.Connection, arrived: list[Arrived], also: Iterable[str] = ()
+    ) -> None:
+        """Fold transitions into their occurrences: the highest (version, time, id) wins.
+
+        These and the occurrences of `also` stay locked to the end of the transaction, so that what
+        another one adds to them is not overwritten by what this one saw earlier.
+        """
+        names = {each.body.occurrence for each in arrived} | set(also)
+        if names:
+            held = await arrival_rows.lock(connection, sorted(names))
+            await arrival_rows.write(connection, arrived, held)
 
     async def refresh_open(
         self, connection: asyncpg.Connection, occurrence: str
     ) -> Occurrence | None:
-        """Recompute whether an occurrence is still open; returns it.
+        """Recompute whether an occurrence is still open; returns it."""
+        await arrival_rows.lock(connection, [occurrence])
+        return next(iter(await self.refresh(connection, [occurrence])), None)
 
-        Locked before it is read, so that what another transaction adds to it is not overwritten
-        by what this one saw earlier.
-        """
-        found = await self.locked(connection, occurrence)
-        if found is None:
-            return None
-        await connection.execute(
-            "UPDATE occurrence SET open = $2 WHERE occurrence = $1",
-            occurrence,
-            is_open(found),
-        )
-        return found
+    async def refresh(
+        self, connection: asyncpg.Connection, occurrences: list[str]
+    ) -> list[Occurrence]:
+        """Recompute whether occurrences (locked by the caller) are still open; returns them."""
+        rows = await connection.fetch(_SELECT_THESE, occurrences)
+        found = {row["occurrence"]: _occurrence(row) for row in rows}
+        opened = {name: is_open(each) for name, each in found.items()}
+        changed = {r["occurrence"]: v for r in rows if (v := opened[r["occurrence"]]) != r["open"]}
+        await arrival_rows.set_open(connection, changed)
+        newest: dict[str, Occurrence] = {}
+        for name, each in found.items():
+            shown = newest.get(each.alarm)
+            if opened[name] and (shown is None or each.raised_at >= shown.raised_at):
+                newest[each.alarm] = each
+        asked = {alarm: each.raised_at for alarm, each in newest.items()}
+        for alarm, nth in (await arrival_rows.counts(connection, asked)).items():
+            name = newest[alarm].occurrence
+            found[name] = replace(found[name], count=nth)
+        return [found[name] for name in occurrences if name in found]
 
     async def insert_fact(
         self,
@@ -148,15 +171,9 @@ class AlarmStore:
             code or None,
         )
 
-    async def set_local_action(
-        self, connection: asyncpg.Connection, occurrence: str, text: str
-    ) -> None:
-        """Note the edge's own action on an occurrence."""
-        await connection.execute(
-            "UPDATE occurrence SET local_action = $2 WHERE occurrence = $1",
-            occurrence,
-            text,
-        )
+    async def set_local_actions(self, connection: asyncpg.Connection, said: dict[str, str]) -> None:
+        """Note the edge's own actions on occurrences."""
+        await arrival_rows.set_local_actions(connection, said)
 
     async def set_label(
         self, connection: asyncpg.Connection, occurrence: str, label: str, cause: str, by: str,
@@ -229,12 +246,17 @@ class AlarmStore:
         self, connection: asyncpg.Connection, source: str, code: str, active: bool,
         params: dict[str, Any], at: int,
     ) -> None:  # fmt: skip
-        """Switch one of the product's own conditions on or off."""
+        """Switch one of the product's own conditions on or off.
+
+        A source has room for so many codes: whoever invents new ones fills no table.
+        """
         await connection.execute(
             "INSERT INTO system_condition (source, code, active, params, at) "
-            "VALUES ($1,$2,$3,$4,$5) ON CONFLICT (source, code) "
-            "DO UPDATE SET active = $3, params = $4, at = $5",
-            source, code, active, params, at,
+            "SELECT $1::text, $2::text, $3::boolean, $4::jsonb, $5::bigint WHERE $6::bigint > "
+            "(SELECT count(*) FROM system_condition s WHERE s.source = $1::text "
+            "AND s.code <> $2::text) ON CONFLICT (source, code) DO UPDATE "
+            "SET active = excluded.active, params = excluded.params, at = excluded.at",
+            source[:100], code[:100], active, params, at, CODES_OF_A_SOURCE,
         )  # fmt: skip
 
     async def system(self) -> list[asyncpg.Record]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from factory_brain.domain.samples import Row
+from shared.messages.bodies import SampleBatch, Snippet
 
 
 class SampleStore:
@@ -67,6 +68,40 @@ class SampleStore:
         )
         return {row["tag"]: (row["at"], row["value"], row["quality"]) for row in rows}
 
+    async def insert_snippet(
+        self, connection: asyncpg.Connection, edge: str, snippet: Snippet
+    ) -> None:
+        """Store what a raise took along; a repetition changes nothing."""
+        rows = snippet.samples
+        await connection.execute(
+            "INSERT INTO snippet (occurrence, alarm, edge, raised_at, since, until, truncated, "
+            'names, tags, times, "values", qualities) '
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+            snippet.occurrence, snippet.alarm, edge, snippet.raised_at, snippet.since,
+            snippet.until, snippet.truncated, rows.names, rows.tags, rows.times, rows.values,
+            rows.qualities,
+        )  # fmt: skip
+
+    async def has_snippet(self, occurrence: str) -> bool:
+        """Whether an occurrence took its samples along."""
+        query = "SELECT EXISTS (SELECT FROM snippet WHERE occurrence = $1)"
+        return await self._pool.fetchval(query, occurrence)
+
+    async def snippet(self, occurrence: str) -> Snippet | None:
+        """What an occurrence took along."""
+        row = await self._pool.fetchrow("SELECT * FROM snippet WHERE occurrence = $1", occurrence)
+        if row is None:
+            return None
+        columns = SampleBatch(
+            names=row["names"], tags=row["tags"], times=row["times"], values=row["values"],
+            qualities=row["qualities"],
+        )  # fmt: skip
+        return Snippet(
+            alarm=row["alarm"], occurrence=occurrence, raised_at=row["raised_at"],
+            since=row["since"], until=row["until"], samples=columns, truncated=row["truncated"],
+        )  # fmt: skip
+
     async def prune(self, before: int) -> None:
         """Delete what is older than the retention."""
         await self._pool.execute("DELETE FROM sample WHERE at < $1", before)
+        await self._pool.execute("DELETE FROM snippet WHERE until < $1", before)

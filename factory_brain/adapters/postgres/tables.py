@@ -21,6 +21,7 @@ __all__ = [
     "FactRow",
     "OccurrenceRow",
     "SampleRow",
+    "SnippetRow",
     "SystemRow",
     "common",
 ]
@@ -101,6 +102,25 @@ class SampleRow(SQLModel, table=True):
     at: int = big(primary_key=True)
     value: float | None = Field(default=None, sa_column=Column(Double))
     quality: int = Field(sa_column=Column(SmallInteger, nullable=False))
+
+
+class SnippetRow(SQLModel, table=True):
+    """What the tags around a raise did at full rate: columns as the edge sent them."""
+
+    __tablename__ = "snippet"
+    occurrence: str = Field(primary_key=True)
+    alarm: str
+    edge: str
+    raised_at: int = big()
+    since: int = big()
+    until: int = big()
+    truncated: bool = False
+    names: list[str] = json_column()
+    tags: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    times: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    values: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    qualities: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    __table_args__ = (Index("snippet_until", "until"),)
 
 
 class AlarmSettingRow(SQLModel, table=True):

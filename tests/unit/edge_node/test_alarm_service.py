@@ -55,12 +55,22 @@ def test_an_action_on_the_page_is_a_fact_that_travels_up() -> None:
     ("more", "code"),
     [
         ({"version": 0}, "not_seen"),
-        ({"occurrence": "other"}, "not_seen"),
+        ({"occurrence": "other"}, "Bad_EventIdUnknown"),
         ({"alarm": "T.NONE"}, "unknown_alarm"),
         ({"action": "dance"}, "unknown_action"),
         ({"action": "unshelve"}, "Bad_ConditionNotShelved"),
         ({"action": "shelve", "args": {}}, "bad_argument"),
         ({"action": "shelve", "args": {"minutes": 600}}, "Bad_ShelvingTimeOutOfRange"),
+        ({"action": "shelve", "args": {"minutes": 5}}, "reason_required"),
+        ({"action": "shelve", "args": {"one_shot": True, "reason": " "}}, "reason_required"),
+        ({"action": "suppress"}, "reason_required"),
+        ({"action": "out_of_service"}, "reason_required"),
+        ({"action": "disable"}, "reason_required"),
+        ({"action": "enable"}, "Bad_ConditionAlreadyEnabled"),
+        ({"action": "in_service"}, "Bad_NothingToDo"),
+        ({"action": "confirm"}, "Bad_MethodInvalid"),
+        ({"action": "reset"}, "Bad_MethodInvalid"),
+        ({"action": "comment", "args": {"text": ""}}, "bad_argument"),
     ],
 )
 def test_refusals_change_nothing(more: dict[str, Any], code: str) -> None:
@@ -83,7 +93,10 @@ def fact(script: Script, name: str, alarm: str = "T.HI", action: str = "acknowle
 def test_a_safety_alarm_is_never_shelved_from_above() -> None:
     script, service = world()
     script.at(1).sample("T", 130)
-    assert service.apply(fact(script, "f", "T.HIHI", "shelve")) == ("refused", "safety_alarm")
+    for action in ("shelve", "suppress", "out_of_service", "disable"):
+        said = fact(script, f"f-{action}", "T.HIHI", action)
+        assert service.apply(said) == ("refused", "safety_alarm")
+    assert service.apply(fact(script, "f", "T.HIHI")) == ("applied", "")
 
 
 def test_what_was_seen_and_has_been_hidden_since_is_acknowledged_as_the_fold_says() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
@@ -20,20 +19,19 @@ from edge_node.application.records import (
     PutMeta,
     event,
 )
-from edge_node.application.sampler import Sampler
 from edge_node.application.uplink import Lanes
 from edge_node.domain.annunciation import Annunciation
 from edge_node.domain.source_time import SourceTime
-from edge_node.domain.windows import Window
+from edge_node.domain.windows import Late, Sliding
 from shared.alarm.states import AlarmState
 from shared.clock import ManualClock
-from shared.errors import StoreError
+from shared.errors import StoreError, UnstorableError
 from shared.messages.bodies import GapRecord, SystemEvent
 from shared.messages.control import LeaseGrant, Token
 from shared.messages.envelope import Event
 from shared.messages.subjects import LIVE, REPLAY
 from shared.outbox.port import Caps
-from tests.support.edge_script import START, Script, columns
+from tests.support.edge_script import START
 
 
 def test_a_lease_hands_the_horn_up_and_its_loss_hands_it_down() -> None:
@@ -87,35 +85,20 @@ def test_events_go_live_only_while_the_factory_confirms() -> None:
     assert lanes() == LIVE
 
 
-def test_the_sampler_reports_what_changes_beyond_the_deadband() -> None:
-    script = Script(["T", "text:M"], [])
-    sampler = Sampler(script.tags)
-    sampler._deadbands[0] = 1.0
-    values = ((5.0, 0), (5.5, 0), (6.1, 0), (6.1, 2))
-    rows = [(0, START + at, value, grade) for at, (value, grade) in enumerate(values)]
-    sampler.take("s1", columns(rows))
-    body = sampler.flush()
-    assert body is not None
-    assert body.names == ["T"]
-    assert struct.unpack("<3d", body.values) == (5.0, 6.1, 6.1)
-    assert list(body.qualities) == [0, 0, 2]
-    assert sampler.flush() is None
-
-
 def test_windows() -> None:
-    window = Window(10_000)
+    window = Sliding(6000, Late())
     for at, value in ((0, 4.0), (4000, 8.0), (9000, 3.0)):
         window.add(at, value)
     figures = {
-        name: window.figure(name, 6.0, 9000)
+        name: window.figure(name, 9000)
         for name in ("avg", "min", "max", "count", "lag", "changed", "rate")
     }
     assert figures == {
         "avg": 5.5, "min": 3.0, "max": 8.0, "count": 2.0, "lag": 4.0, "changed": True,
         "rate": pytest.approx(-1 / 9),
     }  # fmt: skip
-    assert window.figure("avg", 1.0, 60_000) == 3.0  # an unchanged value still holds
-    assert Window(1000).figure("avg", 1.0, 0) is None
+    assert window.figure("avg", 60_000) == 3.0  # an unchanged value still holds
+    assert Sliding(1000, Late()).figure("avg", 0) is None
 
 
 def test_a_device_clock_that_steps_is_followed_within_20_s() -> None:
@@ -193,7 +176,7 @@ def test_a_fault_of_any_kind_in_a_commit_leaves_nothing_of_it_behind(tmp_path: P
     store = SqliteStore(tmp_path / "edge.db", "ep", lambda: LIVE, lambda gap: _told(gap))
     good = Emit(_told(SystemEvent(code="a", active=True)))
     far = Emit(_told(SystemEvent(code="b", active=True), at=1 << 70))  # more than SQLite can hold
-    with pytest.raises(OverflowError):
+    with pytest.raises(UnstorableError):
         store.commit([[good], [far]], START)
     store.commit([[good]], START)
     segment = store.run(lambda box: box.read("ep", LIVE, 1))
@@ -206,6 +189,9 @@ async def test_a_change_that_cannot_be_written_is_said_like_a_failing_disk() -> 
     class Store:
         def commit(self, changes: list[Change], now: int) -> None:
             raise OverflowError("an integer that is too large")
+
+        def set_aside(self, change: Change, reason: str, now: int) -> None:
+            raise AssertionError
 
         def run(self, call: object) -> None:
             raise AssertionError

@@ -70,3 +70,14 @@ def test_a_reflex_outranks_a_command() -> None:
     assert seat.outranked("other", "command") is None
     seat.leave("d", "reflex")
     assert seat.outranked("d", "command") is None
+
+
+def test_a_method_takes_its_arguments_from_the_operation() -> None:
+    spec = OperationSpec(write="method:i=85|ns=2;s=Do", arg="pct", min=0, value=[7, "$pct", "x"])
+    planned = plan(spec, {"pct": 60}, None, keyed=False)
+    assert isinstance(planned, PlannedWrite)
+    assert planned.value == [7, 60.0, "x"]
+    assert code(plan(spec, {"pct": -1}, None, keyed=False)) == "out_of_range"
+    fixed = plan(OperationSpec(write="method:i=85|ns=2;s=Do", value=[1]), {}, None, keyed=False)
+    assert isinstance(fixed, PlannedWrite)
+    assert fixed.value == [1]

@@ -10,22 +10,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 from asyncua import ua
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge_node.adapters.sources import batch
 from edge_node.adapters.sources.batch import Batcher
-from edge_node.adapters.sources.modbus_map import (
-    MAX_BITS,
-    MAX_REGISTERS,
-    Register,
-    decode,
-    encode,
-    parse_address,
-    plan,
-)
 from edge_node.adapters.sources.mqtt import parse_address as parse_topic
-from edge_node.adapters.sources.opcua import as_type, quality_of
+from edge_node.adapters.sources.opcua_values import as_type, quality_of
 from edge_node.adapters.sources.port import BAD, GOOD, Kind, Point, emit
 from edge_node.application.ipc import DriverState, FromChild, Samples, WriteResult
 from shared.errors import ConfigError
@@ -59,62 +48,6 @@ class Pipe:
     def write(self, frame: bytes) -> None:
         assert struct.unpack(">I", frame[:4])[0] == len(frame) - 4
         self.frames.append(msgspec.msgpack.decode(frame[4:], type=FromChild))
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("30001", Register("input", 0)), ("40002", Register("holding", 1)),
-        ("10016", Register("discrete", 15)), ("00001", Register("coil", 0)),
-        ("465536", Register("holding", 65_535)),
-        ("40010:float32", Register("holding", 9, "float32")),
-    ],
-)  # fmt: skip
-def test_modbus_addresses_count_from_one(text: str, wanted: Register) -> None:
-    assert parse_address(text) == wanted
-
-
-@pytest.mark.parametrize(
-    "text", ["", "0", "30000", "20001", "465537", "4001", "40001:float", "10001:int16", "x40001"]
-)
-def test_other_modbus_addresses_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"Modbus address|type must be"):
-        parse_address(text)
-
-
-registers = st.builds(
-    Register, st.sampled_from(["input", "holding"]), st.integers(0, 600),
-    st.sampled_from(["uint16", "int32", "float32"]),
-) | st.builds(Register, st.sampled_from(["coil", "discrete"]), st.integers(0, 6000))  # fmt: skip
-
-
-@given(st.lists(registers, max_size=60))
-def test_requests_hold_every_value_once_within_the_protocol_s_limits(wanted: list[Register]):
-    blocks = plan(enumerate(wanted))
-    placed = [number for block in blocks for number, _ in block.members]
-    assert sorted(placed) == list(range(len(wanted)))
-    for block in blocks:
-        bits = block.table in ("coil", "discrete")
-        assert 1 <= block.count <= (MAX_BITS if bits else MAX_REGISTERS)
-        for number, register in block.members:
-            assert register == wanted[number]
-            assert register.table == block.table
-            assert block.offset <= register.offset
-            assert register.offset + register.width <= block.offset + block.count
-
-
-@given(st.sampled_from(["uint16", "int16", "uint32", "int32"]), st.integers(0, 32_767))
-def test_a_register_reads_what_was_written(kind: str, value: int) -> None:
-    register = Register("holding", 0, kind)
-    assert decode(register, encode(register, value)) == value
-
-
-@pytest.mark.parametrize(
-    ("kind", "value"), [("uint16", -1), ("uint16", 65_536), ("int16", 40_000), ("uint16", math.nan)]
-)
-def test_a_value_that_does_not_fit_is_not_written(kind: str, value: float) -> None:
-    with pytest.raises(ValueError, match=r"fit|cannot"):
-        encode(Register("holding", 0, kind), value)
 
 
 @pytest.mark.parametrize(

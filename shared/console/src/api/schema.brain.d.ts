@@ -123,6 +123,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/occurrences/{occurrence}/snippet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Snippet */
+        get: operations["snippet_api_occurrences__occurrence__snippet_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/playbooks/{playbook}/runs": {
         parameters: {
             query?: never;
@@ -244,6 +261,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tags/{tag}/sampling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sampling */
+        post: operations["sampling_api_tags__tag__sampling_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/watermarks": {
         parameters: {
             query?: never;
@@ -336,6 +370,11 @@ export interface components {
             settings_version: number;
             /** Side */
             side: string | null;
+            /**
+             * Snippet
+             * @default false
+             */
+            snippet: boolean;
             /** Timeline */
             timeline: components["schemas"]["TimelineEntry"][];
             /** Trend Tag */
@@ -575,6 +614,21 @@ export interface components {
             settings_version: number | null;
             /** Site */
             site: string;
+            /**
+             * Site Desired
+             * @default
+             */
+            site_desired: string;
+            /**
+             * Site Here
+             * @default
+             */
+            site_here: string;
+            /**
+             * Site Version
+             * @default
+             */
+            site_version: string;
         };
         /**
          * Fleet
@@ -778,6 +832,14 @@ export interface components {
             v: (number | null)[];
         };
         /**
+         * SamplingRequest
+         * @description POST /api/tags/{tag}/sampling: every sample for a time, 0 to end it.
+         */
+        SamplingRequest: {
+            /** Minutes */
+            minutes: number;
+        };
+        /**
          * Session
          * @description GET /api/session: who is logged in, where.
          */
@@ -794,6 +856,26 @@ export interface components {
             tier: "factory" | "group";
             /** User */
             user: string;
+        };
+        /**
+         * SnippetOut
+         * @description GET /api/occurrences/{occurrence}/snippet: the tags around a raise at full rate.
+         */
+        SnippetOut: {
+            /** Alarm */
+            alarm: string;
+            /** Occurrence */
+            occurrence: string;
+            /** Raised At */
+            raised_at: number;
+            /** Series */
+            series: components["schemas"]["Samples"][];
+            /** Since */
+            since: number;
+            /** Truncated */
+            truncated: boolean;
+            /** Until */
+            until: number;
         };
         /**
          * Text
@@ -1059,6 +1141,37 @@ export interface operations {
             };
         };
     };
+    snippet_api_occurrences__occurrence__snippet_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                occurrence: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnippetOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     start_api_playbooks__playbook__runs_post: {
         parameters: {
             query?: never;
@@ -1311,6 +1424,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Samples"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    sampling_api_tags__tag__sampling_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                tag: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SamplingRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemResult"];
                 };
             };
             /** @description Validation Error */

@@ -27,6 +27,7 @@ export type ItemResult = B["ItemResult"];
 export type ActionResult = B["ActionResult"];
 export type OutcomeRequest = B["OutcomeRequest"];
 export type Samples = B["Samples"];
+export type Snippet = B["SnippetOut"];
 export type Run = B["Run"];
 export type RunStep = B["RunStep"];
 export type RunList = B["RunList"];

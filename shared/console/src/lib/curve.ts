@@ -24,5 +24,25 @@ export function mergeSamples(curve: Curve, got: Samples, oldest: number): Curve 
   return { t, v };
 }
 
-/** OPC UA severity bits: 00 good, 01 uncertain, 1x bad. */
-const isBad = (q: number) => q >>> 31 === 1;
+/** One tag's samples as a curve. */
+export const toCurve = (got: Samples): Curve => mergeSamples({ t: [], v: [] }, got, Number.NEGATIVE_INFINITY);
+
+/** The curve with its part in [since, until] (ms) at full rate. */
+export function withSnippet(curve: Curve, full: Samples, since: number, until: number): Curve {
+  const part = toCurve(full);
+  if (!part.t.length) return curve;
+  const oldest = curve.t[0] ?? Number.POSITIVE_INFINITY;
+  const from = part.t.findIndex((s) => s >= oldest);
+  if (from < 0) return curve;
+  const before = curve.t.findIndex((s) => s * 1000 >= since);
+  const after = curve.t.findIndex((s) => s * 1000 > until);
+  const head = before < 0 ? curve.t.length : before;
+  const tail = after < 0 ? curve.t.length : after;
+  return {
+    t: [...curve.t.slice(0, head), ...part.t.slice(from), ...curve.t.slice(tail)],
+    v: [...curve.v.slice(0, head), ...part.v.slice(from), ...curve.v.slice(tail)],
+  };
+}
+
+/** 0 good, 1 uncertain, 2 bad. */
+const isBad = (q: number) => q === 2;

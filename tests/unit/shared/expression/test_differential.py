@@ -38,6 +38,7 @@ ATOMS = [
     "r.unknown", "tag('F').value", "tag('I').value", "tag('B').value", "tag('ON').value",
     "tag('NO').value", "tag('NAN').value", "tag('B').good", "tag('F').good", "tag('B').age_s",
     "tag('NO').age_s", "avg('F', '30s')", "min('NO', '5s')", "changed('F', '1m')",
+    "tag('F').last", "tag('B').last", "avg('F', '30s', 'tumbling')", "percentile('F', '30s', 9)",
 ]  # fmt: skip
 BINARY = ["+", "-", "*", "/", "%", "<", "<=", ">", ">=", "==", "!=", "in", "&&", "||"]
 CALLS = [

@@ -79,7 +79,11 @@ MISTAKES = [
     ("site.yaml", "- id: e1", "- «id: edge_1", "must be 1-32 of a-z", "correct"),
     ("site.yaml", "edges:", "«edgs:", "unknown key 'edgs'", "did you mean 'edges'?"),
     ("site.yaml", "name: {zh: 试验厂, en: Test site}", "«name: 试验厂", "name", "correct"),
-    (TAGS, "driver: modbus", "«driver: profibus", "driver", "write one of 'opcua'"),
+    (TAGS, "interval: 500ms", "«interval: 20ms", "30ms or longer", "correct"),
+    (TAGS, "    unit: kPa\n", "    «group: fast\n", "has no group 'fast'", "define it"),
+    (TAGS, "    unit: kPa\n", "    «min: 9\n    max: 1\n", "is not below max", "swap"),
+    (TAGS, "    unit: kPa\n", "    access: [«raed]\n", "access", "write one of 'read'"),
+    (TAGS, "    unit: kPa\n", "    deadband: 1\n    «deadbnad: 1\n", "unknown key", "'deadband'"),
     (TAGS, "interval: 500ms", "«interval: 500", "with its unit", "correct"),
     (TAGS, "interval: 500ms", "«interval: soon", "'soon' is not a duration", "correct"),
     (TAGS, "- id: plc\n    edge: e1", "- «id: plc\n    edge: e7", "unknown edge 'e7'", "'e1'"),
@@ -177,7 +181,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         tmp_path,
         {
             ALARMS: BASE[ALARMS].replace("priority: 2", "priority: 9").replace("HI\n", "HX\n"),
-            TAGS: BASE[TAGS].replace("driver: modbus", "driver: x"),
+            TAGS: BASE[TAGS].replace("500ms", "x"),
         },
     )
     files = {fault.where.split(":")[0] for fault in faults_of(tmp_path)}
@@ -222,3 +226,15 @@ def test_durations(text: object, ms: int) -> None:
 def test_what_is_not_a_duration(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
+
+
+def test_an_operation_cannot_write_a_tag_that_has_no_write(tmp_path: Path) -> None:
+    """The place is that of the operation's address."""
+    tags = BASE[TAGS].replace('"input:0"', '"holding:1"')
+    write(tmp_path, {TAGS: tags})
+    assert load_site(tmp_path).tags["P1"].access == ["read", "write"]
+    write(tmp_path, {TAGS: tags.replace("    unit: kPa\n", "    access: [read]\n")})
+    (fault,) = faults_of(tmp_path)
+    assert "valve.open writes 'holding:1', which is the tag P1" in fault.message
+    assert fault.where.endswith("/bindings.yaml:8:14")
+    assert fault.mend.startswith("add write to the access of P1")

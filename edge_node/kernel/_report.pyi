@@ -1,0 +1,3 @@
+from edge_node.kernel.report import PureReporter as _Pure
+
+class Reporter(_Pure): ...

@@ -1,0 +1,3 @@
+from edge_node.kernel.spread import PureSpread as _Pure
+
+class Spread(_Pure): ...

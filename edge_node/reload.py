@@ -1,0 +1,128 @@
+"""Takes over a change of the site while everything runs: alarms, values and connections go on.
+
+Called by the bootstrap with what `site_watch` has found and checked. The swap itself is one step of
+the engine's loop: no sample is judged half by the old rules and half by the new ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_node.fleet import Fleet
+from edge_node.adapters.site_copy import Candidate, keep
+from edge_node.adapters.telemetry_parts import around_of
+from edge_node.application.alarm_service import AlarmService
+from edge_node.application.board import Board
+from edge_node.application.directive_handler import DirectiveHandler
+from edge_node.application.engine import Engine
+from edge_node.application.fragments import OfflinePlaybooks, Surroundings
+from edge_node.application.lookups import Lookups
+from edge_node.application.records import AlarmRecord, Change, PutAlarm
+from edge_node.application.reflexes import Reflexes
+from edge_node.application.system_events import SystemEvents
+from edge_node.application.telemetry import Telemetry
+from edge_node.domain.site_change import AlarmChanges, compare, ended, move
+from edge_node.rules import Rules
+from shared.errors import ConfigError, StoreError
+from shared.site.reader import SiteFaults
+from shared.telemetry import logger
+
+log = logger("site")
+MOST_TEXT = 2000
+Retire = Callable[[AlarmRecord], Change]
+"""Rows that end a standing alarm whose definition has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """All that goes on over a change of the site."""
+
+    engine: Engine
+    alarms: AlarmService
+    directives: DirectiveHandler
+    board: Board
+    lookups: Lookups
+    reflexes: Reflexes
+    telemetry: Telemetry
+    playbooks: OfflinePlaybooks
+    system: SystemEvents
+    fleet: Fleet
+
+
+class Reload:
+    """Brings candidates of a site into force."""
+
+    def __init__(
+        self, live: Live, rules: Rules, state_dir: Path,
+        compile_new: Callable[[Path], Rules], retire: Retire,
+    ) -> None:  # fmt: skip
+        self._live, self.rules = live, rules
+        self._state_dir, self._compile, self._retire = state_dir, compile_new, retire
+
+    async def take(self, found: Candidate) -> None:
+        """One change of the site's folder: run what may run of it, say what may not."""
+        faults = list(found.faults)
+        if found.folder is not None and found.runs != self.rules.version:
+            try:
+                folder = await asyncio.to_thread(keep, found.folder, self._state_dir)
+                new = await asyncio.to_thread(self._compile, folder)
+                self.swap(new)
+            except (ConfigError, StoreError) as error:
+                # It has been checked: only the disk, or a change at this very moment, gets here.
+                log.error("site_not_taken", error=str(error))
+                faults.append(ConfigError(str(error)))
+        self.say(found.desired, faults, found.held_back)
+
+    def say(self, desired: str, faults: list[ConfigError], held_back: tuple[str, ...] = ()) -> None:
+        """Show which version is wanted, which runs, and what is wrong with the rest."""
+        text = "\n".join(str(fault) for fault in faults)[:MOST_TEXT]
+        # Said anew when it is another fault: first ended, then begun.
+        self._live.system.set("site_refused", False)
+        if faults:
+            log.error("site_refused", runs=self.rules.version, held_back=held_back, faults=text)
+            self._live.system.set("site_refused", True, faults=text, held_back=list(held_back))
+        else:
+            log.info("site_in_force", version=self.rules.version)
+        self._live.board.site(self.rules.version, desired, text)
+        self._live.engine.dirty()
+
+    def swap(self, new: Rules) -> AlarmChanges:
+        """Let everything go on by the new rules; one step, nothing runs in between."""
+        live, old = self._live, self.rules
+        live.engine.store([])
+        changes = compare(old.site.alarms, new.site.alarms)
+        kept, rows = live.directives.use(new.book)
+        move(old.book, new.book, changes, kept)
+        for name in changes.removed:
+            record = AlarmRecord.of(old.book.units[name])
+            rows += self._retire(record) if not record.closed else [PutAlarm(record)]
+        old.actuation.use(new.actuation)
+        self.rules = rules = new.on(old)
+        live.alarms.use(rules.book)
+        live.board.use(rules.book)
+        live.lookups.use(rules.book, rules.tags)
+        live.reflexes.use(list(rules.site.reflexes.values()), rules.book)
+        live.telemetry.renew(rules.tags, around_of(rules.pipeline, rules.site.info.snippet))
+        devices = rules.site.bindings.devices
+        live.playbooks.around = Surroundings(rules.book, rules.tags, rules.actuation, devices)
+        live.engine.use(rules.pipeline, rules.relay)
+        ended(old.book, rules.book, changes, rules.pipeline.steady())
+        live.engine.store(rows, rules.pipeline.take_over(old.pipeline))
+        for source in live.fleet.apply(rules):
+            live.system.set("driver_failed", False, source)
+        live.board.show_all()
+        log.info(
+            "site_swapped", before=old.version, version=rules.version, added=len(changes.added),
+            removed=len(changes.removed), tuned=len(changes.tuned), rebuilt=len(changes.rebuilt),
+        )  # fmt: skip
+        return changes
+
+
+def faults_of(error: ConfigError | None) -> list[ConfigError]:
+    """The single faults of a site's error."""
+    if error is None:
+        return []
+    return list(error.faults) if isinstance(error, SiteFaults) else [error]
