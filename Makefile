@@ -80,12 +80,14 @@ vitest: $(NPM_STAMP) ## console: unit tests / 控制台单元测试
 
 check: lint contracts types vitest unit ## the fast part, about a minute / 快速检查
 
-browser: python ## a browser for the console tests / 控制台测试用的浏览器
+browser: python ## a browser and an MQTT broker for the tests / 测试用的浏览器和 MQTT 代理
 	@tests/support/get_browser.sh || test "$$CI" != true
+	@tests/support/get_mosquitto.sh || test "$$CI" != true
 
 test: setup browser lint contracts types vitest ## everything, real servers included / 全部测试
 	$(say) "全部测试 (约 20 分钟)" "all tests on real servers (about 20 minutes)"
-	@$(PYTEST) tests
+	@$(PYTEST) -n 2 --dist loadfile --ignore=tests/acceptance --ignore=tests/console tests
+	@$(PYTEST) tests/acceptance tests/console
 
 e2e: setup browser ## the whole journey and the console / 端到端
 	@$(PYTEST) tests/acceptance tests/console
@@ -103,10 +105,9 @@ docs: gen ## the reference, and check the documentation / 文档
 bench: setup ## latencies on the real servers, as JSON / 性能数字
 	@$(BIN)/andon bench e2e --json
 
-soak: setup ## how to run the endurance test / 长时间运行
-	@echo "make demo                             # terminal 1 / 终端 1"
-	@echo "while :; do $(BIN)/andon drill run furnace-overheat --json; done   # terminal 2 / 终端 2"
-	@echo "watch -n 60 $(BIN)/andon doctor       # memory and cores must stay level / 内存应平稳"
+soak: setup ## the whole chaos suite; writes docs/reference/chaos-report.md / 完整混沌测试
+	$(say) "混沌测试: 断电、断网、磁盘 (约 10 分钟)" "kills, cuts, disks: about 10 minutes"
+	@ANDON_CHAOS=whole $(PYTEST) tests/chaos -v
 
 clean: ## what can be made again (not the state folder) / 清理
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache \

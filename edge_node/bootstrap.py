@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from edge_node.adapters import site_copy
 from edge_node.adapters.child_pipes import give_back_memory
 from edge_node.adapters.children import Child
@@ -164,7 +166,12 @@ def open_store(
 
 
 def _retire(record: AlarmRecord, clock: Clock) -> Change:
-    """Rows that end a standing alarm for all to see, because its definition has gone."""
+    """Rows that end an alarm for all to see, because its definition has gone.
+
+    One that is shelved, disabled or out of service too: it must not come back so with its name.
+    """
+    if record.at_rest:
+        return [PutAlarm(AlarmRecord.rested(record))]
     now = clock.now_ms()
     body = AlarmTransition(
         alarm=record.alarm, occurrence=record.occurrence, version=record.version + 1,
@@ -172,10 +179,7 @@ def _retire(record: AlarmRecord, clock: Clock) -> Change:
         state=AlarmState().to_dict(), settings_version=record.settings_version, priority=4,
         asset="", tag="", source_time=now, receive_time=now, raised_at=record.raised_at,
     )  # fmt: skip
-    rested = AlarmRecord(
-        alarm=record.alarm, state=body.state, occurrence=record.occurrence,
-        version=body.version, annunciated_version=record.annunciated_version,
-    )  # fmt: skip
+    rested = AlarmRecord.rested(msgspec.structs.replace(record, version=body.version))
     return [PutAlarm(rested), Emit(event(uuid7(clock), "alarm.retired", now, body))]
 
 
@@ -183,7 +187,7 @@ def _retired(rules: Rules, snapshot: Snapshot, clock: Clock) -> Change:
     """What the last run left standing and this site no longer knows."""
     rows: Change = []
     for record in snapshot.alarms.values():
-        if record.alarm not in rules.book.units and not record.closed:
+        if record.alarm not in rules.book.units and not record.at_rest:
             rows += _retire(record, clock)
     return rows
 
@@ -331,7 +335,7 @@ class Edge:
         self._recover()
         self.engine.start()
         service.run("engine", self.engine.run)
-        fleet.apply(self.rules)
+        fleet.apply(self.rules, fleet.wanted(self.rules))
         if page is not None:
             service.run(page.name, page.run)
         reload.say(self._found.desired, list(self._found.faults), self._found.held_back)

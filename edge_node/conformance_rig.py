@@ -120,7 +120,8 @@ class Rig:
 
     def _on_the_board(self) -> dict[str, str]:
         """What the page shows and sounds; a difference to the records shows in the cells."""
-        row = next(row for row in self._board.everything() if row.alarm == ALARM)
+        row = self._board.any_row(ALARM)
+        assert row is not None
         flags = {
             "enabled": row.enabled, "active": row.active, "acked": row.acked,
             "confirmed": row.confirmed, "latched": row.latched, "supp": row.suppressed,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,13 @@ class Fleet:
         self._settings, self._take, self._start = settings, take, start
         self._running: dict[str, _Running] = {}
 
-    def apply(self, rules: Rules) -> list[str]:
+    def wanted(self, rules: Rules) -> dict[str, Configure]:
+        """What the children are to do; reads the plant's own functions, raises OSError."""
+        functions = _functions(rules.site.folder)
+        return {source: self._configure(rules, source, functions) for source in rules.tags.sources}
+
+    def apply(self, rules: Rules, wanted: Mapping[str, Configure]) -> list[str]:
         """Make the children agree with the site; the sources that have gone."""
-        wanted = {source: self._configure(rules, source) for source in rules.tags.sources}
         gone = [source for source in self._running if source not in wanted]
         for source, running in list(self._running.items()):
             if source in gone or not _same(running.wanted, wanted[source]):
@@ -65,7 +69,7 @@ class Fleet:
             child.then = lambda: rules.relay.snapshot(source)
         self._running[source] = _Running(configure, self._start(child))
 
-    def _configure(self, rules: Rules, source: str) -> Configure:
+    def _configure(self, rules: Rules, source: str, functions: str) -> Configure:
         settings, of = self._settings, rules.tags.sources[source]
         spec = of.spec
         given: dict[str, Any] = dict(settings.device_credentials.get(source, {}))
@@ -73,7 +77,7 @@ class Fleet:
             given["url"] = settings.source_urls[source]
         # Where a driver keeps what it makes for itself: its client certificate, a checkpoint.
         given.setdefault("state_dir", str(settings.state_dir / "drivers" / source))
-        given |= {"site_dir": str(rules.site.folder), "functions": _functions(rules.site.folder)}
+        given |= {"site_dir": str(rules.site.folder), "functions": functions}
         return Configure(
             source=spec.model_dump(),  # durations in ms, not as YAML writes them
             tags=[{k: v for k, v in tag if k not in ("name", "report")} for tag in of.tags],

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_node.fleet import Fleet
 from edge_node.adapters.site_copy import Candidate, keep
 from edge_node.adapters.telemetry_parts import around_of
 from edge_node.application.alarm_service import AlarmService
@@ -20,11 +19,12 @@ from edge_node.application.directive_handler import DirectiveHandler
 from edge_node.application.engine import Engine
 from edge_node.application.fragments import OfflinePlaybooks, Surroundings
 from edge_node.application.lookups import Lookups
-from edge_node.application.records import AlarmRecord, Change, PutAlarm
+from edge_node.application.records import AlarmRecord, Change
 from edge_node.application.reflexes import Reflexes
 from edge_node.application.system_events import SystemEvents
 from edge_node.application.telemetry import Telemetry
-from edge_node.domain.site_change import AlarmChanges, compare, ended, move
+from edge_node.domain.site_change import AlarmChanges, compare, move
+from edge_node.fleet import Fleet
 from edge_node.rules import Rules
 from shared.errors import ConfigError, StoreError
 from shared.site.reader import SiteFaults
@@ -33,7 +33,7 @@ from shared.telemetry import logger
 log = logger("site")
 MOST_TEXT = 2000
 Retire = Callable[[AlarmRecord], Change]
-"""Rows that end a standing alarm whose definition has gone."""
+"""Rows that end an alarm whose definition has gone: none that stands, none that is hidden, stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,24 @@ class Reload:
         self._live, self.rules = live, rules
         self._state_dir, self._compile, self._retire = state_dir, compile_new, retire
 
-    async def take(self, found: Candidate) -> None:
-        """One change of the site's folder: run what may run of it, say what may not."""
-        faults = list(found.faults)
+    async def take(self, found: Candidate) -> bool:
+        """One change of the site's folder: run what may run of it, say what may not.
+
+        False when what may run could not be taken now: the disk may do so later.
+        """
+        faults, taken = list(found.faults), True
         if found.folder is not None and found.runs != self.rules.version:
             try:
                 folder = await asyncio.to_thread(keep, found.folder, self._state_dir)
                 new = await asyncio.to_thread(self._compile, folder)
                 self.swap(new)
-            except (ConfigError, StoreError) as error:
+            except (ConfigError, StoreError, OSError) as error:
                 # It has been checked: only the disk, or a change at this very moment, gets here.
                 log.error("site_not_taken", error=str(error))
                 faults.append(ConfigError(str(error)))
+                taken = False
         self.say(found.desired, faults, found.held_back)
+        return taken
 
     def say(self, desired: str, faults: list[ConfigError], held_back: tuple[str, ...] = ()) -> None:
         """Show which version is wanted, which runs, and what is wrong with the rest."""
@@ -92,13 +97,14 @@ class Reload:
     def swap(self, new: Rules) -> AlarmChanges:
         """Let everything go on by the new rules; one step, nothing runs in between."""
         live, old = self._live, self.rules
+        children = live.fleet.wanted(new)  # reads files: what may fail comes before all changes
         live.engine.store([])
         changes = compare(old.site.alarms, new.site.alarms)
-        kept, rows = live.directives.use(new.book)
+        kept, rows = live.directives.use(new.book, changes.rebuilt)
         move(old.book, new.book, changes, kept)
         for name in changes.removed:
             record = AlarmRecord.of(old.book.units[name])
-            rows += self._retire(record) if not record.closed else [PutAlarm(record)]
+            rows += self._retire(record)
         old.actuation.use(new.actuation)
         self.rules = rules = new.on(old)
         live.alarms.use(rules.book)
@@ -109,11 +115,10 @@ class Reload:
         devices = rules.site.bindings.devices
         live.playbooks.around = Surroundings(rules.book, rules.tags, rules.actuation, devices)
         live.engine.use(rules.pipeline, rules.relay)
-        ended(old.book, rules.book, changes, rules.pipeline.steady())
-        live.engine.store(rows, rules.pipeline.take_over(old.pipeline))
-        for source in live.fleet.apply(rules):
+        live.engine.store(rows, rules.pipeline.take_over(old.pipeline, changes))
+        for source in live.fleet.apply(rules, children):
             live.system.set("driver_failed", False, source)
-        live.board.show_all()
+        live.engine.show_all()
         log.info(
             "site_swapped", before=old.version, version=rules.version, added=len(changes.added),
             removed=len(changes.removed), tuned=len(changes.tuned), rebuilt=len(changes.rebuilt),

@@ -156,13 +156,13 @@ def _chosen(site: Site, names: Sequence[str], whole: bool) -> dict[str, list[Tag
 
 
 def _settings(source: str, config: Path | None, url: str) -> dict[str, Any]:
-    """What the edge would give the driver."""
-    given: dict[str, Any] = {}
+    """What the edge would give the driver, and that it may run beside the edge itself."""
+    given: dict[str, Any] = {"trial": True}
     if config is not None:
         from edge_node.settings import load_settings
 
         settings = load_settings(config)
-        given = dict(settings.device_credentials.get(source, {}))
+        given |= settings.device_credentials.get(source, {})
         if source in settings.source_urls:
             given["url"] = settings.source_urls[source]
         given.setdefault("state_dir", str(settings.state_dir / "drivers" / source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +70,10 @@ SYSTEM_WORDS = {
 async def run_brain(settings: BrainSettings) -> None:
     """Run one factory's brain until it is told to stop."""
     brain = await Brain.start(settings)
+    # What stands now stands for good; a flood of events must not make the collector walk over it.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     log.info(
         "brain_started", site=settings.site, url=f"http://{settings.http_host}:{settings.http_port}"
     )

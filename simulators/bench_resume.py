@@ -198,14 +198,16 @@ def measure(system: System, device: BenchDevice, store: Store, changes: int, say
     released = time.monotonic()
     say("恢复 / the link is back …")
     used = _cpu(system)
-    live: list[LiveAlarms] = []
+    raised: list[LiveAlarms] = []
 
     def flowing() -> None:  # what is raised while the link is still down belongs to the backlog
-        live.append(LiveAlarms(system, device))
+        raised.append(LiveAlarms(system, device))
 
     progress, since, until = _drain(store, before + changes, flowing)
     used = {name: round(spent - used[name], 2) for name, spent in _cpu(system).items()}
-    live[0].stop()
+    if not raised:
+        raise BenchFailed("the backlog was home before the first live alarm: ask for a larger one")
+    raised[0].stop()
     time.sleep(2.0)
     (first, had), (last, _) = progress[0], progress[-1]
     during = store.live_latencies(since, until)
@@ -218,8 +220,8 @@ def measure(system: System, device: BenchDevice, store: Store, changes: int, say
         "live_idle": idle,
         "live_during_drain": {
             "to_database": percentiles(during) if during else None,
-            "to_console": percentiles(live[0].screen) if live[0].screen else None,
-            "missed": live[0].missed,
+            "to_console": percentiles(raised[0].screen) if raised[0].screen else None,
+            "missed": raised[0].missed,
         },
         "cpu_s": used,
         "stored": store.totals(),

@@ -175,7 +175,8 @@ class HistoryFiles:
         for file in self._files:
             wanted = [
                 block for block in file.blocks
-                if block.last >= since and block.first <= until and not (block.n and block.n in skip)
+                if block.last >= since and block.first <= until
+                and not (block.n and block.n in skip)
                 and file.names.get(block.names, ("",))[0] == source
             ]  # fmt: skip
             if wanted:

@@ -22,7 +22,8 @@ log = logger("site")
 POLL_S = 1.0
 CHECK_S = 120.0
 RETRY_S = 10.0
-OnCandidate = Callable[[Candidate], Awaitable[None]]
+OnCandidate = Callable[[Candidate], Awaitable[bool]]
+"""Brings a candidate into force; False when that may succeed at another time."""
 DOCUMENTS = "site-documents"
 """Folder of parsed documents in the edge's state folder."""
 
@@ -34,6 +35,7 @@ class SiteWatch:
         self._folder, self._state_dir, self._edge = folder, state_dir, edge
         self._handled = handled
         """Version of the folder that has been looked at already."""
+        self.retry_s = RETRY_S
 
     async def run(self, on_candidate: OnCandidate) -> None:
         """Look for changes for ever; `on_candidate` gets each, also one that may not run."""
@@ -41,9 +43,9 @@ class SiteWatch:
         while True:
             stamp = await asyncio.to_thread(self._stamp)
             if stamp is not None and stamp != seen and await self._still(stamp):
-                seen = stamp
-                await self._change(on_candidate)
-            await asyncio.sleep(POLL_S)
+                # What the disk did not take this time is tried again, without another change.
+                seen = stamp if await self._change(on_candidate) else None
+            await asyncio.sleep(POLL_S if seen is not None or stamp is None else self.retry_s)
 
     def _stamp(self) -> object | None:
         try:
@@ -56,18 +58,20 @@ class SiteWatch:
         await asyncio.sleep(POLL_S / 2)
         return await asyncio.to_thread(self._stamp) == stamp
 
-    async def _change(self, on_candidate: OnCandidate) -> None:
+    async def _change(self, on_candidate: OnCandidate) -> bool:
+        """Look at a change; False when it is to be looked at again."""
         try:
             version = await asyncio.to_thread(site_version, self._folder)
             if version == self._handled:
-                return
+                return True
             found = await asyncio.to_thread(compose, self._folder, self._state_dir, self._check)
         except (OSError, StoreError) as error:
-            log.error("site_unreadable", error=str(error), retry_in_s=RETRY_S)
-            await asyncio.sleep(RETRY_S)
-            return
+            log.error("site_unreadable", error=str(error), retry_in_s=self.retry_s)
+            return False
+        if not await on_candidate(found):
+            return False
         self._handled = found.desired
-        await on_candidate(found)
+        return True
 
     def _check(self, folder: Path) -> list[ConfigError]:
         """The faults of `folder`, found in a child process; called in a thread."""

@@ -78,7 +78,7 @@ class Actuation:
         self._verifying = 0
         for name, spec in bindings.items():
             for text in spec.interlocks:
-                self.test(text, f"interlock of {name}")
+                self.test(text, f"interlock of {name}", keep=True)
 
     def use(self, checked: Actuation) -> None:
         """Go on with the devices of another version of the site, as `checked` has compiled them.
@@ -87,8 +87,12 @@ class Actuation:
         """
         self._bindings, self._tags, self._tests = checked._bindings, checked._tags, checked._tests
 
-    def test(self, text: str, what: str) -> Test:
-        """A compiled condition; raises ConfigError."""
+    def test(self, text: str, what: str, keep: bool = False) -> Test:
+        """A compiled condition; raises ConfigError.
+
+        Windows are kept only of what the site itself says (`keep`): of a text from above they would
+        have no past to tell of, and are unknown.
+        """
         if text not in self._tests:
             try:
                 compiled = compile_expression(text, tags=list(self._tags))
@@ -97,6 +101,8 @@ class Actuation:
             if len(self._tests) > 5_000:  # texts from above must not fill the memory
                 self._tests.clear()
             self._tests[text] = compiled.compile_to_python()
+            for use in compiled.windows if keep else ():
+                self._tags.watch(use)
         return self._tests[text]
 
     def operation(self, device: str, operation: str) -> OperationSpec | None:

@@ -120,13 +120,12 @@ class Board:
             versions=around.versions,
         )  # fmt: skip
 
-    def everything(self) -> list[AlarmStatus]:
-        """Every alarm of this edge, at rest or not, by id."""
-        return [
-            self._describe(unit, self._shown.get(alarm) or AlarmRecord.of(unit))
-            for alarm, unit in sorted(self._book.units.items())
-            if not unit.internal
-        ]
+    def any_row(self, alarm: str) -> AlarmStatus | None:
+        """An alarm of this edge, at rest or not."""
+        unit = self._book.units.get(alarm)
+        if unit is None or unit.internal:
+            return None
+        return self._describe(unit, self._shown.get(alarm) or AlarmRecord.of(unit))
 
     def _row(self, record: AlarmRecord) -> AlarmStatus | None:
         unit = self._book.units.get(record.alarm)

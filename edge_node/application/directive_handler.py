@@ -6,7 +6,7 @@ never loosens what the plant's own bounds forbid.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -84,17 +84,18 @@ class DirectiveHandler:
     def _rewritten(self, alarm: str, tuned: Tuned) -> bool:
         return bool(tuned.base) and tuned.base != self._written[alarm]
 
-    def use(self, book: AlarmBook) -> tuple[set[str], Change]:
+    def use(self, book: AlarmBook, rebuilt: Collection[str] = ()) -> tuple[set[str], Change]:
         """Go on with another version of the site: the alarms that keep their tuned setting.
 
         Called before the new book takes over. A setting that people have changed since in the
-        site's files, or that its bounds no longer allow, is tuned no more.
+        site's files, that its bounds no longer allow, or that was for another condition
+        (`rebuilt`), is tuned no more.
         """
         self._book, self._written = book, _written(book)
         kept = {}
         for alarm, tuned in self._tuned.items():
             unit = book.units.get(alarm)
-            if unit is None or self._rewritten(alarm, tuned):
+            if unit is None or alarm in rebuilt or self._rewritten(alarm, tuned):
                 continue
             if within(unit.definition, setting_of(tuned.row)) is None:
                 kept[alarm] = tuned

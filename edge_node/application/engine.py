@@ -82,6 +82,8 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._pushing: asyncio.TimerHandle | None = None
+        self._shown_all = 0
+        """How often everything has been shown."""
         self._beacon: bool | None = None
         self._beacon_task: asyncio.Task[None] | None = None
         self.push: Callable[[bytes], object] = lambda body: None
@@ -138,8 +140,13 @@ class Engine:
     def start(self) -> None:
         """After recovery: arm the timers, show what stands."""
         self.store([], self._p.pipeline.start())
-        self._p.board.show_all()
+        self.show_all()
         self.dirty()
+
+    def show_all(self) -> None:
+        """Show what is in memory, stored or not."""
+        self._shown_all += 1
+        self._p.board.show_all()
 
     def _arm(self) -> None:
         wait = self._p.pipeline.next_due_in_ms()
@@ -216,8 +223,11 @@ class Engine:
         return Emit(event(uuid7(self._clock), f"alarm.{body.kind}", body.source_time, body))
 
     def _show(self, records: list[AlarmRecord], stored: asyncio.Future[None]) -> None:
+        shown_all = self._shown_all
+
         def show(_: object = None) -> None:
-            if _ is None or not self._p.journal.degraded:
+            # What everything in memory has been shown over since is old.
+            if shown_all == self._shown_all and (_ is None or not self._p.journal.degraded):
                 for record in records:
                     self._p.board.show(record)
             self.dirty()
@@ -230,7 +240,7 @@ class Engine:
     def _on_journal_health(self, degraded: bool, reason: str) -> None:
         self._p.board.around.journal_degraded = degraded
         self._p.system.set("journal_degraded", degraded, reason=reason)
-        self._p.board.show_all()
+        self.show_all()
         self.dirty()
 
     async def facts(self, rows: Change) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from edge_node.application.board import Board
 from edge_node.application.history import History, taken
 from edge_node.application.ipc import PageAnswer, PageQuery
-from edge_node.application.status import Names
+from edge_node.application.status import AlarmStatus, Names
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.tags import TagTable
 from edge_node.kernel.history import Curve, thin
@@ -24,6 +25,8 @@ from shared.errors import Rejected
 from shared.site.model import TagSpec
 
 MOST_POINTS = 3_000
+MOST_ROWS = 2_000
+AT_ONCE = 100
 LONGEST_MS = 31 * 86_400_000
 _encode = msgspec.json.Encoder().encode
 
@@ -87,17 +90,34 @@ class Lookups:
         found = await self._find(query)
         if isinstance(found, Rejected):
             return PageAnswer(id=query.id, code=found.code, params=found.params)
-        return PageAnswer(id=query.id, json=_encode(found))
+        return PageAnswer(id=query.id, json=found)
 
-    async def _find(self, query: PageQuery) -> Any:
+    async def _find(self, query: PageQuery) -> bytes | Rejected:
+        wanted = str(query.args.get("find") or "").strip().lower()
         match query.what:
             case "trend":
-                return await self.trend(query.args)
+                found = await self.trend(query.args)
+                return found if isinstance(found, Rejected) else _encode(found)
             case "alarms":
-                return self._board.everything()
+                return await _rows(self._alarm_rows(wanted))
             case "tags":
-                return [self._tag(tag) for tag in self._tags]
+                return await _rows(self._tag_rows(wanted))
         return Rejected("unknown_query", {"what": query.what})
+
+    def _alarm_rows(self, wanted: str) -> Iterator[AlarmStatus | None]:
+        for alarm in sorted(self._book.units):
+            row = self._board.any_row(alarm)
+            if row is not None and not _fits(wanted, alarm, row.tag, row.asset, row.name):
+                row = None
+            yield row
+
+    def _tag_rows(self, wanted: str) -> Iterator[TagStatus | None]:
+        tags = self._tags  # another site may take its place meanwhile
+        for name in tags:
+            source, index = tags.place(name)
+            spec = source.tags[index]
+            fits = _fits(wanted, name, spec.source, spec.asset, _names(spec))
+            yield _tag(tags, name) if fits else None
 
     async def trend(self, args: dict[str, Any]) -> Trend | Rejected:
         """A tag's curve in [since, until] of this edge's time, at most `most` points."""
@@ -142,18 +162,37 @@ class Lookups:
             )  # fmt: skip
         return lines
 
-    def _tag(self, name: str) -> TagStatus:
-        source, index = self._tags.place(name)
-        spec, reading = source.tags[index], self._tags.tag(name)
-        value = reading.value if reading is not None else None
-        if isinstance(value, float) and not math.isfinite(value):
-            value = None
-        return TagStatus(
-            tag=name, name=_names(spec), unit=spec.unit, asset=spec.asset, source=spec.source,
-            type=spec.type, value=value if isinstance(value, bool | float | int | str) else None,
-            good=reading is not None and reading.good,
-            age_s=reading.age_s if reading is not None else None,
-        )  # fmt: skip
+
+def _tag(tags: TagTable, name: str) -> TagStatus:
+    source, index = tags.place(name)
+    spec, reading = source.tags[index], tags.tag(name)
+    value = reading.value if reading is not None else None
+    if isinstance(value, float) and not math.isfinite(value):
+        value = None
+    return TagStatus(
+        tag=name, name=_names(spec), unit=spec.unit, asset=spec.asset, source=spec.source,
+        type=spec.type, value=value if isinstance(value, bool | float | int | str) else None,
+        good=reading is not None and reading.good,
+        age_s=reading.age_s if reading is not None else None,
+    )  # fmt: skip
+
+
+def _fits(wanted: str, name: str, more: str, asset: str, names: Names) -> bool:
+    text = f"{name} {more} {asset} {names.zh} {names.en}"
+    return not wanted or wanted in text.lower()
+
+
+async def _rows(found: Iterator[msgspec.Struct | None]) -> bytes:
+    """Rows as a JSON list of bounded length, made a few at a time: the live loop goes on."""
+    parts: list[bytes] = []
+    for looked_at, row in enumerate(found):
+        if row is not None:
+            parts.append(_encode(row))
+        if len(parts) >= MOST_ROWS:
+            break
+        if looked_at % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+    return b"[" + b",".join(parts) + b"]"
 
 
 def _names(spec: TagSpec) -> Names:

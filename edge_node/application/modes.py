@@ -36,7 +36,7 @@ class Modes:
         self._changes: list[StateChange] = []
         for spec in specs:
             try:
-                chart = self.charts.add(spec, list(tags))
+                chart = self.charts.add(spec, list(tags), tags.watch)
             except ExpressionError as error:
                 raise ConfigError(
                     f"chart {spec.id}: column {error.column}: {error.text['en']}",

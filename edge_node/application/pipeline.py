@@ -7,7 +7,7 @@ stores or sends: the engine does that with what it returns.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from struct import pack
 
 from edge_node.application.ipc import Samples, Texts
@@ -16,6 +16,7 @@ from edge_node.application.watching import LOOK, Watching
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit, Transition
 from edge_node.domain.conditions.limits import TextCodes, in_kernel, kernel_rule
+from edge_node.domain.site_change import AlarmChanges, ended
 from edge_node.domain.tags import GOOD, SourceTags, TagTable
 from edge_node.kernel import Kernel, Rules, bounded
 from shared.alarm.definition import AlarmDefinition
@@ -34,6 +35,7 @@ class Pipeline:
     ) -> None:
         self.tags, self.book, self._clock = tags, book, clock
         self._wall0, self._mono0 = clock.now_ms(), clock.mono_ms()
+        self._began = self._wall0
         self._units: list[AlarmUnit] = []
         """The alarms that the kernel runs, by the number of their rule."""
         self._rules: dict[str, int] = {}
@@ -92,16 +94,17 @@ class Pipeline:
         for rule, unit in enumerate(self._units):
             self.kernel.load(rule, unit.point.beyond, unit.point.raw)
             self._tell(unit, now)
-        self.kernel.start(now)
+        self._start_time(now, now)
+        self.book.settle_all(now)
+        return self._end()
+
+    def _start_time(self, now: int, began: int) -> None:
+        self._began = began
+        self.kernel.start(began)
         self._watching.start(now)
         self.modes.start(now)
         for unit in self.book.units.values():
-            if unit.state.shelved_until is not None:
-                self.book.arm(max(now, unit.state.shelved_until), "shelf", unit)
-            if unit.definition.re_alarm_ms and unit.state.active:
-                self.book.arm(now + unit.definition.re_alarm_ms, "re_alarm", unit)
-            self.book.settle_suppression(unit, now)
-        return self._end()
+            self.book.arm_all(unit, now)
 
     def _begin(self) -> int:
         self.book.now = self.tags.now = now = self.steady()
@@ -147,15 +150,16 @@ class Pipeline:
         """Where the scan stopped for its readers, let them see the sample."""
         index = int.from_bytes(batch.tags[4 * last : 4 * last + 4], "little")
         readers = self._watching.readers(source.base + index)
-        if not readers and not self.modes.reads(source.base + index):
+        name = source.tags[index].id
+        if not (readers or self.modes.reads(source.base + index) or self.tags.has_windows(name)):
             return
         value = source.value_of(index)
         at = source.time.steady(bounded(source.time_of(index)), now)
         good = source.quality_of(index) == GOOD and not math.isnan(value)
         if good:
-            self.tags.feed_window(source.tags[index].id, at, value)
+            self.tags.feed_window(name, at, value)
         if readers:
-            self._watching.show(readers, source.tags[index].id, at, value, good)
+            self._watching.show(readers, name, at, value, good)
         self.modes.show(source.base + index, at)
 
     def take_texts(self, source_id: str, batch: Texts) -> list[Transition]:
@@ -240,39 +244,78 @@ class Pipeline:
         self._watching.change(unit)
         return self._end()
 
-    def take_over(self, old: Pipeline) -> list[Transition]:
+    def take_over(self, old: Pipeline, changes: AlarmChanges) -> list[Transition]:
         """Begin where the pipeline of another version of the site stands, in place of `start`.
 
-        Time goes on, present values are judged by the new rules at once.
+        Time goes on, and so do delays under way; present values are judged by the new rules at
+        once. A value that was read in another way than now is forgotten: no rule judges it.
         """
         self._wall0, self._mono0, self.samples = old._wall0, old._mono0, old.samples
-        self.tags.adopt(old.tags)
-        self._watching.adopt(old._watching)
-        self.modes.restore(old.modes.charts.remember())
-        told = self.start()
+        known = self.tags.adopt(old.tags)
+        self._watching.adopt(old._watching, known)
+        self.modes.charts.adopt(old.modes.charts)
+        now = self._begin()
+        ended(old.book, self.book, changes, now)
+        delays = self._load_from(old, known, frozenset(changes.rebuilt), now)
         for source in self.tags.sources.values():
             for index, tag in enumerate(source.tags):
-                if tag.id in old.tags:
+                if tag.id in known:
                     self._recall(source, index, *old.tags.place(tag.id))
-        self._begin()
-        self._watching.look_now()
-        return told + self._end()
+        for rule, (at, value, quality) in delays.items():
+            self.kernel.resume(rule, at, value, quality)
+        for rule, unit in enumerate(self._units):  # only now: what is recalled is no news to them
+            if unit.definition.kind == "stale":
+                self.kernel.load(rule, unit.point.beyond, unit.point.raw)
+        # Tags that never spoke have been silent since then, unless one of them is new.
+        self._start_time(now, old._began if len(known) == len(list(self.tags)) else now)
+        self._watching.look_now(lambda unit: unit.internal)
+        self.book.settle_all(now, more=True)  # what is hidden from now on is not announced before
+        self._take_changes()
+        self._watching.look_now(lambda unit: not unit.internal)
+        self.book.settle_all(now)
+        return self._end()
+
+    def _load_from(
+        self, old: Pipeline, known: Container[str], rebuilt: Container[str], now: int
+    ) -> dict[int, tuple[int, float, str]]:
+        """Load the rules as they stand; the delays under way, by rule."""
+        delays: dict[int, tuple[int, float, str]] = {}
+        for rule, unit in enumerate(self._units):
+            before, raw = old._rules.get(unit.id), unit.point.raw
+            same = before is not None and unit.id not in rebuilt and unit.definition.tag in known
+            pending = old.kernel.pending(before) if same else None
+            if unit.definition.kind != "stale":
+                self.kernel.load(rule, raw if pending is None else not raw, raw)
+            self._tell(unit, now)
+            if pending is not None:
+                was, new = old.book.units[unit.id].definition.setting, unit.definition.setting
+                longer = new.off_delay_ms - was.off_delay_ms if raw else (
+                    new.on_delay_ms - was.on_delay_ms
+                )  # fmt: skip
+                delays[rule] = (pending[0] + longer, *pending[1:])
+        return delays
 
     def _recall(self, source: SourceTags, index: int, before: SourceTags, at: int) -> None:
         """Put the last value of a tag in its place, as of when it was heard."""
-        heard = before.heard_of(at)
-        if heard is None or before.tags[at].type != source.tags[index].type:
+        heard, name = before.heard_of(at), source.tags[index].id
+        if heard is None:
             return
-        time, quality, offset = before.time_of(at), before.quality_of(at), source.time.offset
+        # The source may have another name now: the time is still of the old one's clock.
+        time, quality, offset = before.time_of(at), before.quality_of(at), before.time.offset
         if source.tags[index].type == "string":
-            source.texts[index] = text = before.texts.get(at, ("", BAD))
-            code = self._codes.of(text[0])
+            source.texts[index] = before.texts.get(at, ("", BAD))
+            value: float | str = source.texts[index][0]
+            code = self._codes.of(value)
             self.kernel.sample(source.base + index, time, code, quality, offset, heard)
+            good = quality == GOOD
         else:
-            row = (pack("<i", index), pack("<q", time), pack("<d", before.value_of(at)))
+            value = before.value_of(at)
+            row = (pack("<i", index), pack("<q", time), pack("<d", value))
             columns = (*row, bytes([quality]))
             self.kernel.scan(*columns, 0, source.base, len(source.tags), offset, heard)
-        self._take_changes()
+            good = quality == GOOD and not math.isnan(value)
+        steady = min(bounded(time) + offset, heard)
+        self._watching.recall(source.base + index, name, steady, value, good)
 
     def settle(self) -> list[Transition]:
         """Transitions made by people or settings since the last call."""

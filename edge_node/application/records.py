@@ -81,6 +81,21 @@ class AlarmRecord(Stored, frozen=True):
         """Whether its occurrence has come to rest."""
         return _closed(*map(self.state.get, _REST))
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is closed, and nothing that people did keeps it from being heard."""
+        state = AlarmState.from_dict(self.state)
+        hidden = state.shelf != "U" or state.out_of_service or self.by_operator
+        return self.closed and not (self.occurrence and (hidden or not state.enabled))
+
+    @classmethod
+    def rested(cls, record: AlarmRecord) -> AlarmRecord:
+        """What is remembered of an alarm that is no more: its occurrence, and no state."""
+        return cls(
+            alarm=record.alarm, state=AlarmState().to_dict(), occurrence=record.occurrence,
+            version=record.version, annunciated_version=record.annunciated_version,
+        )  # fmt: skip
+
     def restore(self, unit: AlarmUnit) -> None:
         """Put the unit back where it was; a standing alarm keeps the setting that raised it."""
         unit.state = _sound(AlarmState.from_dict(self.state))

@@ -223,3 +223,5 @@ def require_known(specs: list[ReflexSpec], actuation: Actuation) -> None:
                 f"reflex {spec.id}: {spec.device} {spec.operation} is not on this edge",
                 mend="bind the device to the edge of the reflex's alarm",
             )
+        for text in (*spec.require, *([spec.verify] if spec.verify else [])):
+            actuation.test(text, f"reflex {spec.id}", keep=True)

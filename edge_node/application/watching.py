@@ -6,7 +6,7 @@ an alarm. Applies no delays itself: the alarm book does. No IO.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from edge_node.application.ipc import Samples
 from edge_node.domain.alarm_book import AlarmBook
@@ -22,6 +22,8 @@ from shared.telemetry import logger
 log = logger("pipeline")
 LOOK = "look"
 """Timer of looks by the clock."""
+LATE_EVERY_MS = 60_000
+"""How often it is told which windows' samples come late."""
 ROUNDS = 8
 """How far changes of alarms that speak of alarms are followed at one instant."""
 
@@ -45,9 +47,15 @@ class Watching:
         self._looked: dict[str, int] = {}
         self._rows: list[AlarmUnit] = []
         """The z-score alarms that the arrays run, by row."""
+        self._row_of: dict[str, int] = {}
+        self._scored: set[str] = set()
+        """The tags of the rows."""
         self._spread: Spread | None = None
+        self._tell_late_at = 0
         self._learnt: dict[str, tuple[float, float, int, int]] = {}
         """What the arrays of another version of the site knew; taken over at the start."""
+        self._adopted: set[str] = set()
+        """The alarms whose conditions go on from another version of the site."""
         tags.alarm = self._state
 
     def _state(self, alarm: str) -> AlarmState | None:
@@ -57,7 +65,9 @@ class Watching:
     def add(self, unit: AlarmUnit) -> list[int]:
         """Take an alarm in; the kernel's indexes of the tags whose samples it must be shown."""
         if self._in_arrays(unit):
+            self._row_of[unit.id] = len(self._rows)
             self._rows.append(unit)
+            self._scored.add(unit.definition.tag)
             return []
         condition = self._conditions[unit.id] = condition_of(
             unit.definition, self._tags, self._book.units
@@ -75,7 +85,7 @@ class Watching:
         wrapped = spec is None or spec.repeats is not None or spec.schedule is not None
         if definition.kind != "zscore" or wrapped:
             return False
-        return all(other.definition.tag != definition.tag for other in self._rows)
+        return definition.tag not in self._scored
 
     def tags_of(self, alarm: str) -> tuple[str, ...]:
         """The tags that an alarm's own condition looks at."""
@@ -148,6 +158,11 @@ class Watching:
             if self._periodic.get(unit.id) == at:
                 self._plan(self._periodic, max(at, now) + condition.every_ms, unit)
         self._look_all(sorted(units.values(), key=lambda unit: unit.order), at)
+        if now >= self._tell_late_at:
+            self._tell_late_at = now + LATE_EVERY_MS
+            for tag, late in self._tags.news_of_late().items():
+                log.info("late_samples", tag=tag, late=late.late, corrected=late.corrected,
+                         too_late=late.too_late)  # fmt: skip
 
     def after(self, changes: list[Transition]) -> list[Transition]:
         """Look at what speaks of the alarms that have changed; all changes, in order."""
@@ -167,9 +182,9 @@ class Watching:
 
     def change(self, unit: AlarmUnit) -> None:
         """The alarm has other settings: go on by them from where it has got to."""
-        if unit in self._rows and self._spread is not None:
-            tag = self._index(unit.definition.tag)
-            watch_spread(self._spread, self._rows.index(unit), tag, unit.definition)
+        row = self._row_of.get(unit.id)
+        if row is not None and self._spread is not None:
+            watch_spread(self._spread, row, self._index(unit.definition.tag), unit.definition)
             return
         old = self._conditions.get(unit.id)
         if old is None or unit.pending is not None:
@@ -179,18 +194,34 @@ class Watching:
         self._conditions[unit.id] = new
         self._look_all([unit], self._book.now)
 
-    def adopt(self, old: Watching) -> None:
-        """Let conditions go on from where those of another version of the site have got to."""
-        if old._spread is not None:
-            self._learnt = {u.id: old._spread.learnt(row) for row, u in enumerate(old._rows)}
+    def adopt(self, old: Watching, known: Container[str]) -> None:
+        """Let conditions go on from where those of another version of the site have got to.
+
+        Only where all their tags mean what they meant (`known`): what was learnt of another value
+        would be held against this one.
+        """
+        rows = {unit.id: (row, unit.definition.tag) for row, unit in enumerate(old._rows)}
+        for unit in self._rows if old._spread is not None else ():
+            row, tag = rows.get(unit.id, (0, ""))
+            if old._spread is not None and tag == unit.definition.tag and tag in known:
+                self._learnt[unit.id] = old._spread.learnt(row)
         for alarm, condition in self._conditions.items():
             before = old._conditions.get(alarm)
-            if before is not None and type(before) is type(condition):
+            if before is None or type(before) is not type(condition):
+                continue
+            if before.tags == condition.tags and all(tag in known for tag in condition.tags):
                 condition.adopt(before)
+                self._adopted.add(alarm)
 
-    def look_now(self) -> None:
-        """Look at every alarm once: values and definitions may have changed without a sample."""
-        units = (self._book.units[alarm] for alarm in self._conditions)
+    def recall(self, index: int, tag: str, at: int, value: float | str, good: bool) -> None:
+        """Show the last sample of a tag to the conditions that have not seen it."""
+        for unit in self._readers.get(index, ()):
+            if unit.id not in self._adopted:
+                self._conditions[unit.id].sample(tag, at, value, good)
+
+    def look_now(self, at_whom: Callable[[AlarmUnit], bool]) -> None:
+        """Look at alarms once: values and definitions may have changed without a sample."""
+        units = filter(at_whom, (self._book.units[alarm] for alarm in self._conditions))
         self._look_all(sorted(units, key=lambda unit: unit.order), self._book.now)
 
     def _ask(self, unit: AlarmUnit, at: int) -> Answer:

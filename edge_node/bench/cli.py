@@ -98,6 +98,9 @@ def _node() -> dict[str, Callable[[], Any]]:
         "node_mqtt_batches_1m_per_s": lambda: node.throughput(2_000, 1e6, 5, report=True),
         "node_mqtt_batches_not_reported": lambda: node.throughput(2_000, 1e6, 5, report=False),
         "node_sample_to_action_at_100k_per_s": lambda: node.latency(10_000, 1e5, 300, 0.02),
+        "node_sample_to_action_all_reported": lambda: node.latency(
+            10_000, 1e5, 300, 0.02, report=True
+        ),
         "node_sample_to_action_at_rest": lambda: node.latency(1_000, 1e3, 300, 0.02),
         "mqtt_message_to_transition": lambda: node.messages(4_000, 5),
         "opcua_notification_to_transition": lambda: notifications(1_000, 5_000, 5),

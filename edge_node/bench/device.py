@@ -114,6 +114,7 @@ class Device:
                 self.send(make(sent))
                 sent += 1
             time.sleep(0.001)
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
         return sent
 
     def close(self) -> None:

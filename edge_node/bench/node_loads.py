@@ -105,10 +105,13 @@ def throughput(tags: int, per_second: float, seconds: float, *, report: bool) ->
     }  # fmt: skip
 
 
-def latency(tags: int, per_second: float, trials: int, pause_s: float) -> dict[str, Any]:
+def latency(
+    tags: int, per_second: float, trials: int, pause_s: float, *, report: bool = False
+) -> dict[str, Any]:
     """Sample to local action at the wire, while batches of other tags pour in."""
     stop = threading.Event()
-    with running_node(tags=tags, alarms=IN_MESSAGE) as (node, _), machine_waits() as waits:
+    site = {"tags": tags, "alarms": IN_MESSAGE, "report": report}
+    with running_node(**site) as (node, _), machine_waits() as waits:
         device = Device(node)
         make = batches(tags)
 
@@ -134,7 +137,12 @@ def latency(tags: int, per_second: float, trials: int, pause_s: float) -> dict[s
             pouring.join(5)
         device.close()
         limits = waits()
-    row = {"tags": tags, "background_per_s": round(per_second), "trials": trials}
+    row = {
+        "tags": tags,
+        "reported_upward": report,
+        "background_per_s": round(per_second),
+        "trials": trials,
+    }
     return row | percentiles(spent) | {"machine": limits}
 
 

@@ -67,6 +67,19 @@ class AlarmBook:
         """
         heapq.heappush(self._timers, (at, _rank(unit), kind, unit.id))
 
+    def arm_all(self, unit: AlarmUnit, now: int) -> None:
+        """Ask for all looks that its past wants, at the start or after another site's book."""
+        if unit.state.shelved_until is not None:
+            self.arm(max(now, unit.state.shelved_until), SHELF, unit)
+        if unit.definition.re_alarm_ms and unit.state.active:
+            latest = now + unit.definition.re_alarm_ms
+            begun = unit.re_alarm_at or latest
+            unit.re_alarm_at = min(latest, max(now, begun))
+            self.arm(unit.re_alarm_at, RE_ALARM, unit)
+        deadline = due(unit.definition.setting, unit.point)
+        if deadline is not None:
+            self.arm(max(now, deadline), POINT, unit)
+
     @property
     def next_due(self) -> int | None:
         """When the next timer is due, None if none is armed."""
@@ -198,6 +211,12 @@ class AlarmBook:
             return Step(unit.state, "noop")
         kind = Trigger.SUPPRESS if unit.causes else Trigger.UNSUPPRESS
         return self.trigger(unit, AlarmEvent(kind), at, cause)
+
+    def settle_all(self, at: int, *, more: bool = False) -> None:
+        """Settle every unit; with `more` only those that are to be suppressed from now on."""
+        for unit in self.units.values():
+            if not more or (self.suppression.causes(unit) and not unit.state.suppressed):
+                self.settle_suppression(unit, at)
 
     def enter_states(self, states: frozenset[str], at: int) -> None:
         """Equipment is in these states (`chart:state`) from `at` on."""

@@ -230,7 +230,7 @@ def describe(
         tag=definition.tag,
         side=definition.side or "",
         value=unit.value,
-        limit=definition.setting.limit if definition.kind == "limit" else None,
+        limit=definition.shown_limit if definition.kind == "limit" else None,
         unit=definition.unit,
         quality=unit.quality,
         source_time=moment.source,

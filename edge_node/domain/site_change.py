@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit
+from edge_node.domain.suppression import WHEN, gate_id
 from shared.alarm.definition import AlarmDefinition
+from shared.alarm.point import PointState
+from shared.alarm.states import AlarmState
 
 LIFE_CYCLE = ("ack_required", "confirm_used", "latching")
 """Choice points that decide which states an alarm can be in."""
@@ -20,6 +23,7 @@ WORDS = frozenset(
         "name", "priority", "unit", "tag_class", "bounds", "response", "re_alarm_ms",
         "settings_version", "asset", "setting", "policy", "safety", "suppressed_by",
         "suppressed_in", "suppressed_when", "first_out", "first_out_tie_ms", "consequence",
+        "snippet", "factors",
     }
 )  # fmt: skip
 """What may change under a standing alarm without making it another one."""
@@ -91,21 +95,27 @@ def move(old: AlarmBook, new: AlarmBook, changes: AlarmChanges, kept: Collection
             continue
         for part in PAST:
             setattr(unit, part, getattr(before, part))
-        if name in changes.rebuilt or unit.internal != before.internal:
-            continue
-        _move_setting(unit, before, tuned=name in changes.tuned, kept=name in kept)
+        if unit.internal and unit.definition.when != before.definition.when:
+            unit.state, unit.point = AlarmState(), PointState()  # another condition hides nothing
+        elif name in changes.rebuilt:  # what its old condition waited for does not count
+            raw = before.state.raw
+            unit.point = PointState(beyond=raw, since=0, raw=raw)
+        elif not unit.internal:
+            _move_setting(unit, before, kept=name in kept and name not in changes.tuned)
     for unit in new.units.values():
+        gate = new.units.get(gate_id(unit.id))
+        if gate is not None and not gate.state.active:
+            unit.causes = tuple(cause for cause in unit.causes if cause != WHEN)
         new.suppression.restore(unit, unit.causes)
 
 
-def _move_setting(unit: AlarmUnit, before: AlarmUnit, *, tuned: bool, kept: bool) -> None:
-    wanted = unit.definition
-    if tuned and before.state.active:  # in force at the return to normal
-        unit.definition = keep_setting(wanted, before.definition)
+def _move_setting(unit: AlarmUnit, before: AlarmUnit, *, kept: bool) -> None:
+    wanted, running = unit.definition, before.definition
+    if kept:
+        unit.definition, unit.pending = keep_setting(wanted, running), before.pending
+    elif before.state.active and running.setting != wanted.setting:  # in force at the return
+        unit.definition = keep_setting(wanted, running)
         unit.pending = (wanted.setting, wanted.settings_version)
-    elif not tuned and (kept or before.pending is not None):
-        unit.definition = keep_setting(wanted, before.definition)
-        unit.pending = before.pending
 
 
 def ended(old: AlarmBook, new: AlarmBook, changes: AlarmChanges, at: int) -> None:

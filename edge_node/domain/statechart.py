@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from transitions import Machine
 
-from shared.expression import Environment, compile_expression, is_unknown
+from shared.expression import Environment, WindowUse, compile_expression, is_unknown
 from shared.site.states import ANY, ChartSpec
 
 LOOK_MS = 1000
@@ -140,8 +140,11 @@ class StateCharts:
     charts: dict[str, Chart] = field(default_factory=dict)
     _shapes: dict[str, _Shape] = field(default_factory=dict)
 
-    def add(self, spec: ChartSpec, known_tags: list[str]) -> Chart:
-        """Compile one chart; raises ExpressionError."""
+    def add(
+        self, spec: ChartSpec, known_tags: list[str],
+        watch: Callable[[WindowUse], None] = lambda use: None,
+    ) -> Chart:  # fmt: skip
+        """Compile one chart; `watch` is told of its guards' windows; raises ExpressionError."""
         key = spec.model_dump_json(include={"states", "transitions", "initial"})
         shape = self._shapes.setdefault(key, _Shape(spec))
         compiled = [compile_expression(step.when, tags=known_tags) for step in spec.transitions]
@@ -150,6 +153,9 @@ class StateCharts:
             for step, expression in zip(spec.transitions, compiled, strict=True)
         ]
         used = {tag for expression in compiled for tag in expression.tags}
+        for expression in compiled:
+            for use in expression.windows:
+                watch(use)
         mode = _Mode(spec.initial)
         chart = Chart(spec, shape, mode, guards, tuple(sorted(used)))
         self.charts[spec.id] = chart
@@ -166,6 +172,16 @@ class StateCharts:
             chart = self.charts.get(name)
             if chart is not None and any(state == one.id for one in chart.spec.states):
                 chart.mode.state, chart.since = state, since
+
+    def adopt(self, old: StateCharts) -> None:
+        """Go on from another version of the site; the waits of unchanged charts go on too."""
+        self.restore(old.remember())
+        for name, chart in self.charts.items():
+            before = old.charts.get(name)
+            if before is None or before.spec != chart.spec:
+                continue
+            for guard, was in zip(chart.guards, before.guards, strict=True):
+                guard.since = was.since
 
     def remember(self) -> dict[str, tuple[str, int]]:
         """What `restore` takes."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from edge_node.domain.source_time import SourceTime
-from edge_node.domain.windows import TagWindows
+from edge_node.domain.windows import Late, TagWindows
 from edge_node.kernel import Kernel, Rules
 from shared.expression import AlarmView, Reading, WindowUse
 from shared.site.model import SourceSpec, TagSpec
@@ -84,6 +84,13 @@ class TagTable:
         self.kernel = kernel
         for source in self.sources.values():
             source.kernel = kernel
+        for tag in self._windows:
+            self._show_all(tag)
+
+    def _show_all(self, tag: str) -> None:
+        """A window takes in every sample, so the kernel stops at each."""
+        source, index = self._place[tag]
+        self.kernel.watch(source.base + index)
 
     def place(self, tag: str) -> tuple[SourceTags, int]:
         """Where a tag's values are kept."""
@@ -97,26 +104,48 @@ class TagTable:
 
     def watch(self, use: WindowUse) -> None:
         """Keep a window of a tag."""
-        self._windows.setdefault(use.tag, TagWindows()).watch(use)
+        if use.tag not in self._windows:
+            self._windows[use.tag] = TagWindows()
+            self._show_all(use.tag)
+        self._windows[use.tag].watch(use)
 
-    def windows_of(self, tag: str) -> TagWindows | None:
-        """The windows kept of a tag; their counters tell what came late."""
-        return self._windows.get(tag)
+    def has_windows(self, tag: str) -> bool:
+        """Whether any window of a tag is kept."""
+        return tag in self._windows
+
+    def news_of_late(self) -> dict[str, Late]:
+        """Tags of whose windows more samples have come late since the last call."""
+        told = {tag: windows.news_of_late() for tag, windows in self._windows.items()}
+        return {tag: late for tag, late in told.items() if late is not None}
 
     def feed_window(self, tag: str, at: int, value: float) -> None:
         """Add one good sample to the tag's window, if it has one."""
         if (window := self._windows.get(tag)) is not None:
             window.add(at, value)
 
-    def adopt(self, old: TagTable) -> None:
-        """Take over what `old`, of another version of the site, knows of sources and windows."""
+    def adopt(self, old: TagTable) -> frozenset[str]:
+        """Take over what `old`, of another version of the site, knows of sources and windows.
+
+        Answers which tags are read as they were: only their past says anything of them now.
+        """
         for name, source in self.sources.items():
             if (before := old.sources.get(name)) is not None:
                 source.time, source.up = before.time, before.up
                 source.last_frame, source.malformed = before.last_frame, before.malformed
+        known = frozenset(tag for tag in self if tag in old and self._reading(tag) == old._reading(tag))
         for tag, windows in self._windows.items():
-            if (kept := old._windows.get(tag)) is not None:
+            if tag in known and (kept := old._windows.get(tag)) is not None:
                 windows.adopt(kept)
+        return known
+
+    def _reading(self, tag: str) -> tuple[object, ...]:
+        """What decides which number comes from which place."""
+        source, index = self._place[tag]
+        spec, of = source.tags[index], source.spec
+        return (
+            of.driver, of.url, of.unit_id, of.options, of.inputs, spec.address, spec.unit_id,
+            spec.type, spec.scale, spec.bias, spec.unit,
+        )  # fmt: skip
 
     # Environment of expressions
 

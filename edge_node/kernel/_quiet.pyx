@@ -170,10 +170,32 @@ cdef class Kernel(_RuleBook):
         self._close_band(<uint32_t>tag)
 
     def load(self, Py_ssize_t rule, bint beyond, bint raw):
-        """A rule's state from before a restart."""
+        """A rule's state from before a restart; the next sample of its tag is judged."""
         self._check_rule(rule)
+        self._close_band(self._tag_of(<uint32_t>rule))
         self._meta[rule] &= ~(BEYOND | RAW)
         self._meta[rule] |= (BEYOND if beyond else 0) | (RAW if raw else 0)
+
+    def pending(self, Py_ssize_t rule):
+        """(end, value, quality) of the delay under way; None when none runs. Not of stale rules."""
+        self._check_rule(rule)
+        cdef Entry entry
+        if not self._rules[rule].slot or not self._unsettled(<uint32_t>rule):
+            return None
+        entry = self._heap[self._rules[rule].slot - 1]
+        return entry.deadline, entry.value, _QUALITIES[entry.quality]
+
+    def resume(self, Py_ssize_t rule, int64_t at, double value, str quality):
+        """Let a loaded rule's delay, begun under another version of the rules, end at `at`."""
+        self._check_rule(rule)
+        cdef uint32_t r = <uint32_t>rule
+        if self._unsettled(r):
+            self._reserve(1)
+            self._put(r, self._tag_of(r), bounded(at), value, _QUALITIES.index(quality))
+
+    cdef bint _unsettled(self, uint32_t r):
+        cdef uint8_t meta = self._meta[r]
+        return ((meta & BEYOND) != 0) != ((meta & RAW) != 0) and meta & KIND != STALE
 
     def start(self, int64_t now):
         """Time begins: what stays silent from now on goes stale."""
@@ -236,8 +258,7 @@ cdef class Kernel(_RuleBook):
         cdef int64_t newest
         if not columns.batch.count:
             raise ValueError("a batch without samples")
-        with nogil:
-            _extremes(&columns.batch, &most, &newest)
+        _extremes(&columns.batch, &most, &newest)
         if not 0 <= base <= base + n <= <Py_ssize_t>self._n or most >= n:
             raise ValueError(f"a tag index is not below {n}")
         return newest
@@ -254,10 +275,11 @@ cdef class Kernel(_RuleBook):
         if not 0 <= base <= base + n <= <Py_ssize_t>self._n:
             raise ValueError(f"tags {base} to {base + n} are not below {self._n}")
         offset, now = bounded(offset), bounded(now)
-        with nogil:
-            status = self._run(
-                &columns.batch, &done, <uint32_t>base, <uint32_t>n, offset, now
-            )
+        # Holding the interpreter: to get it back from a busy thread takes up to 5 ms, which is
+        # a million samples.
+        cdef int status = self._run(
+            &columns.batch, &done, <uint32_t>base, <uint32_t>n, offset, now
+        )
         if status == 1:
             raise ValueError(f"a tag index is not below {n}")
         if status == 2:

@@ -105,8 +105,21 @@ class Kernel:
         self._lo[tag], self._hi[tag] = inf, -inf
 
     def load(self, rule: int, beyond: bool, raw: bool) -> None:
-        """A rule's state from before a restart."""
+        """A rule's state from before a restart; the next sample of its tag is judged."""
         self._beyond[self._check_rule(rule)], self._raw[rule] = beyond, raw
+        self._lo[self._tag[rule]], self._hi[self._tag[rule]] = inf, -inf
+
+    def pending(self, rule: int) -> tuple[int, float, str] | None:
+        """(end, value, quality) of the delay under way; None when none runs. Not of stale rules."""
+        entry = self._entry[self._check_rule(rule)]
+        settled = self._beyond[rule] == self._raw[rule] or self._kind[rule] == STALE
+        return None if entry is None or settled else (entry[0], entry[3], entry[4])
+
+    def resume(self, rule: int, at: int, value: float, quality: str) -> None:
+        """Let a loaded rule's delay, begun under another version of the rules, end at `at`."""
+        unsettled = self._beyond[self._check_rule(rule)] != self._raw[rule]
+        if unsettled and self._kind[rule] != STALE:
+            self._put(rule, bounded(at), value, quality)
 
     def start(self, now: int) -> None:
         """Time begins: what stays silent from now on goes stale."""

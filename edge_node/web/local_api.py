@@ -11,12 +11,13 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from edge_node.web.desk import MAX_VIEWERS, Desk
+from edge_node.web.metrics import metrics_router
 from shared.clock import Clock
 from shared.web.auth import Throttle, check_origin
 from shared.web.dto import AckItem, AckRequest, ActionResult, Dto
@@ -40,6 +41,7 @@ Action = Literal[
     "acknowledge", "confirm", "reset", "shelve", "unshelve", "out_of_service", "in_service",
     "suppress", "unsuppress", "disable", "enable", "comment",
 ]  # fmt: skip
+Find = Annotated[str, Query(max_length=100)]
 Key = Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=128)]
 
 
@@ -130,6 +132,7 @@ def create_app(desk: Desk, gate: Gate, host: str) -> FastAPI:
     _page_routes(app, gate)
     _data_routes(app, desk, gate)
     _look_up_routes(app, desk, gate)
+    app.include_router(metrics_router(lambda: desk.status, [Depends(gate.check)]))
     return app
 
 
@@ -205,12 +208,12 @@ def _look_up_routes(app: FastAPI, desk: Desk, gate: Gate) -> None:
         return Response(body, media_type="application/json", headers=headers)
 
     @app.get("/api/alarms", dependencies=guarded)
-    async def alarms() -> Response:
-        return answer(await desk.look_up("alarms"))
+    async def alarms(find: Find = "") -> Response:
+        return answer(await desk.look_up("alarms", find=find))
 
     @app.get("/api/tags", dependencies=guarded)
-    async def tags() -> Response:
-        return answer(await desk.look_up("tags"))
+    async def tags(find: Find = "") -> Response:
+        return answer(await desk.look_up("tags", find=find))
 
     @app.get("/api/trend", dependencies=guarded)
     async def trend(

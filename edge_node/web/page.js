@@ -18,7 +18,7 @@ const ACTIONS = {
 const ASKS = ["shelve", "out_of_service", "suppress", "disable", "comment"];
 let language = localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en");
 let status = null, codes = { zh: {}, en: {} }, audio = null, lastFrame = Date.now();
-let view = "alarms", every = [], chosen = "", asking = null;
+let view = "alarms", every = [], loadedEvery = 0, typed = 0, chosen = "", asking = null;
 let trend = { tag: "", alarm: "", minutes: 5, until: null, shown: null, round: 0 };
 
 const word = (key, values = {}) => WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -28,7 +28,7 @@ const time = (ms) => (ms ? new Date(ms).toLocaleString(locale()) : "");
 const clock = (ms) => new Date(ms).toLocaleTimeString(locale());
 const number = (value) => (value === null || value === undefined ? "" : String(Math.round(value * 100) / 100));
 const needsAck = (row) => !row.acked && !HIDES.includes(row.state);
-const listed = () => (view === "every" ? found() : sorted(status ? status.alarms || [] : []));
+const listed = () => (view === "every" ? every : sorted(status ? status.alarms || [] : []));
 const current = () => listed().find((row) => row.alarm === chosen) || null;
 /** A refusal in words: its code, with parameters where the wording has places for them. */
 const refusal = (code, params = {}) =>
@@ -44,10 +44,6 @@ function say(id, text) { at(id).textContent = text; at(id).hidden = !text; }
 function sorted(alarms) {
   return [...alarms].sort((a, b) => needsAck(b) - needsAck(a) || HIDES.includes(a.state) - HIDES.includes(b.state)
     || a.priority - b.priority || b.raised_at - a.raised_at);
-}
-function found() {
-  const wanted = at("find").value.trim().toLowerCase();
-  return every.filter((row) => !wanted || `${row.alarm} ${row.tag} ${row.name.zh} ${row.name.en} ${STATES[language][row.state]}`.toLowerCase().includes(wanted));
 }
 function drawWords() {
   document.documentElement.lang = language;
@@ -240,7 +236,8 @@ at("ask").addEventListener("close", () => {
   [...at("rows").children].find((each) => each.dataset.alarm === chosen)?.focus();
 });
 async function loadEvery() {
-  try { every = await look("/api/alarms"); } catch (error) { say("message", error.message); return; }
+  loadedEvery = Date.now();
+  try { every = await look(`/api/alarms?find=${encodeURIComponent(at("find").value.trim())}`); } catch (error) { say("message", error.message); return; }
   if (view === "every") drawList();
 }
 
@@ -257,6 +254,11 @@ async function loadTags() {
       return option;
     }));
     if (!trend.tag && tags.length) { trend.tag = tags[0].tag; loadTrend(); }
+    if (trend.tag && !tags.some((tag) => tag.tag === trend.tag)) {
+      const option = element("option", trend.tag);
+      option.value = trend.tag;
+      at("trend-tag").append(option);
+    }
     at("trend-tag").value = trend.tag;
   } catch (error) { say("message", error.message); }
 }
@@ -309,7 +311,7 @@ function beep() {
 }
 function follow() {
   const stream = new EventSource("/api/stream");
-  stream.addEventListener("status", (event) => { lastFrame = lastStatus = Date.now(); status = JSON.parse(event.data); draw(); if (view === "every") loadEvery(); });
+  stream.addEventListener("status", (event) => { lastFrame = lastStatus = Date.now(); status = JSON.parse(event.data); draw(); if (view === "every" && Date.now() - loadedEvery > 3000) loadEvery(); });
   stream.addEventListener("heartbeat", () => { lastFrame = Date.now(); });
   stream.onerror = () => { if (stream.readyState === 2) { stream.close(); setTimeout(begin, 2000); } };
 }
@@ -366,7 +368,7 @@ at("language").addEventListener("click", swapLanguage);
 at("help-open").addEventListener("click", () => at("help").showModal());
 at("sound").addEventListener("click", async () => { audio = audio || new AudioContext(); await audio.resume(); drawWords(); });
 at("all").addEventListener("click", () => act("acknowledge", (status && status.alarms || []).filter(needsAck)));
-at("find").addEventListener("input", drawList);
+at("find").addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(loadEvery, 250); });
 at("trend-tag").addEventListener("change", (event) => { trend.tag = event.target.value; loadTrend(); });
 at("actor").value = localStorage.getItem("actor") || "";
 window.addEventListener("resize", drawCurve);

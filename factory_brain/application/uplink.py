@@ -44,7 +44,7 @@ class Uplink:
         self._bus, self._clock, self._outbox, self._sender = bus, clock, outbox, sender
         self._alarms, self._live, self._fleet = alarms, live, fleet
         self.node = Node(info.site, "brain")
-        self.drainer = Drainer(self.node, outbox, bus)
+        self.drainer = Drainer(self.node, outbox, bus, (LIVE,))
         self.directive_counter = 0
         self._registered = asyncio.Event()
 

@@ -111,9 +111,7 @@ def model_fault(model: ModelParameters) -> str:
         return ""
     rising = all(a < b for a, b in zip(model.probabilities, model.probabilities[1:], strict=False))
     if inputs != 1 or len(model.values) < 2 or len(model.values) != len(model.probabilities):
-        return (
-            "a quantile model has one input and as many `values` as `probabilities`, two or more"
-        )
+        return "a quantile model has one input and as many `values` as `probabilities`, two or more"
     if not rising or model.probabilities[0] <= 0 or model.probabilities[-1] >= 1:
         return "`probabilities` rise between 0 and 1, for example [0.01, 0.5, 0.99]"
     if list(model.values) != sorted(model.values):

@@ -7,11 +7,12 @@ the numbers inside its bounds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import inf, nextafter
 from typing import Literal
 
-from shared.alarm.condition import ConditionSpec, Factor
+from shared.alarm.condition import ConditionSpec, Factor, ModelParameters, model_fault
 from shared.alarm.machine import Policy
-from shared.alarm.point import Setting, Side
+from shared.alarm.point import Setting, Side, is_high
 
 Kind = Literal[
     "limit", "discrete", "expression", "stale", "bad_quality",
@@ -107,4 +108,37 @@ class AlarmDefinition:
 
     def with_setting(self, setting: Setting, version: int) -> AlarmDefinition:
         """The definition under a new setting."""
+        if self.inclusive and self.side is not None:
+            setting = replace(setting, limit=inclusive_limit(setting.limit, self.side))
         return replace(self, setting=setting, settings_version=version)
+
+    def with_model(self, model: ModelParameters, version: int) -> AlarmDefinition:
+        """The definition under parameters that the cloud has sent; raises ValueError."""
+        fault = model_fault(model)
+        if self.kind != "model" or self.condition is None or fault:
+            raise ValueError(fault or f"{self.id} is not of kind model")
+        condition = replace(self.condition, model=model)
+        return replace(self, condition=condition, settings_version=version)
+
+    @property
+    def shown_limit(self) -> float:
+        """The limit as people wrote it."""
+        return _written(self.setting.limit) if self.inclusive else self.setting.limit
+
+
+def inclusive_limit(limit: float, side: Side) -> float:
+    """The limit by which the limit itself is abnormal under a strict comparison.
+
+    >>> inclusive_limit(100.0, "HI")
+    99.99999999999999
+    >>> inclusive_limit(99.99999999999999, "HI")
+    99.99999999999999
+    """
+    if limit != _written(limit):  # it is such a one already
+        return limit
+    return nextafter(limit, -inf if is_high(side) else inf)
+
+
+def _written(limit: float) -> float:
+    """A number with the twelve digits that a person may have written."""
+    return float(f"{limit:.12g}")

@@ -340,10 +340,10 @@ class NatsBus:
             deliver_policy=api.DeliverPolicy.ALL,
         )
         await self._js.add_consumer(stream, config)
-        inbox = self._client.new_inbox()
-        subscription = await self._client.subscribe(inbox, pending_bytes_limit=256 << 20)
         asking = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
-        return Pull(self._client, subscription, inbox, asking, batch)
+        pull = Pull(self._client, self._client.new_inbox(), asking, batch)
+        await pull.open()
+        return pull
 
     async def ensure_bucket(self, bucket: str) -> None:
         """Create a key-value bucket on the local server."""

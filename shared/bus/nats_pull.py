@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from typing import Any
 
 ASK_S = 30.0
@@ -25,13 +26,25 @@ class PullEnded(Exception):
 class Pull:
     """One consumer's request and what it brings."""
 
-    def __init__(self, client: Any, subscription: Any, inbox: str, asking: str, batch: int) -> None:
-        self._client, self._subscription, self._inbox = client, subscription, inbox
-        self._asking, self._batch = asking, batch
+    def __init__(self, client: Any, inbox: str, asking: str, batch: int) -> None:
+        self._client, self._inbox, self._asking, self._batch = client, inbox, asking, batch
+        self._subscription: Any = None
+        self._come: deque[Any] = deque()
+        self._news = asyncio.Event()
         self._asked = 0
         """Messages that the server may still send for the request that stands."""
         self._reconnects = client.stats["reconnects"]
         self._heard = asyncio.get_running_loop().time()
+
+    async def open(self) -> None:
+        """Listen on the inbox."""
+        self._subscription = await self._client.subscribe(
+            self._inbox, cb=self._on_message, pending_bytes_limit=256 << 20
+        )
+
+    async def _on_message(self, message: Any) -> None:
+        self._come.append(message)
+        self._news.set()
 
     async def next(self) -> list[Any]:
         """What has arrived, at least one message and at most a batch; raises PullEnded."""
@@ -39,14 +52,18 @@ class Pull:
         while not found:
             if self._asked <= 0:
                 await self._ask()
-            try:
-                message = await self._subscription.next_msg(timeout=LOOK_S)
-            except TimeoutError:
-                self._look()
-                continue
-            self._take(message, found)
-            while self._subscription.pending_msgs and len(found) < self._batch:
-                self._take(await self._subscription.next_msg(timeout=LOOK_S), found)
+            if not self._come:
+                self._news.clear()
+                try:
+                    # Not wait_for, nor the library's next_msg: on Python 3.11 they can swallow a
+                    # cancellation, and lose the message that meets it.
+                    async with asyncio.timeout(LOOK_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    self._look()
+                    continue
+            while self._come and len(found) < self._batch:
+                self._take(self._come.popleft(), found)
         return found
 
     async def _ask(self) -> None:
@@ -74,12 +91,14 @@ class Pull:
         elif status in _OVER:
             self._asked = 0
         elif status != "100":
+            self._come.extendleft(reversed(found))
             raise PullEnded(f"{status} {(message.headers or {}).get('Description', '')}")
 
     async def close(self) -> None:
         """Let go of the inbox; what has come and was not handed over goes back at once."""
-        while self._subscription.pending_msgs:
-            message = await self._subscription.next_msg(timeout=LOOK_S)
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+        while self._come:
+            message = self._come.popleft()
             if message.data:
                 await message.nak()
-        await self._subscription.unsubscribe()

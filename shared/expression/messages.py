@@ -123,7 +123,7 @@ COMPILE_TEXTS: dict[str, tuple[str, str]] = {
         'percentile needs a number from 0 to 100: percentile("TAG", "5m", 95)',
     ),
     "window_lag": (
-        "lag 没有 {shape} 形状:写 lag(\"测点\", \"30s\") 或 lag(\"测点\", \"3 samples\")",
+        'lag 没有 {shape} 形状:写 lag("测点", "30s") 或 lag("测点", "3 samples")',
         'lag has no {shape} form: write lag("TAG", "30s") or lag("TAG", "3 samples")',
     ),
     "has_argument": (

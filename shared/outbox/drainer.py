@@ -53,10 +53,12 @@ class Drainer:
     that refuses says nothing about the way of the alarms.
     """
 
-    def __init__(self, node: Node, outbox: Outbox, bus: Bus) -> None:
+    def __init__(
+        self, node: Node, outbox: Outbox, bus: Bus, lanes: tuple[str, ...] = (*EVENT_LANES, HISTORY)
+    ) -> None:
         self._node, self._outbox, self._bus = node, outbox, bus
         self._cursors: dict[tuple[str, str], _Cursor] = {}
-        self._roads = [_Road(lane) for lane in (*EVENT_LANES, HISTORY)]
+        self._roads = [_Road(lane) for lane in lanes]
         self.link_up = False
         """Whether the last publish of an alarm was acknowledged by the upper tier's stream."""
         self.frames_sent = 0

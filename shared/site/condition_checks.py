@@ -33,14 +33,28 @@ def check_conditions(site: Site, reader: Reader) -> None:
 
 
 def _check_timezone(site: Site, reader: Reader) -> None:
-    try:
-        _ = ZoneInfo(site.info.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    if _knows(site.info.timezone):
+        return
+    if _knows("UTC"):
         reader.fault(
             f"site.yaml: unknown time zone {site.info.timezone!r}",
             "site.yaml",
             "write one of the time zone database, for example Asia/Shanghai",
         )
+    elif any(alarm.condition and alarm.condition.schedule for alarm in site.alarms.values()):
+        reader.fault(
+            "alarms have a `schedule`, and this machine has no time zone database",
+            "site.yaml",
+            "install the package tzdata",
+        )
+
+
+def _knows(timezone: str) -> bool:
+    try:
+        _ = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 class _Check:

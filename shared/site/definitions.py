@@ -5,10 +5,15 @@ Called by `loader`; pure.
 
 from __future__ import annotations
 
-from math import inf, nextafter
-
-from shared.alarm.definition import NO_WORDS, AlarmDefinition, Bounds, Response, Words
-from shared.alarm.point import Setting, is_high
+from shared.alarm.definition import (
+    NO_WORDS,
+    AlarmDefinition,
+    Bounds,
+    Response,
+    Words,
+    inclusive_limit,
+)
+from shared.alarm.point import Setting
 from shared.alarm.priority import DEFAULT_MATRIX, HIGHEST, PriorityMatrix
 from shared.site.conditions import condition_spec
 from shared.site.life_cycle import LifeCycleFields, policy_of
@@ -28,12 +33,9 @@ def _words(names: Names | None) -> Words:
     return Words(names.zh, names.en) if names else NO_WORDS
 
 
-def strict_limit(spec: AlarmSpec) -> float:
-    """The limit as a strict comparison sees it: one number nearer to normal if it is inclusive."""
+def _limit(spec: AlarmSpec) -> float:
     limit = spec.limit or 0.0
-    if not spec.inclusive or spec.side is None:
-        return limit
-    return nextafter(limit, -inf if is_high(spec.side) else inf)
+    return inclusive_limit(limit, spec.side) if spec.inclusive and spec.side else limit
 
 
 def definition(
@@ -59,7 +61,7 @@ def definition(
         name=_words(spec.name),
         priority=spec.priority or _priority(spec, matrix),
         side=spec.side,
-        setting=Setting(strict_limit(spec), spec.deadband, spec.on_delay, spec.off_delay),
+        setting=Setting(_limit(spec), spec.deadband, spec.on_delay, spec.off_delay),
         equals=spec.equals,
         when=spec.when,
         condition=condition_spec(spec, timezone),

@@ -62,7 +62,7 @@ def _load(folder: Path, read: Callable[[Path], Any], checks: Sequence[Check]) ->
             where=str(folder),
             mend="give the folder of site.yaml",
         )
-    reader = Reader(read)
+    reader = Reader(folder, read)
     info = reader.file(folder / "site.yaml", SiteFile)
     tags = [reader.file(p, TagsFile) for p in sorted((folder / "tags").glob("*.yaml"))]
     alarms = [reader.file(p, AlarmsFile) for p in sorted((folder / "alarms").glob("*.yaml"))]

@@ -30,8 +30,8 @@ class SiteFaults(ConfigError):
 class Reader:
     """The faults found so far, and where each id stands."""
 
-    def __init__(self, read: Callable[[Path], Any] = read_yaml) -> None:
-        self._read = read
+    def __init__(self, folder: Path, read: Callable[[Path], Any] = read_yaml) -> None:
+        self._folder, self._read = folder, read
         self.faults: list[ConfigError] = []
         self.places: dict[tuple[str, str], str] = {}
         self._items: dict[tuple[str, str], tuple[Any, list[str | int], str]] = {}
@@ -43,7 +43,7 @@ class Reader:
         except ConfigError as fault:
             self.faults.append(fault)
             return None
-        name = path.name if path.parent.name in ("", ".") else f"{path.parent.name}/{path.name}"
+        name = path.relative_to(self._folder).as_posix()
         try:
             parsed = model.model_validate(document if document is not None else {})
         except ValidationError as error:

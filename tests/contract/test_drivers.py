@@ -13,13 +13,16 @@ from edge_node.adapters.sources import registry
 from edge_node.application.ipc import Configure
 from shared.clock import SystemClock
 from shared.errors import ConfigError
-from tests.support.driver_rigs import RIGS, Rig
+from tests.support.driver_rigs import RIGS as DEVICE_RIGS
+from tests.support.driver_rigs import Rig
 from tests.support.edge_children import driver, write
 from tests.support.edge_plants import tag
+from tests.support.mqtt_rigs import MQTT_RIGS
 
 pytestmark = pytest.mark.timeout(90)
 # OPC UA's own way through cuts and restarts, much longer, is in tests/integration.
-HUNG = ("modbus", "s7", "iec104", "http")
+RIGS = DEVICE_RIGS | MQTT_RIGS
+HUNG = ("modbus", "s7", "iec104", "http", "mqtt-broker", "sparkplug")
 """Drivers whose server can accept a connection and then say nothing."""
 
 

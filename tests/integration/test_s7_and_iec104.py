@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import c104
 import pytest
+from snap7.client import Client
 from snap7.server import Server as S7Server
 from snap7.type import SrvArea
 
 from shared.clock import SystemClock
+from shared.errors import RetryableTransportError
 from tests.support.driver_here import here
 from tests.support.edge_plants import free_port, tag
 
@@ -87,6 +90,23 @@ async def test_s7_a_wrong_place_does_not_spoil_its_neighbours() -> None:
             assert s7.last(1)[1] == 2  # type: ignore[index]
             await s7.until(lambda: "DB1.DBW16" in s7.detail)
             assert "DB1.DBW14" not in s7.detail
+
+
+async def test_s7_a_library_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the library does, the driver fails in bounded time, says so and connects again."""
+    release = threading.Event()
+    async with plc(DB1=bytearray(16)) as (_, url):
+        source = {"driver": "s7", "url": url, "options": {"timeout": "100ms"}}
+        with monkeypatch.context() as patched:
+            patched.setattr(Client, "read_area", lambda *_: release.wait(30))
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(RetryableTransportError, match="does not answer any more"):
+                async with here(source, [tag("N", "DB1.DBW0")]) as s7:
+                    await s7.until(lambda: False, 5)
+            assert asyncio.get_running_loop().time() - began < 3
+        async with here(source, [tag("N", "DB1.DBW0")]) as s7:
+            await s7.until(lambda: s7.last(0) == (0.0, 0))
+    release.set()
 
 
 class Station:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from array import array
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,10 @@ class Here:
 
     def sample(self, *row: Any) -> None:
         self.samples.append(row)
+
+    def columns(self, tags: bytes, times: bytes, values: bytes, qualities: bytes) -> None:
+        columns = array("i", tags), array("q", times), array("d", values), qualities
+        self.samples += zip(*columns, strict=True)
 
     def text(self, *row: Any) -> None:
         self.texts.append(row)

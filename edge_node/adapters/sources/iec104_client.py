@@ -37,7 +37,7 @@ from edge_node.application.ipc import Write, WriteResult
 from shared.clock import Clock
 from shared.errors import ConfigError, ContractError, RetryableTransportError
 
-CONNECT_S = 5.0
+MAX_CONNECT_S = 5.0
 CALL_S = 6.0
 STEP_S = 0.02
 CHECK_S = 0.2
@@ -73,7 +73,7 @@ class Iec104Driver:
         self._client: c104.Client | None = None
         self._link: c104.Connection | None = None
         self._worker: Worker | None = None
-        self._sending: set[asyncio.Task[bool]] = set()
+        self._sending: set[asyncio.Task[str]] = set()
         self._heard_ms = self._malformed = 0
 
     async def connect(self) -> None:
@@ -135,7 +135,7 @@ class Iec104Driver:
 
     async def _until(self, holds: Callable[[], bool]) -> bool:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + CONNECT_S
+        deadline = loop.time() + min(MAX_CONNECT_S, 2 * self._options.keepalive / 1000)
         while not holds():
             if loop.time() > deadline:
                 return False
@@ -278,13 +278,12 @@ class Iec104Driver:
         sent = False
         try:
             async with asyncio.timeout(order.timeout_ms / 1000):
-                while not await self._begin(link, place, value):
-                    await asyncio.sleep(STEP_S)
+                await self._begin(link, place, value)
                 sent = True
                 result = await told
         except (TimeoutError, ConnectionError) as error:
             if not sent:
-                detail = "not sent: the station has not ended the command before"
+                detail = f"not sent: {error or 'the station has not ended the command before'}"
                 return WriteResult(id=order.id, outcome="failed", detail=detail)
             return _unknown(order, str(error) or "no confirmation in time")
         finally:
@@ -293,24 +292,36 @@ class Iec104Driver:
             return WriteResult(id=order.id, outcome="failed", detail=result.refused)
         return WriteResult(id=order.id, outcome="done", detail="confirmed by the station")
 
-    async def _begin(self, link: c104.Connection, place: Place, value: CommandValue) -> bool:
-        """Hand one command to the library; False when it still waits for the one before.
+    async def _begin(self, link: c104.Connection, place: Place, value: CommandValue) -> None:
+        """Hand one command to the library, when it no longer waits for the one before.
 
         Whether it is done is read from the station's own answer: the library's call may sleep
         through an answer that is very quick, so nobody waits for its end.
         """
+        while True:
+            sending = asyncio.create_task(self._in_a_thread(link, place, value))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
+            done, _ = await asyncio.wait([sending], timeout=REFUSED_S)
+            refused = sending.result() if done else ""
+            if not refused:
+                return
+            if BUSY not in refused:
+                raise ConnectionError(refused)
+            await asyncio.sleep(STEP_S)
+
+    async def _in_a_thread(self, link: c104.Connection, place: Place, value: CommandValue) -> str:
+        """Why the library did not send it; "" when it did, or has not come back."""
         worker = Worker(f"iec104 {self._source.id} command")
-        sending = asyncio.create_task(worker.call(CALL_S, self._send, link, place, value))
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
-        worker.end()
-        done, _ = await asyncio.wait([sending], timeout=REFUSED_S)
-        error = sending.exception() if done else None
-        if error is None:
-            return True
-        if BUSY in str(error):
-            return False
-        raise error
+        try:
+            await worker.call(CALL_S, self._send, link, place, value)
+        except TimeoutError:
+            return ""
+        except RuntimeError as error:
+            return str(error)
+        finally:
+            worker.end()
+        return ""
 
     def _send(self, link: c104.Connection, place: Place, value: CommandValue) -> bool:
         """In the worker's thread: one transmission; the library repeats nothing."""

@@ -27,7 +27,7 @@ class Subscription(Options):
 
     filter: str
     qos: Qos = 1
-    shared: str = Field(default="", pattern=r"^[^/+#\0]*$")
+    shared: str = Field(default="", pattern=r"^[^/+#\x00]*$")
     """A group of clients that share the messages out among themselves."""
 
     @field_validator("filter")

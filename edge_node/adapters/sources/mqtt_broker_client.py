@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from edge_node.adapters.sources.mqtt_broker import MqttBrokerOptions, Place, Target, parse_write
-from edge_node.adapters.sources.mqtt_link import Letter, Link
+from edge_node.adapters.sources.mqtt_link import Link
+from edge_node.adapters.sources.mqtt_options import Letter
 from edge_node.adapters.sources.mqtt_payloads import Payloads
 from edge_node.adapters.sources.mqtt_topics import covers, plan
 from edge_node.adapters.sources.port import BAD, Node, Point, Sink, Source, emit
@@ -89,9 +90,10 @@ class MqttBrokerDriver:
         if waiting is not None:
             self._payloads.last_values.pop(waiting.index, None)
         self._payloads.take(topic, payload, retained)
-        if waiting is not None and waiting.index in self._payloads.last_values:
-            if not waiting.answer.done():
-                waiting.answer.set_result(self._payloads.last_values[waiting.index])
+        if waiting is None or waiting.answer.done():
+            return
+        if waiting.index in self._payloads.last_values:
+            waiting.answer.set_result(self._payloads.last_values[waiting.index])
 
     async def run(self) -> None:
         """Watch the connection; messages arrive by themselves."""
@@ -103,9 +105,8 @@ class MqttBrokerDriver:
         told = [self._source.url]
         told += [f"not subscribed to {name}: {why}" for name, why in self._refused.items()][:5]
         if self._payloads.malformed:
-            told.append(
-                f"malformed messages: {self._payloads.malformed}, the last {self._payloads.last_fault}"
-            )
+            count, last = self._payloads.malformed, self._payloads.last_fault
+            told.append(f"malformed messages: {count}, the last {last}")
         return "; ".join(told)
 
     async def write(self, order: Write) -> WriteResult:
@@ -173,7 +174,7 @@ class MqttBrokerDriver:
 
 
 def payload_of(value: Any) -> bytes:
-    """How a value stands on the wire: objects and lists as JSON, texts as they are, `42`, `true`."""
+    """A value on the wire: objects and lists as JSON, texts as they are, `42`, `true`."""
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

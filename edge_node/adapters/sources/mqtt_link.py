@@ -10,7 +10,6 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from paho.mqtt.client import (
@@ -25,8 +24,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_node.adapters.sources.mqtt_options import LinkOptions, client_id, endpoint
-from edge_node.adapters.sources.mqtt_tls import dial_fault, tls_context
+from edge_node.adapters.sources.mqtt_options import Letter, LinkOptions, client_id, endpoint
+from edge_node.adapters.sources.mqtt_tls import TlsContext, dial_fault, tls_context
 from edge_node.adapters.sources.mqtt_words import refusal
 from edge_node.adapters.sources.port import Source
 from edge_node.adapters.sources.worker import Worker
@@ -39,16 +38,6 @@ Hear = Callable[[str, bytes, bool], None]
 """(topic, payload, retained)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A message as it is sent, or left behind as the last will."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-
-
 class Link:
     """One connection after the other, by one client that keeps its half of the session."""
 
@@ -57,6 +46,7 @@ class Link:
         self._expiry_s = 0 if source.settings.get("trial") else expiry_s
         self._v5 = options.version == "5"
         self._client: Client | None = None
+        self._tls: TlsContext | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._connack: asyncio.Future[Any] | None = None
@@ -96,6 +86,8 @@ class Link:
         try:
             await worker.call(self._options.timeout / 1000 + 0.5, client.reconnect)
         except (OSError, ValueError, TimeoutError) as error:
+            if self._tls is not None and not worker.stuck:
+                self._tls.drop()
             raise self.fault(*dial_fault(error, secure)) from error
         finally:
             worker.end()
@@ -142,7 +134,8 @@ class Link:
         if user := str(source.settings.get("user") or ""):
             client.username_pw_set(user, source.password() or None)
         if secure:
-            client.tls_set_context(tls_context(source, options))
+            self._tls = tls_context(source, options)
+            client.tls_set_context(self._tls)
         client.on_connect = lambda *given: _settle(self._connack, given[3])
         client.on_disconnect = lambda *given: self._on_lost(given[2], given[3])
         client.on_message = lambda *given: self._on_message(given[2])

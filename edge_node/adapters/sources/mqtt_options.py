@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import socket
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -38,6 +39,16 @@ class LinkOptions(Options):
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message as it is sent, or left behind as the last will."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
 
 
 def endpoint(source: Source) -> tuple[str, int, bool]:

@@ -13,20 +13,28 @@ from edge_node.adapters.sources.port import Source
 from shared.errors import ConfigError
 
 
-class _Context(ssl.SSLContext):
+class TlsContext(ssl.SSLContext):
     """Asks for another name than that of the address, where one is given."""
 
     server_name = ""
+    last: ssl.SSLSocket | None = None
 
     def wrap_socket(self, *given: Any, **named: Any) -> ssl.SSLSocket:
+        """As the library's own."""
         if self.server_name:
             named["server_hostname"] = self.server_name
-        return super().wrap_socket(*given, **named)
+        self.last = super().wrap_socket(*given, **named)
+        return self.last
+
+    def drop(self) -> None:
+        """Close the connection whose handshake failed; paho leaves it open."""
+        if self.last is not None:
+            self.last.close()
 
 
-def tls_context(source: Source, options: LinkOptions) -> ssl.SSLContext:
+def tls_context(source: Source, options: LinkOptions) -> TlsContext:
     """What to trust, and who we are; ConfigError names the file that cannot be used."""
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
     context.server_name = options.server_name
     if options.ca_file:
         try:

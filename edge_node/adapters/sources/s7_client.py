@@ -27,7 +27,7 @@ from edge_node.application.ipc import Write, WriteResult
 from shared.clock import Clock
 from shared.errors import ConfigError, RetryableTransportError
 
-CONNECT_S = 5.0
+MIN_CONNECT_S = 2.0
 CLOSE_S = 1.0
 READBACK_S = 1.0
 AREAS = {"DB": Area.DB, "I": Area.PE, "Q": Area.PA, "M": Area.MK}
@@ -74,7 +74,12 @@ class S7Driver:
         host, port = target.hostname, target.port or 102
         try:
             await self._worker.call(
-                CONNECT_S, client.connect, host, options.rack, options.slot, port
+                max(MIN_CONNECT_S, options.timeout / 500),
+                client.connect,
+                host,
+                options.rack,
+                options.slot,
+                port,
             )
         except (S7Error, OSError, TimeoutError) as error:
             raise RetryableTransportError(
@@ -112,6 +117,7 @@ class S7Driver:
 
     async def _turn(self) -> None:
         if not self._polls:  # only writes: the PLC's presence is asked for now and then
+            self._sink.state("connected", self._describe())
             await asyncio.sleep(1)
             if not await self._ask(Client.get_connected):
                 raise ConnectionError("it closed the connection")

@@ -126,7 +126,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
     while at < end:
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
-        if kind == _VARINT:
+        if kind == _VARINT and number:
             value, at = _varint(data, at)
             yield number, value
             continue

@@ -7,7 +7,8 @@ does the work.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
@@ -47,6 +48,12 @@ class SqlOptions(Options):
     overlap: int = Field(default=0, ge=0, le=10_000)
     """Numbers below the last one that are looked at again, for rows that are committed late."""
     timeout: Duration = Field(default=10_000, ge=100, le=60_000)
+
+    @field_validator("first", mode="before")
+    @classmethod
+    def _as_text(cls, given: Any) -> Any:
+        # YAML reads 1970-01-01 as a date.
+        return given.isoformat() if isinstance(given, date) else given
 
     @field_validator("query")
     @classmethod

@@ -43,10 +43,11 @@ _Window = Sliding | SlidingOrder | Newest | Assigned[Figures] | Session[Figures]
 class TagWindows:
     """All windows of one tag."""
 
-    __slots__ = ("_adders", "_readers", "_windows", "late")
+    __slots__ = ("_adders", "_readers", "_told", "_windows", "late")
 
     def __init__(self) -> None:
         self.late = Late()
+        self._told = 0
         self._windows: dict[Key, _Window] = {}
         self._adders: list[Callable[[int, float], object]] = []
         self._readers: dict[tuple[object, ...], Reader] = {}
@@ -81,6 +82,14 @@ class TagWindows:
                 window.late = self.late
         self._adders = [window.add for window in self._windows.values()]
         self._readers.clear()
+
+    def news_of_late(self) -> Late | None:
+        """What has come late, if more has since the last call."""
+        count = self.late.late + self.late.too_late
+        if count == self._told:
+            return None
+        self._told = count
+        return self.late
 
     def add(self, at: int, value: float) -> None:
         """Take one good sample at its event time."""

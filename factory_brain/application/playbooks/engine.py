@@ -12,12 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.playbook.binding import (
-    bound_devices,
-    logical_tags,
-    read_tags,
-    to_site_tags,
-)
 from factory_brain.application.playbooks.commands import Commands
 from factory_brain.application.playbooks.ports import (
     Delivery,
@@ -32,6 +26,12 @@ from shared.clock import Clock
 from shared.expression import StaticEnvironment, compile_expression
 from shared.ids import new_epoch
 from shared.messages.bodies import PlaybookOutcome
+from shared.playbook.binding import (
+    bound_devices,
+    logical_tags,
+    read_tags,
+    to_site_tags,
+)
 from shared.playbook.model import Playbook
 from shared.playbook.run import Advance, Context, Effect, advance
 from shared.site.model import DeviceSpec

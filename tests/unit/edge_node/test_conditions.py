@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from edge_node.application.pipeline import Pipeline
 from edge_node.domain.conditions.model import score
 from edge_node.domain.conditions.schedule import Calendar
+from edge_node.domain.site_change import AlarmChanges
 from shared.alarm.condition import ModelParameters, Opening, Schedule
 from shared.alarm.machine import Trigger
+from shared.alarm.point import Setting
+from shared.expression import WindowUse
 from tests.support.edge_rules import alarm, sounded, standing
 from tests.support.edge_script import Script
 
@@ -271,3 +275,79 @@ def test_a_wall_clock_that_is_set_moves_the_schedule() -> None:
     s.clock.jump(3_600_000)  # it was an hour slow: the window is over
     s.at(3900)
     s.want()
+
+
+def test_an_inclusive_limit_stays_so_when_it_is_tuned_and_is_shown_as_written() -> None:
+    s = Script(["T"], [alarm("HI", "T", side="HI", limit=0.3, inclusive=True)])
+    s.at(1).sample("T", 0.3)
+    assert standing(s) == ["HI"]
+    assert s.log[0].body.limit == 0.3
+    s.sample("T", 0.1)
+    unit = s.book.units["HI"]
+    assert s.book.set_setting(unit, Setting(0.7), 2)
+    assert s.book.set_setting(unit, unit.definition.setting, 3)  # as after a restart
+    s.at(2).sample("T", 0.7)
+    assert standing(s) == ["HI"]
+    assert s.log[-1].body.limit == 0.7
+
+
+def test_new_model_parameters_are_checked_and_run_at_once() -> None:
+    numbers = {"type": "linear", "inputs": ["A"], "weights": [1.0]}
+    first = alarm("M", "A", kind="model", limit=5, model=numbers)
+    s = Script(["A"], [first])
+    s.at(1).sample("A", 4)
+    s.want()
+    better = ModelParameters("linear", ("A",), version=2, weights=(2.0,))
+    s.log += s.pipeline.redefine("M", first.with_model(better, 2))
+    s.want(("M", "raised", 1))
+    with pytest.raises(ValueError, match="give one each"):
+        first.with_model(ModelParameters("linear", ("A",)), 3)
+    with pytest.raises(ValueError, match="not of kind model"):
+        alarm("H", "A", side="HI", limit=1).with_model(better, 2)
+
+
+def test_late_samples_of_a_window_are_counted_at_the_edge() -> None:
+    when = 'avg("T", "10s") > 5'
+    s = Script(["T"], [alarm("AVG", "T", kind="expression", when=when)])
+    s.at(20).batch(("T", 19, 1.0), ("T", 15, 20.0))
+    assert standing(s) == ["AVG"]  # late, and yet it counts: the mean is 10.5
+    (late,) = s.tags.news_of_late().values()
+    assert (late.late, late.too_late) == (1, 0)
+    assert s.tags.news_of_late() == {}
+
+
+def test_a_new_version_of_the_site_goes_on_where_the_old_one_stands() -> None:
+    alarms = [
+        alarm("ROW", "T", side="HI", limit=50, repeats=4),
+        alarm("ODD", "T", kind="zscore", limit=6),
+        alarm("AVG", "T", kind="expression", when='avg("T", "1m") > 58'),
+        alarm("FAST", "T", kind="rate", limit=10, per="1s", span="10s"),
+    ]
+    s = Script(["T"], alarms)
+    for second in range(40):
+        s.at(second).sample("T", 40 + second % 3)
+    for second in range(40, 42):
+        s.at(second).sample("T", 60)
+    assert standing(s) == ["ODD"]
+    other = Script(["T"], [alarm("ROW", "T", side="HI", limit=50, repeats=3), *alarms[1:]])
+    other.clock = s.clock
+    other.pipeline = Pipeline(other.tags, other.book, s.clock)
+    for name, unit in other.book.units.items():
+        before = s.book.units[name]
+        unit.state, unit.point, unit.occurrence = before.state, before.point, before.occurrence
+    other.log = other.pipeline.take_over(s.pipeline, AlarmChanges())
+    other.at(42).sample("T", 60)
+    assert standing(other) == ["ROW", "ODD"]  # the third in a row, and it remembers what is odd
+    figure = other.tags.window("count", "T", 60.0)
+    assert figure == 43  # all that was seen, also by the old version
+    assert other.tags.window("avg", "T", 60.0) == pytest.approx(42.3, abs=0.1)
+    assert other.book.units["FAST"].unknown == ""
+
+
+def test_a_window_takes_in_every_sample_whoever_asked_for_it() -> None:
+    s = Script(["T"], [alarm("HI", "T", side="HI", limit=50)])
+    s.tags.watch(WindowUse("avg", "T", 10.0))
+    for second, value in enumerate((1.0, 2.0, 60.0)):
+        s.at(second).sample("T", value)
+    assert s.tags.window("avg", "T", 10.0) == 21.0
+    assert standing(s) == ["HI"]

@@ -26,8 +26,26 @@ from edge_node.adapters.sources.modbus_map import (
     plan,
 )
 from edge_node.adapters.sources.modbus_station import DEAD_AFTER, FIRST_PAUSE_MS, Poll, Station
+from edge_node.adapters.sources.on_change import on_change
+from edge_node.adapters.sources.port import GOOD, Point, Source, emit
+from shared.clock import ManualClock
 
 VALUE = 0x0102030405060708
+
+
+class Collected:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[int, int, float, int]] = []
+
+    def sample(self, *row: Any) -> None:
+        self.samples.append(row)
+
+    text = sample
+
+    def state(self, state: str, detail: str = "") -> None:
+        del state, detail
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +316,38 @@ def test_options_say_what_they_take() -> None:
     assert options.orders() == {1: "AB", 2: "CDAB", 4: "ABCDEFGH"}
     with pytest.raises(ValueError, match="parity"):
         ModbusOptions.model_validate({"parity": "X"})
+
+
+@pytest.mark.oracle
+def test_a_slow_drift_is_reported_against_the_last_reported_value(vectors: dict[str, Any]) -> None:
+    """The published rule compares with the previous sample and reports none of these 2,000."""
+    assert "drift-blind" in vectors["change_rule"]["reference"]
+    clock, seen = ManualClock(), Collected()
+    point = Point(0, "T", "40001", "number", access=("subscribe",), deadband=0.1)
+    source = Source("s", "modbus", "", 100, 1, (point,), {})
+    sink = on_change(seen, source, clock)
+    for n in range(2000):
+        emit(sink, point, n, 20.0 + n * 0.05, GOOD)
+    values = [value for _, _, value, _ in seen.samples]
+    assert 600 <= len(values) <= 1000
+    assert all(b - a < 0.16 for a, b in itertools.pairwise(values))
+
+
+@pytest.mark.oracle
+def test_the_published_float_display_is_a_precision(vectors: dict[str, Any]) -> None:
+    seen = Collected()
+    register = Register("holding", 0, "float32")
+    for text, wanted in vectors["float_display"].items():
+        if text == "default_decimals":
+            continue
+        raw = decode(register, encode(register, float(text)))
+        emit(seen, Point(0, "T", "40001:float", "number", precision=3), 0, raw, GOOD)
+        assert seen.samples[-1][2] == wanted
+
+
+@pytest.mark.oracle
+def test_the_published_scaling_reads_value_times_decimal_plus_bias(vectors: dict[str, Any]) -> None:
+    assert vectors["scaling"]["both"] == "value * decimal + bias"
+    seen = Collected()
+    emit(seen, Point(0, "T", "40001", "number", scale=0.1, bias=-5.0), 0, 124, GOOD)
+    assert seen.samples[-1][2] == pytest.approx(124 * 0.1 - 5)

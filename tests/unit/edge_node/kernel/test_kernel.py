@@ -158,7 +158,7 @@ def test_an_unknown_tag_is_refused(kernel: type[PureKernel], bad: int):
     assert state(k) == before
     with pytest.raises(ValueError, match="tag index"):
         k.scan(*batch, 0, 0, 2, 0, 9)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="tag index"):
         k.newest(*batch, 2, 2)
 
 
