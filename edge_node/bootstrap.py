@@ -218,8 +218,10 @@ class Edge:
         self._outside = self.directives.recover(snapshot.meta)
         for record in snapshot.alarms.values():
             if (unit := book.units.get(record.alarm)) is not None:
-                record.restore(unit)
+                same = record.restore(unit)
                 book.suppression.restore(unit, tuple(record.causes))
+                if not same and unit.state.retained:  # the site was changed while nothing ran
+                    book.end(unit, "reconfigured", rules.pipeline.steady())
         self._rules_now: Callable[[], Rules] = lambda: rules
         self.alarms = alarms = AlarmService(
             book, clock, rules.pipeline.steady, snapshot.facts, snapshot.marks, snapshot.last_hlc
@@ -251,10 +253,9 @@ class Edge:
         )
         around = Surroundings(book, rules.tags, rules.actuation, rules.site.bindings.devices)
 
-        def away_since() -> int | None:
-            return None if board.around.brain_reachable else board.around.brain_lost_since
-
-        self.playbooks = OfflinePlaybooks(around, journal, clock, rules.pipeline.steady, away_since)
+        self.playbooks = OfflinePlaybooks(
+            around, journal, clock, rules.pipeline.steady, lambda: board.around.brain_reachable
+        )
         self.playbooks.recover(snapshot.meta)
         if STATES in snapshot.meta:
             rules.pipeline.modes.restore(decode(snapshot.meta[STATES], dict[str, tuple[str, int]]))

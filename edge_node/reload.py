@@ -33,7 +33,7 @@ from shared.telemetry import logger
 log = logger("site")
 MOST_TEXT = 2000
 Retire = Callable[[AlarmRecord], Change]
-"""Rows that end an alarm whose definition has gone: none that stands, none that is hidden, stays."""
+"""Rows that end an alarm whose definition has gone: it stays neither standing nor hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Reload:
     ) -> None:  # fmt: skip
         self._live, self.rules = live, rules
         self._state_dir, self._compile, self._retire = state_dir, compile_new, retire
+        self._said: str | None = None
 
     async def take(self, found: Candidate) -> bool:
         """One change of the site's folder: run what may run of it, say what may not.
@@ -84,8 +85,9 @@ class Reload:
     def say(self, desired: str, faults: list[ConfigError], held_back: tuple[str, ...] = ()) -> None:
         """Show which version is wanted, which runs, and what is wrong with the rest."""
         text = "\n".join(str(fault) for fault in faults)[:MOST_TEXT]
-        # Said anew when it is another fault: first ended, then begun.
-        self._live.system.set("site_refused", False)
+        if text != self._said:  # said anew when it is another fault: first ended, then begun
+            self._live.system.set("site_refused", False)
+        self._said = text
         if faults:
             log.error("site_refused", runs=self.rules.version, held_back=held_back, faults=text)
             self._live.system.set("site_refused", True, faults=text, held_back=list(held_back))

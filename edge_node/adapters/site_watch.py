@@ -41,11 +41,13 @@ class SiteWatch:
         """Look for changes for ever; `on_candidate` gets each, also one that may not run."""
         seen = None
         while True:
-            stamp = await asyncio.to_thread(self._stamp)
+            pause, stamp = POLL_S, await asyncio.to_thread(self._stamp)
             if stamp is not None and stamp != seen and await self._still(stamp):
-                # What the disk did not take this time is tried again, without another change.
-                seen = stamp if await self._change(on_candidate) else None
-            await asyncio.sleep(POLL_S if seen is not None or stamp is None else self.retry_s)
+                if await self._change(on_candidate):
+                    seen = stamp
+                else:  # what the disk did not take is tried again, without another change
+                    pause = self.retry_s
+            await asyncio.sleep(pause)
 
     def _stamp(self) -> object | None:
         try:

@@ -20,21 +20,32 @@ from edge_node.application.records import (
     setting_row,
 )
 from edge_node.domain.alarm_book import AlarmBook
-from edge_node.domain.settings_gate import Keys, Target, admit, settings_of, verify, within
+from edge_node.domain.settings_gate import (
+    Keys,
+    Target,
+    admit,
+    models_of,
+    parameters,
+    settings_of,
+    verify,
+    within,
+)
+from shared.alarm.condition import ModelParameters, model_fault
 from shared.alarm.point import Setting
 from shared.clock import Clock
 from shared.errors import ContractError, Rejected
 from shared.ids import uuid7
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode, encode
-from shared.messages.directives import Directive, SignedDirective
+from shared.messages.directives import AlarmModel, Directive, SignedDirective
 from shared.messages.envelope import digest
 from shared.messages.subjects import Node
 from shared.telemetry import logger
 
 log = logger("directive")
-DIRECTIVE, COUNTER, SETTINGS = "directive", "counter", "settings"
+DIRECTIVE, COUNTER, SETTINGS, MODELS = "directive", "counter", "settings", "models"
 STORE_WAIT_S = 5.0
+Verdict = tuple[Directive, dict[str, Setting], dict[str, ModelParameters]]
 
 
 class Tuned(msgspec.Struct, frozen=True):
@@ -44,6 +55,13 @@ class Tuned(msgspec.Struct, frozen=True):
     version: int
     base: list[float] = []
     """The site's own setting when it was tuned; when people change that, theirs counts again."""
+
+
+class SentModel(msgspec.Struct, frozen=True):
+    """A model that has come down, as stored."""
+
+    model: AlarmModel
+    version: int
 
 
 class DirectiveHandler:
@@ -56,6 +74,7 @@ class DirectiveHandler:
         self._journal, self._clock = journal, clock
         self._tuned: dict[str, Tuned] = {}
         self._written = _written(book)
+        self._models: dict[str, SentModel] = {}
         self._seen = b""
         self.counter = 0
         self.on_change: Callable[[], None] = lambda: None
@@ -79,6 +98,8 @@ class DirectiveHandler:
                 outside.append(alarm)
                 continue
             unit.definition = unit.definition.with_setting(setting, tuned.version)
+        self._models = decode(meta[MODELS], dict[str, SentModel]) if MODELS in meta else {}
+        self._load_models()
         return outside
 
     def _rewritten(self, alarm: str, tuned: Tuned) -> bool:
@@ -99,11 +120,23 @@ class DirectiveHandler:
                 continue
             if within(unit.definition, setting_of(tuned.row)) is None:
                 kept[alarm] = tuned
+        self._load_models()
         if kept == self._tuned:
             return set(kept), []
         log.info("tuning_superseded", alarms=sorted(self._tuned.keys() - kept.keys()))
         self._tuned = kept
         return set(kept), [PutMeta(SETTINGS, encode(kept))]
+
+    def _load_models(self) -> None:
+        """Put the models that have come down in place of the site's own, where they still fit."""
+        for alarm, sent in self._models.items():
+            unit = self._book.units.get(alarm)
+            spec = unit.definition.condition if unit is not None else None
+            if unit is None or spec is None or spec.model is None:
+                continue
+            model = parameters(sent.model, spec.model.inputs, sent.version)
+            if sent.model.type == spec.model.type and not model_fault(model):
+                self._book.set_model(unit, model, sent.version)
 
     async def take(self, data: bytes) -> None:
         """Look at what the bucket holds; the same bytes are judged once."""
@@ -120,7 +153,7 @@ class DirectiveHandler:
         report = self._report(directive, "refused", rejected)
         await self._store([report])
 
-    def _judge(self, data: bytes) -> tuple[Directive, dict[str, Setting]] | _Refused:
+    def _judge(self, data: bytes) -> Verdict | _Refused:
         try:
             signed = decode(data, SignedDirective)
         except ContractError as error:
@@ -136,12 +169,21 @@ class DirectiveHandler:
         settings = settings_of(directive, definitions)
         if isinstance(settings, Rejected):
             return _Refused(settings, directive)
-        return directive, settings
+        models = models_of(directive, definitions)
+        if isinstance(models, Rejected):
+            return _Refused(models, directive)
+        return directive, settings, models
 
     async def _apply(
-        self, data: bytes, name: bytes, directive: Directive, settings: dict[str, Setting]
-    ) -> None:
+        self, data: bytes, name: bytes, directive: Directive, settings: dict[str, Setting],
+        models: dict[str, ModelParameters],
+    ) -> None:  # fmt: skip
         pending = []
+        for sent in directive.models:
+            self._models[sent.alarm] = SentModel(sent, directive.counter)
+            unit = self._book.units[sent.alarm]
+            if not self._book.set_model(unit, models[sent.alarm], directive.counter):
+                pending.append(sent.alarm)
         for alarm, setting in settings.items():
             self._tuned[alarm] = Tuned(
                 setting_row(setting), directive.counter, self._written[alarm]
@@ -150,13 +192,14 @@ class DirectiveHandler:
                 pending.append(alarm)
         self.counter, self._seen = directive.counter, name
         params = {"pending": pending} if pending else {}
-        log.info("directive_applied", counter=self.counter, alarms=list(settings), **params)
+        log.info("directive_applied", counter=self.counter, alarms=[*settings, *models], **params)
         self.on_change()
         await self._store(
             [
                 PutMeta(DIRECTIVE, data),
                 PutMeta(COUNTER, directive.counter.to_bytes(8, "big")),
                 PutMeta(SETTINGS, encode(self._tuned)),
+                PutMeta(MODELS, encode(self._models)),
                 self._report(directive, "applied", Rejected("", params)),
             ]
         )

@@ -7,14 +7,23 @@ as an event and is adopted there. Moves devices only through actuation, intent f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
 from edge_node.application.actuation import Actuation, Order, Outcome
+from edge_node.application.fragment_runs import (
+    Entry,
+    Run,
+    about_of,
+    concurrency_of,
+    in_doubt,
+    inputs_of,
+    records_of,
+    told_of,
+)
 from edge_node.application.journal import Journal
 from edge_node.application.records import Change, Emit, PutMeta, event
 from edge_node.domain.alarm_book import AlarmBook
@@ -28,7 +37,7 @@ from shared.messages.codec import decode, encode
 from shared.messages.control import Fragments
 from shared.playbook import fragment
 from shared.playbook.binding import bound_devices, logical_tags, to_site_tags
-from shared.playbook.journal import OUTCOME, ROOTS, Context, Effect, Record
+from shared.playbook.journal import OUTCOME, ROOTS, Context, Effect
 from shared.playbook.model import Playbook, Step
 from shared.playbook.run import advance
 from shared.site.model import DeviceSpec
@@ -40,33 +49,6 @@ LOOK_S = 0.5
 STORE_WAIT_S = 2.0
 MOST_RUNS = 50
 KEEP_ENDED = 200
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One journal entry as stored."""
-
-    phase: str
-    at: int
-    data: dict[str, Any] = {}
-
-
-class Run(msgspec.Struct):
-    """One fragment at work for one occurrence, or what is remembered of it."""
-
-    playbook: str
-    version: int
-    alarm: str
-    occurrence: str
-    about: dict[str, Any]
-    """The alarm as the playbook's expressions see it."""
-    began: int
-    journal: dict[str, Entry] = {}
-    ended: bool = False
-
-    @property
-    def key(self) -> str:
-        """One run of a playbook for an occurrence, ever."""
-        return f"{self.occurrence}:{self.playbook}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +91,15 @@ class OfflinePlaybooks:
 
     def __init__(
         self, around: Surroundings, journal: Journal, clock: Clock, steady: Callable[[], int],
-        away_since: Callable[[], int | None],
+        reachable: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.around = around
         self._journal, self._clock, self._steady = journal, clock, steady
-        self._away_since = away_since
-        """Wall time since which the brain has been away; None while it is there."""
+        self._reachable = reachable
+        self._away_at: int | None = None
+        """Steady time since which the brain has been away; None while it is there."""
+        self._standing: dict[str, int] = {}
+        """Occurrence -> steady time at which it was first seen standing in this absence."""
         self._plans: dict[str, _Plan] = {}
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -154,36 +139,64 @@ class OfflinePlaybooks:
     async def run(self) -> None:
         """Begin what is due and drive it, for ever."""
         while True:
-            since = self._away_since()
-            for run in list(self._runs.values()):
-                if not run.ended:
-                    self._drive(run)
-            if since is not None:
-                for name, plan in self._plans.items():
-                    self._begin_due(name, plan, since)
+            self._look()
             await asyncio.sleep(LOOK_S)
 
-    def _begin_due(self, name: str, plan: _Plan, since: int) -> None:
-        now = self._clock.now_ms()
-        if now - since < plan.after_ms:
-            return
+    def _look(self) -> None:
+        away = self._away_ms()
+        for run in list(self._runs.values()):
+            if not run.ended:
+                self._drive(run)
+        standing: dict[str, int] = {}
+        for name, plan in self._plans.items() if away is not None else ():
+            for unit in self._units(plan):
+                # By what is seen here: a raise is told in the time of the device's own clock.
+                since = self._standing.get(unit.occurrence, self._steady())
+                standing[unit.occurrence] = since
+                if min(away or 0, self._steady() - since) >= plan.after_ms:
+                    self._begin(name, plan, unit)
+        self._standing = standing
+
+    def _away_ms(self) -> int | None:
+        """How long the brain has been away, by a clock that nobody sets; None: it is there."""
+        if self._reachable():
+            self._away_at = None
+            return None
+        now = self._steady()
+        if self._away_at is None:
+            self._away_at = now
+        return now - self._away_at
+
+    def _units(self, plan: _Plan) -> Iterator[AlarmUnit]:
         for alarm in plan.alarms:
             unit = self.around.book.units.get(alarm)
-            if unit is None or not unit.state.active or unit.state.hidden or not unit.state.enabled:
+            if unit is None or unit.state.hidden:
                 continue
-            run = Run(name, plan.document.version, alarm, unit.occurrence, _about(unit), now)
-            if run.key in self._runs or now - unit.raised_at < plan.after_ms:
-                continue
-            working = sum(not other.ended for other in self._runs.values())
-            if working >= MOST_RUNS or not self._wanted(plan, run):
-                continue
-            log.info("fragment_begun", playbook=name, alarm=alarm, occurrence=unit.occurrence)
-            self._runs[run.key] = run
-            self._drive(run)
+            if unit.state.active and unit.state.enabled:
+                yield unit
+
+    def _begin(self, name: str, plan: _Plan, unit: AlarmUnit) -> None:
+        run = Run(
+            name, plan.document.version, unit.id, unit.occurrence, about_of(unit), self._steady()
+        )
+        working = [other for other in self._runs.values() if not other.ended]
+        if run.key in self._runs or len(working) >= MOST_RUNS or not self._wanted(plan, run):
+            return
+        self._runs[run.key] = run
+        key = concurrency_of(plan.document, run)
+        if any(
+            one.playbook == name and concurrency_of(plan.document, one) == key for one in working
+        ):
+            run.ended = True  # as in the brain: a further alarm joins the run at work
+            log.info("fragment_joined", playbook=name, alarm=unit.id, occurrence=unit.occurrence)
+            self._journal.write([PutMeta(RUNS, encode(list(self._runs.values())))])
+            return
+        log.info("fragment_begun", playbook=name, alarm=unit.id, occurrence=unit.occurrence)
+        self._drive(run)
 
     @staticmethod
     def _wanted(plan: _Plan, run: Run) -> bool:
-        inputs = _inputs(plan.document)
+        inputs = inputs_of(plan.document)
         for trigger in plan.document.triggers:
             if trigger.alarm != run.alarm:
                 continue
@@ -197,7 +210,13 @@ class OfflinePlaybooks:
     def _drive(self, run: Run) -> None:
         task = self._tasks.get(run.key)
         if task is None or task.done():
-            self._tasks[run.key] = asyncio.create_task(self._step(run))
+            task = self._tasks[run.key] = asyncio.create_task(self._step(run))
+            task.add_done_callback(lambda ended: self._stepped(run.key, ended))
+
+    def _stepped(self, key: str, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("fragment_fault", run=key, error=repr(error))
 
     async def _step(self, run: Run) -> None:
         """Advance one run until it waits, ends or is handed over."""
@@ -208,15 +227,18 @@ class OfflinePlaybooks:
         bound = bound_devices(plan.document, run.about, self.around.devices)
         names = logical_tags(bound, self.around.devices)
         while not run.ended:
-            if self._away_since() is None and not _in_doubt(run):
+            away, doubt = self._away_ms(), in_doubt(run)
+            if away is None and not doubt:
                 await self._end(run, fragment.HANDED_OVER, "")
                 return
-            self.around.tags.now = self._steady()
-            ahead = advance(
-                plan.document, _records(run), self._context(run, plan, names),
-                self._clock.now_ms(),
-            )  # fmt: skip
-            for effect in ahead.effects:
+            alone = away is not None and away >= plan.after_ms
+            if not alone and not doubt:  # just started: the brain may be there
+                return
+            self.around.tags.now = now = self._steady()
+            context = self._context(run, plan, names)
+            ahead = advance(plan.document, records_of(run), context, now)
+            effects = [e for e in ahead.effects if alone or e.kind == "reconcile"]
+            for effect in effects:
                 if effect.kind in ("command", "reconcile"):
                     await self._command(run, effect, bound, names)
                 else:
@@ -224,14 +246,14 @@ class OfflinePlaybooks:
                     await self._note(run, effect.path, phase, dict(effect.data))
             if ahead.status in ("success", "failure", "needs_human"):
                 await self._end(run, ahead.status, "")
-            elif not ahead.effects:
+            elif not effects:
                 return
 
     def _context(self, run: Run, plan: _Plan, names: Mapping[str, str]) -> Context:
-        now = self._clock.now_ms()
+        now = self._steady()
         about = {"id": run.key, "started_by": "edge", "elapsed_s": (now - run.began) / 1000}
         return Context(
-            alarm=run.about, inputs=_inputs(plan.document), site={}, run=about,
+            alarm=run.about, inputs=inputs_of(plan.document), site={}, run=about,
             tags=_Logical(self.around.tags, names), deadline_at=run.began + plan.document.deadline,
         )  # fmt: skip
 
@@ -262,7 +284,7 @@ class OfflinePlaybooks:
             await self._note(run, effect.path, "failed", {"kind": "journal_degraded"})
             return
         outcome = await self.around.actuation.perform(self._order(run, effect, step, device, names))
-        await self._note(run, effect.path, *_told(outcome, device))
+        await self._note(run, effect.path, *told_of(outcome, device))
 
     @staticmethod
     def _order(
@@ -284,14 +306,18 @@ class OfflinePlaybooks:
         run.ended = True
         log.info("fragment_ended", playbook=run.playbook, alarm=run.alarm, status=status)
         await self._note(run, OUTCOME, "done", {"status": status, "reason": reason})
-        ended = [key for key, other in self._runs.items() if other.ended]
-        for key in ended[:-KEEP_ENDED]:
+        over = [key for key, one in self._runs.items() if one.ended and not self._stands(one)]
+        for key in over[:-KEEP_ENDED]:
             del self._runs[key]
+
+    def _stands(self, run: Run) -> bool:
+        unit = self.around.book.units.get(run.alarm)
+        return unit is not None and unit.state.active and unit.occurrence == run.occurrence
 
     async def _note(self, run: Run, path: str, phase: str, data: dict[str, Any]) -> bool:
         """Journal one entry with its event; whether it is durable."""
         now = self._clock.now_ms()
-        run.journal[path] = Entry(phase, now, data)
+        run.journal[path] = Entry(phase, self._steady(), data)
         rows: Change = [PutMeta(RUNS, encode(list(self._runs.values())))]
         told = fragment.told_as(path)
         if told is not None:
@@ -312,43 +338,3 @@ def _plan(document: bytes) -> _Plan:
         raise ValueError(f"playbook {book.playbook} has no offline part")
     alarms = frozenset(trigger.alarm for trigger in book.triggers if trigger.alarm)
     return _Plan(alone, book.offline.after, alarms)
-
-
-def _inputs(book: Playbook) -> dict[str, Any]:
-    return {name: given.default for name, given in book.inputs.items()}
-
-
-def _about(unit: AlarmUnit) -> dict[str, Any]:
-    definition = unit.definition
-    return {
-        "id": unit.id, "occurrence": unit.occurrence, "asset": definition.asset,
-        "tag": definition.tag, "value": unit.value, "limit": definition.setting.limit,
-        "unit": definition.unit, "quality": unit.quality, "priority": definition.priority,
-        "raised_at": unit.raised_at,
-    }  # fmt: skip
-
-
-def _records(run: Run) -> dict[str, Record]:
-    return {
-        path: Record(entry.phase, entry.at, entry.data)  # type: ignore[arg-type]
-        for path, entry in run.journal.items()
-    }
-
-
-def _in_doubt(run: Run) -> bool:
-    """Whether a command has begun and not ended: that is settled here, also after the return."""
-    return any(entry.phase == "intent" and "device" in entry.data for entry in run.journal.values())
-
-
-def _told(outcome: Outcome, device: str) -> tuple[str, dict[str, Any]]:
-    told = {
-        "device": device, "outcome": outcome.outcome, "reason": outcome.reason,
-        "params": outcome.params, "before": outcome.before, "readback": outcome.readback,
-    }  # fmt: skip
-    if outcome.outcome == "done":
-        return "done", told
-    if outcome.outcome == "unknown":
-        return "failed", {**told, "kind": "command_unknown"}
-    interlocked = outcome.reason in ("interlock", "require", "verify_failed")
-    kind = "verify_failed" if outcome.reason == "verify_failed" else "interlock"
-    return "failed", {**told, "kind": kind if interlocked else outcome.outcome}

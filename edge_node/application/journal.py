@@ -28,7 +28,12 @@ GROUP_EVENTS = 100
 GROUP_S = 0.005
 MAX_WAITING = 200_000
 SHED_AT_ONCE = 1_000
-MAX_SAMPLE_BATCHES = 120
+MAX_SAMPLE_BATCHES = 600
+"""Changes that may wait while the disk fails before samples are lost."""
+BULK_AT_ONCE = 2
+"""Droppable changes in one group: what an urgent change may have to wait for stays small."""
+MAX_PASSED = 20
+"""Groups in a row that droppable changes may let pass."""
 RETRY_S = 1.0
 SLOW_S = 2.0
 """A commit that takes longer is treated as a failing disk: reflexes no longer wait for it."""
@@ -60,6 +65,7 @@ class _Waiting:
     change: Change
     done: asyncio.Future[None]
     droppable: bool
+    urgent: bool = False
     stored: bool = False
 
 
@@ -70,6 +76,9 @@ class Journal:
         self._store, self._clock = store, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._waiting: deque[_Waiting] = deque()
+        self._bulk: deque[_Waiting] = deque()
+        """Droppable changes; in a lane of their own, so that others may go before them."""
+        self._passed = 0
         self._group: list[_Waiting] = []
         self._committing: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
@@ -89,7 +98,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """Changes in memory that are not yet durable."""
-        return len(self._waiting) + len(self._group)
+        return len(self._waiting) + len(self._bulk) + len(self._group)
 
     def status(self) -> JournalStatus:
         """Its health, for the local page."""
@@ -101,15 +110,20 @@ class Journal:
     def write(
         self, change: Change, *, urgent: bool = False, droppable: bool = False
     ) -> asyncio.Future[None]:
-        """Queue a change; the future ends when it is durable. Nothing queued is ever withdrawn."""
+        """Queue a change; the future ends when it is durable. Nothing queued is ever withdrawn.
+
+        Changes keep their order; `droppable` ones (samples) keep it among themselves and let all
+        others go before them. `urgent` ends the wait for a group.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(change, done, droppable)
-        if droppable and self.degraded and len(self._waiting) >= MAX_SAMPLE_BATCHES:
+        waiting = _Waiting(change, done, droppable, urgent)
+        queued = len(self._waiting) + len(self._bulk)
+        if droppable and self.degraded and queued >= MAX_SAMPLE_BATCHES:
             self._lose(waiting)
             return done
-        if len(self._waiting) >= MAX_WAITING:
+        if queued >= MAX_WAITING:
             self._shed()
-        self._waiting.append(waiting)
+        (self._bulk if droppable else self._waiting).append(waiting)
         self._wake.set()
         if urgent or len(self._waiting) >= GROUP_EVENTS:
             self._full.set()
@@ -117,9 +131,9 @@ class Journal:
 
     def _shed(self) -> None:
         """Make room: samples first, else the oldest; what goes becomes a gap record."""
-        victims = [waiting for waiting in self._waiting if waiting.droppable]
+        victims = list(self._bulk)
         if victims:
-            self._waiting = deque(w for w in self._waiting if not w.droppable)
+            self._bulk.clear()
         else:
             victims = [self._waiting.popleft() for _ in range(SHED_AT_ONCE)]
         for victim in victims:
@@ -153,12 +167,21 @@ class Journal:
                         await self._full.wait()
             self._wake.clear()
             self._full.clear()
-            if not await self.flush():
+            done = await self._once()
+            if self._bulk or not done:
                 self._wake.set()
+            if not done:
                 await asyncio.sleep(RETRY_S)
 
     async def flush(self) -> bool:
         """Commit what waits now; False if the disk refused (all of it still waits)."""
+        while await self._once():
+            if not self._bulk:
+                return True
+        return False
+
+    async def _once(self) -> bool:
+        """Commit one group, or wait for the end of the one under way."""
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit())
         # Shielded: a group whose commit has begun must not be queued again by a cancellation.
@@ -171,8 +194,7 @@ class Journal:
             self._committing = None
 
     async def _commit_group(self) -> bool:
-        group = self._group = list(self._waiting)
-        self._waiting.clear()
+        group = self._group = self._next_group()
         if not group:
             return True
         slow = asyncio.get_running_loop().call_later(
@@ -188,7 +210,8 @@ class Journal:
             self._degrade(f"a change cannot be written: {error!r}")
             raise
         finally:
-            self._waiting.extendleft(w for w in reversed(group) if not w.stored)
+            for left in reversed([w for w in group if not w.stored]):
+                (self._bulk if left.droppable else self._waiting).appendleft(left)
             self._group = []
             slow.cancel()
         self.on_commit()
@@ -199,6 +222,16 @@ class Journal:
             )
             self.on_health(False, "")
         return True
+
+    def _next_group(self) -> list[_Waiting]:
+        """All that waits, and a few droppable changes unless a device is to be moved at once."""
+        group = list(self._waiting)
+        self._waiting.clear()
+        if self._bulk and self._passed < MAX_PASSED and any(w.urgent for w in group):
+            self._passed += 1
+            return group
+        self._passed = 0
+        return group + [self._bulk.popleft() for _ in range(min(BULK_AT_ONCE, len(self._bulk)))]
 
     async def _on_thread(self, call: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
@@ -251,11 +284,11 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what still waits and close the file."""
-        await self.flush()  # this one may have begun before the last change was queued
-        if self._waiting:
+        await self.flush()  # its last group may have begun before the last change was queued
+        if self.waiting:
             await self.flush()
-        if self._waiting:
-            log.error("changes_not_stored", count=len(self._waiting))
+        if self.waiting:
+            log.error("changes_not_stored", count=self.waiting)
         await self._on_thread(self._store.close)
         self._thread.shutdown(wait=False)
 

@@ -282,8 +282,9 @@ class Pipeline:
         delays: dict[int, tuple[int, float, str]] = {}
         for rule, unit in enumerate(self._units):
             before, raw = old._rules.get(unit.id), unit.point.raw
-            same = before is not None and unit.id not in rebuilt and unit.definition.tag in known
-            pending = old.kernel.pending(before) if same else None
+            pending = None
+            if before is not None and unit.id not in rebuilt and unit.definition.tag in known:
+                pending = old.kernel.pending(before)
             if unit.definition.kind != "stale":
                 self.kernel.load(rule, raw if pending is None else not raw, raw)
             self._tell(unit, now)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from edge_node.domain.alarm_unit import AlarmUnit, Note, Transition
+from edge_node.domain.site_change import condition_mark
 from shared.alarm.point import PointState, Setting
 from shared.alarm.states import AlarmState
 from shared.messages.bodies import AlarmTransition, Body, Fact
@@ -41,6 +42,8 @@ class AlarmRecord(Stored, frozen=True):
     causes: list[str] = []
     notes: dict[str, Note] = {}
     first_out: bool = False
+    mark: str = ""
+    """What its condition was (`site_change.condition_mark`)."""
 
     @classmethod
     def of(cls, unit: AlarmUnit) -> AlarmRecord:
@@ -74,6 +77,7 @@ class AlarmRecord(Stored, frozen=True):
             causes=list(unit.causes),
             notes=dict(unit.notes),
             first_out=told.first_out,
+            mark=_mark(unit),
         )
 
     @property
@@ -96,8 +100,11 @@ class AlarmRecord(Stored, frozen=True):
             version=record.version, annunciated_version=record.annunciated_version,
         )  # fmt: skip
 
-    def restore(self, unit: AlarmUnit) -> None:
-        """Put the unit back where it was; a standing alarm keeps the setting that raised it."""
+    def restore(self, unit: AlarmUnit) -> bool:
+        """Put the unit back where it was; a standing alarm keeps the setting that raised it.
+
+        False when its condition has become another one meanwhile: what stood does so no more.
+        """
         unit.state = _sound(AlarmState.from_dict(self.state))
         unit.point = PointState(beyond=unit.state.raw, since=0, raw=unit.state.raw)
         unit.occurrence, unit.version = self.occurrence, self.version
@@ -108,10 +115,19 @@ class AlarmRecord(Stored, frozen=True):
         unit.by_operator, unit.first_out = self.by_operator, self.first_out
         unit.notes = dict(self.notes)
         unit.in_view = unit.state.enabled and unit.state.active and not unit.state.hidden
+        if self.mark and self.mark != _mark(unit):
+            return False
         tuned = unit.definition
         if unit.state.active and self.setting and setting_row(tuned.setting) != self.setting:
             unit.pending = (tuned.setting, tuned.settings_version)
             unit.definition = tuned.with_setting(setting_of(self.setting), self.settings_version)
+        return True
+
+
+def _mark(unit: AlarmUnit) -> str:
+    if not unit.mark:
+        unit.mark = condition_mark(unit.definition)
+    return unit.mark
 
 
 _REST = ("enabled", "raw", "active", "acked", "confirmed", "latched")

@@ -6,6 +6,7 @@ tag's every sample for a time. Never alarms.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from edge_node.application.ipc import Samples
@@ -17,8 +18,8 @@ from shared.messages.control import SampleAnswer, SampleRequest
 from shared.site.model import TagSpec
 from shared.site.reporting import WindowReport, own_figure, report_name
 
-MAX_ROWS = 20_000
-"""Rows of one event; more make several."""
+MAX_ROWS = 4_000
+"""Rows of one event; more make several: none holds up the live loop or the disk for long."""
 MAX_WAITING = 100_000
 """Rows of one source that may wait for the next second; more are dropped and counted."""
 REPEAT_MS = 60_000
@@ -99,33 +100,28 @@ class Sampler:
             source, index = self._tags.place(tag)
             _configure(self._sources[source.spec.id], index, source.tags[index])
 
-    def flush(self) -> list[SampleBatch]:
-        """What has gathered, as bodies of events."""
+    def flush(self) -> Iterator[SampleBatch]:
+        """What has gathered until now, as bodies of events; one is made when it is asked for."""
         mono = self._clock.mono_ms()
         for tag in [tag for tag, until in self.asked.items() if until <= mono]:
             self._end(tag)
-        bodies: list[SampleBatch] = []
         for source in self._sources.values():
             # A window is of the device's time: its end is when the device's clock says so.
             offset = source.tags.time.offset
             source.reporter.close(self._clock.now_ms() - offset - GRACE_MS)
-            if len(source.reporter):
-                bodies += _bodies(source)
-        self.reported += sum(len(body.qualities) for body in bodies)
-        return bodies
+            left = len(source.reporter)
+            # What waits may also be taken by somebody else in between.
+            while left > 0 and len(source.reporter):
+                body = _body(source, min(left, MAX_ROWS))
+                left -= len(body.qualities)
+                self.reported += len(body.qualities)
+                yield body
 
 
-def _bodies(source: _Source) -> list[SampleBatch]:
-    used, tags, times, values, qualities = source.reporter.drain()
+def _body(source: _Source, rows: int) -> SampleBatch:
+    used, tags, times, values, qualities = source.reporter.drain(rows)
     names = [source.names.get(out, "") for out in used]
-    return [
-        SampleBatch(
-            names=names, tags=tags[4 * at : 4 * (at + MAX_ROWS)],
-            times=times[8 * at : 8 * (at + MAX_ROWS)], values=values[8 * at : 8 * (at + MAX_ROWS)],
-            qualities=qualities[at : at + MAX_ROWS],
-        )
-        for at in range(0, len(qualities), MAX_ROWS)
-    ]  # fmt: skip
+    return SampleBatch(names=names, tags=tags, times=times, values=values, qualities=qualities)
 
 
 def _configure(source: _Source, index: int, tag: TagSpec) -> None:

@@ -20,6 +20,7 @@ from edge_node.domain.alarm_unit import Transition
 from edge_node.domain.tags import TagTable
 from shared.clock import Clock
 from shared.ids import uuid7
+from shared.messages.bodies import SampleBatch
 from shared.messages.control import SampleAnswer, SampleRequest
 from shared.messages.subjects import HISTORY
 
@@ -34,10 +35,12 @@ class Telemetry:
         self.sampler, self.history, self.snippets = sampler, history, snippets
         self._journal, self._clock, self._steady = journal, clock, steady
         self._making: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[None] | None = None
 
     def renew(self, tags: TagTable, around: Around) -> None:
         """Another site: report what is waiting, then go on with the new tags."""
-        self._report()
+        for body in self.sampler.flush():
+            self._store(body)
         self.sampler = self.sampler.renewed(tags)
         self.history.renew(tags)
         self.snippets.renew(around)
@@ -71,19 +74,31 @@ class Telemetry:
 
     def second(self) -> None:
         """What is due once a second."""
-        self._report()
+        if _idle(self._reporting):
+            self._reporting = asyncio.create_task(self._report())
         self.history.tick()
-        idle = self._making is None or self._making.done()
-        if self._making is not None and idle and not self._making.cancelled():
-            self._making.result()  # a fault in there ends the engine's loop, which says so
-        if idle and self.snippets.pending:
+        if _idle(self._making) and self.snippets.pending:
             self._making = asyncio.create_task(self._make())
 
-    def _report(self) -> None:
+    async def _report(self) -> None:
+        """Hand on what has gathered, in parts: a live alarm need not wait for all of them."""
         for body in self.sampler.flush():
-            row = Emit(event(uuid7(self._clock), "samples", self._clock.now_ms(), body), HISTORY)
-            self._journal.write([row], droppable=True)
+            self._store(body)
+            await asyncio.sleep(0)
+
+    def _store(self, body: SampleBatch) -> None:
+        row = Emit(event(uuid7(self._clock), "samples", self._clock.now_ms(), body), HISTORY)
+        self._journal.write([row], droppable=True)
 
     async def _make(self) -> None:
         for change in await self.snippets.due(self._steady()):
             self._journal.write(change)
+
+
+def _idle(task: asyncio.Task[None] | None) -> bool:
+    """Whether another may begin; a fault in the last one ends the engine's loop, which says so."""
+    if task is None:
+        return True
+    if task.done() and not task.cancelled():
+        task.result()
+    return task.done()

@@ -21,6 +21,7 @@ from edge_node.domain.alarm_unit import (
 )
 from edge_node.domain.first_out import FirstOut
 from edge_node.domain.suppression import Suppression, gate_of
+from shared.alarm.condition import ModelParameters
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.machine import AlarmEvent, Step, Trigger, re_alarms
 from shared.alarm.point import PointState, Setting, due, tick
@@ -184,6 +185,9 @@ class AlarmBook:
             setting, version = unit.pending
             unit.pending = None
             self._swap(unit, setting, version)
+        if unit.pending_model is not None and not unit.state.active:
+            model, version = unit.pending_model
+            self._swap_model(unit, model, version)
         self._suppress_dependents(unit, at)
         return result
 
@@ -257,6 +261,19 @@ class AlarmBook:
             return False
         self._swap(unit, setting, version)
         return True
+
+    def set_model(self, unit: AlarmUnit, model: ModelParameters, version: int) -> bool:
+        """New model parameters: at once, or (False) at the return to normal."""
+        if unit.state.active:
+            unit.pending_model = (model, version)
+            return False
+        self._swap_model(unit, model, version)
+        return True
+
+    def _swap_model(self, unit: AlarmUnit, model: ModelParameters, version: int) -> None:
+        unit.pending_model = None
+        unit.definition = unit.definition.with_model(model, version)
+        self.on_setting(unit)
 
     def _swap(self, unit: AlarmUnit, setting: Setting, version: int) -> None:
         unit.definition = unit.definition.with_setting(setting, version)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from shared.alarm.condition import ModelParameters
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.machine import AlarmEvent, Policy, Step, Trigger, step
 from shared.alarm.point import PointState, Setting
@@ -69,6 +70,8 @@ class AlarmUnit:
     quality: str = "good"
     pending: tuple[Setting, int] | None = None
     """Settings with their version that wait for the return to normal."""
+    pending_model: tuple[ModelParameters, int] | None = None
+    """The same for a model's parameters."""
     unknown: str = ""
     """Why the condition cannot be evaluated now, if it cannot."""
     local_action: str | None = None
@@ -85,6 +88,8 @@ class AlarmUnit:
     """Steady time before which the re-alarm timer says nothing."""
     internal: bool = False
     """A condition of the book's own, told to nobody."""
+    mark: str = ""
+    """What its condition is (`site_change.condition_mark`), once that was asked."""
 
     @property
     def id(self) -> str:

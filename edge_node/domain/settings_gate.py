@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from shared.alarm.condition import ModelParameters, model_fault
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.point import Setting
 from shared.errors import ContractError, Rejected
-from shared.messages.directives import AlarmSetting, Directive, SignedDirective, read
+from shared.messages.directives import AlarmModel, AlarmSetting, Directive, SignedDirective, read
 from shared.security import verifies
 
 
@@ -79,6 +80,38 @@ def settings_of(
             return refusal
         found[wanted.alarm] = setting
     return found
+
+
+def models_of(
+    directive: Directive, definitions: Mapping[str, AlarmDefinition]
+) -> dict[str, ModelParameters] | Rejected:
+    """The new model parameters, each fit for its alarm; or the first that is not."""
+    found: dict[str, ModelParameters] = {}
+    for wanted in directive.models:
+        definition = definitions.get(wanted.alarm)
+        if definition is None:
+            return Rejected("unknown_alarm", {"alarm": wanted.alarm})
+        if definition.safety or definition.bounds.locked:
+            return Rejected("locked", {"alarm": wanted.alarm})
+        spec = definition.condition
+        if definition.kind != "model" or spec is None or spec.model is None:
+            return Rejected("bad_value", {"alarm": wanted.alarm, "name": "model"})
+        model = parameters(wanted, spec.model.inputs, directive.counter)
+        fault = "its type" if wanted.type != spec.model.type else model_fault(model)
+        if fault:
+            return Rejected("bad_value", {"alarm": wanted.alarm, "name": "model", "why": fault})
+        found[wanted.alarm] = model
+    return found
+
+
+def parameters(wanted: AlarmModel, inputs: tuple[str, ...], version: int) -> ModelParameters:
+    """A directive's model over the inputs that the site has chosen."""
+    return ModelParameters(
+        type=wanted.type,  # type: ignore[arg-type]
+        inputs=inputs, version=version, mean=tuple(wanted.mean), scale=tuple(wanted.scale),
+        weights=tuple(wanted.weights), bias=wanted.bias,
+        probabilities=tuple(wanted.probabilities), values=tuple(wanted.values),
+    )  # fmt: skip
 
 
 def _setting(wanted: AlarmSetting, definition: AlarmDefinition) -> Setting | Rejected:

@@ -6,8 +6,10 @@ never ends an alarm silently: it waits for the return to normal, or says `reconf
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit
@@ -79,7 +81,40 @@ def keep_setting(new: AlarmDefinition, running: AlarmDefinition) -> AlarmDefinit
     return replace(new, setting=running.setting, settings_version=running.settings_version)
 
 
-OWN = ("definition", "order", "internal", "pending")
+def condition_mark(definition: AlarmDefinition) -> str:
+    """What an alarm's condition is, in a few digits: another one is another alarm.
+
+    Only what is written counts, so that a field which a new version of Andon adds changes no mark;
+    nor do a model's parameters, which the cloud may send.
+    """
+    if definition.condition is not None:
+        condition = replace(definition.condition, model=None)
+        definition = replace(definition, condition=condition)
+    written = [pair for pair in _written(definition) if pair[0] not in WORDS - {"policy"}]
+    life = tuple(pair for pair in _written(definition.policy) if pair[0] in LIFE_CYCLE)
+    told = [(name, life if name == "policy" else value) for name, value in written]
+    told = [(name, value) for name, value in told if value != ()]
+    return hashlib.blake2s(repr(told).encode(), digest_size=6).hexdigest()
+
+
+def _written(value: Any) -> tuple[tuple[str, object], ...]:
+    """The fields of a dataclass that are not as they are by default."""
+    found: list[tuple[str, object]] = []
+    for each in fields(value):
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        given = getattr(value, each.name)
+        if given != default:
+            found.append((each.name, _plain(given)))
+    return tuple(found)
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return _written(value) if is_dataclass(value) else value
+
+
+OWN = ("definition", "order", "internal", "pending", "mark")
 """What a unit has from its site and not from its past."""
 PAST = tuple(each.name for each in fields(AlarmUnit) if each.name not in OWN)
 
@@ -95,6 +130,8 @@ def move(old: AlarmBook, new: AlarmBook, changes: AlarmChanges, kept: Collection
             continue
         for part in PAST:
             setattr(unit, part, getattr(before, part))
+        if unit.pending_model is not None:  # until the return the old parameters count
+            unit.definition = replace(unit.definition, condition=before.definition.condition)
         if unit.internal and unit.definition.when != before.definition.when:
             unit.state, unit.point = AlarmState(), PointState()  # another condition hides nothing
         elif name in changes.rebuilt:  # what its old condition waited for does not count

@@ -132,7 +132,9 @@ class TagTable:
             if (before := old.sources.get(name)) is not None:
                 source.time, source.up = before.time, before.up
                 source.last_frame, source.malformed = before.last_frame, before.malformed
-        known = frozenset(tag for tag in self if tag in old and self._reading(tag) == old._reading(tag))
+        known = frozenset(
+            tag for tag in self if tag in old and self._reading(tag) == old._reading(tag)
+        )
         for tag, windows in self._windows.items():
             if tag in known and (kept := old._windows.get(tag)) is not None:
                 windows.adopt(kept)

@@ -5,11 +5,15 @@ Called through `edge_node.kernel.report`, whose pure form says what each method 
 test oracle.
 """
 
+import sys
+
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport NAN, fabs, isnan
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
+
+cdef Py_ssize_t MOST = sys.maxsize
 
 cdef enum:
     OFF = 0
@@ -264,12 +268,13 @@ cdef class Reporter:
         self._room = room
         return True
 
-    def drain(self):
-        """The rows so far and forget them: (outputs used, index column, times, values, grades)."""
-        cdef Py_ssize_t i
+    def drain(self, Py_ssize_t most=MOST):
+        """The oldest rows and forget them: (outputs used, index column, times, values, grades)."""
+        cdef Py_ssize_t i, rows = min(max(most, 0), self._rows)
+        cdef Py_ssize_t rest = self._rows - rows
         cdef int32_t out
         used = []
-        for i in range(self._rows):
+        for i in range(rows):
             out = self._out[i]
             if self._slot[out] < 0:
                 self._slot[out] = <int32_t>len(used)
@@ -277,11 +282,17 @@ cdef class Reporter:
             self._out[i] = self._slot[out]
         for given in used:
             self._slot[<Py_ssize_t>given] = -1
-        rows, self._rows = self._rows, 0
-        return (
+        drained = (
             used,
             (<char*>self._out)[: 4 * rows] if rows else b"",
             (<char*>self._times)[: 8 * rows] if rows else b"",
             (<char*>self._values)[: 8 * rows] if rows else b"",
             (<char*>self._grades)[:rows] if rows else b"",
         )
+        self._rows = rest
+        if rest:
+            memmove(self._out, self._out + rows, rest * sizeof(int32_t))
+            memmove(self._times, self._times + rows, rest * sizeof(int64_t))
+            memmove(self._values, self._values + rows, rest * sizeof(double))
+            memmove(self._grades, self._grades + rows, rest)
+        return drained

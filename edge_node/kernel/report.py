@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from array import array
 from typing import TYPE_CHECKING
 
@@ -139,9 +140,13 @@ class PureReporter:
         self._rows.append((out, time, value, grade))
         return True
 
-    def drain(self) -> Drained:
-        """The rows so far and forget them: (outputs used, index column, times, values, grades)."""
-        rows, self._rows = self._rows, []
+    def drain(self, most: int = sys.maxsize) -> Drained:
+        """The oldest rows and forget them: (outputs used, index column, times, values, grades).
+
+        At most `most` of them, so that a large number goes up in parts and holds nobody up.
+        """
+        most = max(most, 0)
+        rows, self._rows = self._rows[:most], self._rows[most:]
         place: dict[int, int] = {}
         tags = array("i", (place.setdefault(row[0], len(place)) for row in rows))
         return (

@@ -23,6 +23,22 @@ class AlarmSetting(msgspec.Struct, frozen=True, kw_only=True):
     off_delay_s: float
 
 
+class AlarmModel(msgspec.Struct, frozen=True, kw_only=True):
+    """New parameters of one alarm's model, as plain numbers, never code; inputs stay as they are.
+
+    Fields as `shared.alarm.condition.ModelParameters` names them.
+    """
+
+    alarm: str
+    type: str
+    mean: list[float] = []
+    scale: list[float] = []
+    weights: list[float] = []
+    bias: float = 0.0
+    probabilities: list[float] = []
+    values: list[float] = []
+
+
 class Directive(msgspec.Struct, frozen=True, kw_only=True):
     """One bundle for one target; `counter` rises with every directive to that target."""
 
@@ -37,6 +53,7 @@ class Directive(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int
     expires_at: int
     settings: list[AlarmSetting]
+    models: list[AlarmModel] = []
     proposal: str = ""
     approved_by: str = ""
     extra: dict[str, Any] = {}

@@ -154,9 +154,7 @@ class SqliteOutbox:
         )
         return len(rows) - 1
 
-    def skip(
-        self, lane: str, count: int, at: int, gap_event: Callable[[int, int], bytes]
-    ) -> None:
+    def skip(self, lane: str, count: int, at: int, gap_event: Callable[[int, int], bytes]) -> None:
         """Leave `count` positions empty, told by one gap record at the last of them.
 
         For events that were lost before they had a position; within the caller's transaction.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared.messages.bodies import (
@@ -24,7 +26,13 @@ from shared.messages.control import (
     LeaseGrant,
     Token,
 )
-from shared.messages.directives import AlarmSetting, Directive, SignedDirective, canonical
+from shared.messages.directives import (
+    AlarmModel,
+    AlarmSetting,
+    Directive,
+    SignedDirective,
+    canonical,
+)
 from tests.support.edge_world import HI, HIHI, NODE, Brain, Engine, World, ask, raised, until
 
 pytest_plugins = ("tests.support.edge_fixtures",)
@@ -99,12 +107,12 @@ async def test_a_hung_driver_stops_no_reflex_and_its_tags_go_stale(
 
 
 def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: Any) -> bytes:
+    models = more.pop("models", [])
+    setting = AlarmSetting(alarm=alarm, limit=limit, deadband=2, on_delay_s=0, off_delay_s=0)
     body = Directive(
         id=f"d{counter}", site="f9", edge=more.pop("edge", "e9"), counter=counter, issued_at=0,
-        expires_at=more.pop("expires_at", 1 << 60),
-        settings=[
-            AlarmSetting(alarm=alarm, limit=limit, deadband=2, on_delay_s=0, off_delay_s=0)
-        ],
+        expires_at=more.pop("expires_at", 1 << 60), settings=[] if models else [setting],
+        models=models,
     )  # fmt: skip
     payload = canonical(body)
 
@@ -153,6 +161,61 @@ async def test_directives_are_verified_swapped_and_survive_offline(
     await servers.start("f9-e9")
     assert (await raised(brain, HI)).settings_version == 5
     assert (await raised(brain, HI)).value == 106
+
+
+def model(**more: Any) -> AlarmModel:
+    given: dict[str, Any] = {
+        "alarm": "X-1.TT-2.RISK", "type": "logistic", "mean": [50.0], "scale": [10.0],
+        "weights": [2.0], "bias": 0.0, **more,
+    }  # fmt: skip
+    return AlarmModel(**given)
+
+
+RISK = {
+    "id": "X-1.TT-2.RISK", "edge": "e9", "asset": "X-1", "tag": "TT-2", "kind": "model",
+    "limit": 0.9, "side": "HI", "priority": 3, "name": {"zh": "风险", "en": "risk"},
+    "model": {"type": "logistic", "inputs": ["TT-2"], "mean": [1000.0], "scale": [10.0],
+              "weights": [2.0], "bias": 0.0},
+}  # fmt: skip
+
+
+async def test_a_model_comes_down_as_numbers_and_survives_a_restart(
+    servers: World, brain: Brain, tmp_path: Path
+) -> None:
+    engine = Engine(tmp_path, servers.url("f9-e9"))
+    path = tmp_path / "site" / "alarms" / "a.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["alarms"].append(RISK)
+    path.write_text(yaml.safe_dump(document, allow_unicode=True))
+    engine.start()
+    try:
+        await engine.ready()
+        await until(lambda: brain.health, 10)
+
+        async def put(data: bytes) -> DirectiveReport:
+            before = len(brain.bodies(DirectiveReport))
+            await brain.bus.bucket_put(NODE.directive_bucket, "current", data)
+            await brain.bus.publish(NODE.directive, b"")
+            await until(lambda: len(brain.bodies(DirectiveReport)) > before, 15)
+            return brain.bodies(DirectiveReport)[-1]
+
+        for wrong in (model(alarm=HI), model(type="linear"), model(weights=[1.0, 2.0])):
+            report = await put(directive(engine, 5, HI, 0, models=[wrong]))
+            assert (report.status, report.code) == ("refused", "bad_value")
+        await engine.tell("s2", samples=[["TT-2", 80]])
+        report = await put(directive(engine, 6, HI, 0, models=[model()]))
+        assert report.status == "applied"
+        first = await raised(brain, "X-1.TT-2.RISK")  # judged at once by the new numbers
+        assert first.settings_version == 6
+        engine.kill()
+        engine.start()
+        await engine.ready()
+        await engine.tell("s2", samples=[["TT-2", 20]])
+        await engine.tell("s2", samples=[["TT-2", 90]])
+        await until(lambda: len(brain.alarms("X-1.TT-2.RISK")) >= 3, 10)
+    finally:
+        if engine.process is not None and engine.process.poll() is None:
+            engine.kill()
 
 
 async def test_a_failing_disk_stops_no_reflex_and_loses_nothing(

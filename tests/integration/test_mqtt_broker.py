@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edge_node.adapters.sources import mqtt_broker_client
 from edge_node.adapters.sources.mqtt_batch import encode_batch
 from shared.clock import SystemClock
 from shared.errors import AndonError
 from tests.integration.test_driver_cuts import Proxy
 from tests.support.driver_here import here
+from tests.support.edge_children import driver
 from tests.support.edge_plants import tag
 from tests.support.mosquitto import Broker, Device
 
@@ -43,8 +47,9 @@ TAGS = [
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 async def test_payloads_of_every_kind_arrive_and_orders_are_published(
-    version: str, tmp_path: Path
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mqtt_broker_client, "BROWSE_S", 0.5)
     async with Broker(tmp_path) as broker:
         device = Device(broker.port).start("area.1/line/cmd", "will/#")
         now = SystemClock().now_ms()
@@ -92,7 +97,7 @@ async def test_payloads_of_every_kind_arrive_and_orders_are_published(
             await heard.until(lambda: late.heard == [("area.1/line/cmd", b"42", True)])
             late.stop()
             found = await heard.driver.browse("area.1")  # type: ignore[attr-defined]
-            # Only what is retained is sure to be heard within the two seconds.
+            # Only what is retained is sure to be heard in a short time.
             assert "area.1/line/data#/values/speed" in {node.address for node in found}
         await asyncio.sleep(0)
         for _ in range(200):
@@ -172,6 +177,27 @@ async def test_nothing_of_qos_1_and_2_is_lost_over_a_cut_of_seconds_and_no_order
         device.stop()
 
 
+async def test_a_driver_that_is_killed_gets_what_came_meanwhile(tmp_path: Path) -> None:
+    tags = [tag("N", "count#n")]
+    async with Broker(tmp_path) as broker:
+        device = Device(broker.port).start("will/edge")
+        given = {"id": "s", **source(broker.port, presence={"topic": "will/edge"})}
+        settings = {"state_dir": str(tmp_path)}
+        with contextlib.suppress(ConnectionError):
+            async with driver(given, tags, settings) as child:
+                await child.until(lambda: child.state == "connected")
+                device.publish("count", '{"n": 1}')
+                await child.until(lambda: child.last(0) == (1.0, 0))
+                child.process.kill()
+                await child.until(lambda: ("will/edge", b"offline", False) in device.heard)
+        for n in range(2, 52):
+            device.publish("count", json.dumps({"n": n}))
+        async with driver(given, tags, settings) as child:
+            await child.until(lambda: child.last(0) == (51.0, 0))
+            assert [v for _, v, _ in child.of(0)] == list(range(2, 52))
+        device.stop()
+
+
 def _certificates(folder: Path) -> None:
     """An authority, and a certificate for `broker.plant` that it has signed; PEM files."""
     now = datetime.now(UTC)
@@ -248,6 +274,79 @@ def _users(folder: Path, user: str, password: str) -> None:
     made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
     text = "$".join(("", "7", str(rounds), *(base64.b64encode(x).decode() for x in (salt, made))))
     (folder / "users").write_text(f"{user}:{text}\n")
+
+
+async def test_what_the_broker_does_not_permit_is_said(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("topic readwrite line/#\ntopic deny secret/#\n")
+    tags = [tag("N", "line/n"), tag("S", "secret/n")]
+    async with (
+        Broker(tmp_path, f"acl_file {tmp_path}/acl") as broker,
+        here(source(broker.port), tags) as heard,
+    ):
+        assert (await heard.write("topic:line/cmd", 1)).outcome == "done"
+        refused = await heard.write("topic:secret/cmd", 1)
+        assert refused.outcome == "failed"
+        assert "not authorized (135)" in refused.detail
+
+
+@contextlib.asynccontextmanager
+async def scripted(connack: bytes, suback: bytes = b"", after: bytes = b"") -> AsyncIterator[int]:
+    """A broker that answers as told: reason codes that mosquitto has no occasion to give."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                kind, size = await reader.readexactly(2)  # all are shorter than 128 bytes
+                body = await reader.readexactly(size)
+                if kind == 0x10:
+                    writer.write(connack)
+                elif kind == 0x82:
+                    writer.write(bytes((0x90, 3 + len(suback), *body[:2], 0)) + suback + after)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+WELCOME = bytes((0x20, 3, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(0x84, "set options.version: 3.1.1"), (0x86, "wrong user name or password"),
+     (0x85, "client id is not accepted"), (0x89, "the broker is busy")],
+)  # fmt: skip
+async def test_a_refused_connection_is_worded(code: int, words: str) -> None:
+    async with scripted(bytes((0x20, 3, 0, code, 0))) as port:
+        with pytest.raises(AndonError, match=words) as caught:
+            async with here(source(port), TAGS[:1]):
+                pass
+        assert f"127.0.0.1:{port}" in str(caught.value)
+        assert "mend:" in str(caught.value)
+
+
+async def test_a_refused_subscription_costs_its_own_tags_and_a_dismissal_is_worded() -> None:
+    tags = [tag("A", "a/x"), tag("B", "b/x")]
+    given = {"subscriptions": [{"filter": "a/+", "shared": "g"}]}
+    async with (
+        scripted(WELCOME, bytes((0x9E, 1))) as port,
+        here(source(port, **given), tags) as heard,
+    ):
+        await heard.until(lambda: "not subscribed to $share/g/a/+" in heard.detail)
+        assert "has no shared subscriptions (158): remove `shared`" in heard.detail
+        assert heard.last(0) is not None
+        assert heard.last(0)[1] == 2  # type: ignore[index]
+        assert heard.last(1) is None
+        assert heard.states[-1][0] == "connected"
+    async with (
+        scripted(WELCOME, bytes((1, 1)), bytes((0xE0, 1, 0x8E))) as port,
+        here(source(port), tags) as heard,
+    ):
+        with pytest.raises(AndonError, match="same client id"):
+            await heard.until(lambda: False, 5)
 
 
 async def test_two_connections_of_one_client_id_are_told_apart_and_shared_ones_share(

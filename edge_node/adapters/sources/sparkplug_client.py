@@ -42,7 +42,7 @@ from shared.errors import ConfigError, ContractError
 
 WATCH_S = 0.5
 CONFIRM_MS = 2_000
-BROWSE_S = 3.0
+BROWSE_S = 2.5
 KINDS = frozenset({"NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA"})
 
 

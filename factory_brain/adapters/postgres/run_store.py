@@ -10,6 +10,7 @@ import asyncpg
 from factory_brain.application.playbooks.ports import Delivery, FencedError, NewRun, RunRecord
 from shared.clock import Clock
 from shared.ids import uuid7
+from shared.playbook.fragment import HEARD
 from shared.playbook.run import Effect, Record
 
 LIVE = "status IN ('running', 'waiting')"
@@ -110,12 +111,13 @@ class PgRunStore:
         """Every journal row (path, record, order), oldest first; what an edge did alone first."""
         rows = await self._pool.fetch(
             "SELECT e.body->>'path' AS path, e.body->>'phase' AS phase, "
-            "coalesce(e.body->'data', '{}'::jsonb) AS data, e.time AS at, 0 AS n "
+            "coalesce(e.body->'data', '{}'::jsonb) || jsonb_build_object($2::text, e.received_at) "
+            "AS data, e.time AS at, 0 AS n "
             "FROM event e JOIN run r ON r.occurrence = e.occurrence "
             "WHERE r.id = $1 AND e.type = 'fragment.step' AND e.body->>'playbook' = r.playbook "
             "ORDER BY e.time, e.id",
-            run,
-        )
+            run, HEARD,
+        )  # fmt: skip
         rows += await self._pool.fetch(
             "SELECT path, phase, data, at, n FROM journal WHERE run = $1 ORDER BY n", run
         )

@@ -101,7 +101,8 @@ def payloads(*points: tuple[str, str], **options: Any) -> tuple[Payloads, Here]:
         Point(n, f"T{n}", address, kind)  # type: ignore[arg-type]
         for n, (address, kind) in enumerate(points)
     )
-    return Payloads("s", made, MqttBrokerOptions(**options), heard, ManualClock(NOW)), heard
+    sink: Any = heard
+    return Payloads("s", made, MqttBrokerOptions(**options), sink, ManualClock(NOW)), heard
 
 
 def test_json_times_members_and_types() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import sys
 from time import perf_counter
 from typing import Any
 
@@ -36,9 +37,10 @@ def columns(rows: list[Row]) -> tuple[bytes, bytes, bytes, bytes]:
     )
 
 
-def rows_of(reporter: PureReporter) -> list[tuple[int, int, str, int]]:
+def rows_of(reporter: PureReporter, most: int = sys.maxsize) -> list[tuple[int, int, str, int]]:
     """What is drained, with the outputs put back into the rows; repr, because of NaN."""
-    used, tags, times, values, grades = reporter.drain()
+    used, tags, times, values, grades = reporter.drain(most)
+    assert len(set(used)) == len(used) == len(set(tags[i : i + 4] for i in range(0, len(tags), 4)))
     count = len(grades)
     return [
         (used[t], at, repr(value), grade)
@@ -133,7 +135,7 @@ STEPS = st.lists(
                       st.sampled_from([0.0, 1.0]), st.sampled_from([7, 50]), st.integers(1, 15)),
         ),
         st.integers(-100, 400).map(lambda at: ("close", at)),
-        st.just(("drain", None)),
+        st.sampled_from([0, 1, 3, sys.maxsize]).map(lambda most: ("drain", most)),
     ),
     max_size=12,
 )  # fmt: skip
@@ -149,7 +151,7 @@ def test_compiled_and_pure_are_equal(steps: list[tuple[str, Any]], most: int):
         reporter.set_mode(1, CHANGE, 1.0)
         reporter.set_mode(2, RAW)
         reporter.set_mode(3, WINDOW, every=50, stats=15)
-    for name, given_ in [*steps, ("close", 1_000), ("drain", None)]:
+    for name, given_ in [*steps, ("close", 1_000), ("drain", sys.maxsize)]:
         seen = []
         for reporter in pair:
             if name == "take":
@@ -159,7 +161,7 @@ def test_compiled_and_pure_are_equal(steps: list[tuple[str, Any]], most: int):
                 reporter.set_mode(tag, mode, deadband, every, stats)
             elif name == "close":
                 reporter.close(given_)
-            more = rows_of(reporter) if name == "drain" else []
+            more = rows_of(reporter, given_) if name == "drain" else []
             seen.append((more, len(reporter), reporter.dropped, reporter.first, reporter.last))
         assert seen[0] == seen[1]
 
@@ -188,3 +190,17 @@ def test_rows_type_is_that_of_the_wire(form: type[PureReporter]):
     rows: list[Row] = [(0, 1, 2.0, 0)]
     reporter.take(*columns(rows))
     assert reporter.drain() == ([3], *columns(rows))
+
+
+def test_rows_leave_in_parts_in_their_order_while_others_come(form: type[PureReporter]):
+    reporter = form(3, 100, 1)
+    for tag in range(3):
+        reporter.set_mode(tag, RAW)
+    reporter.take(*columns([(at % 3, at, float(at), 0) for at in range(10)]))
+    first = rows_of(reporter, 4)
+    reporter.take(*columns([(0, 10, 10.0, 0)]))
+    assert len(reporter) == 7
+    rows = [*first, *rows_of(reporter, 4), *rows_of(reporter, 4)]
+    tags = [*(at % 3 for at in range(10)), 0]
+    assert rows == [(4 * tag + 3, at, repr(float(at)), 0) for at, tag in enumerate(tags)]
+    assert len(reporter) == 0

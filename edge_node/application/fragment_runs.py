@@ -1,0 +1,94 @@
+"""One run of a playbook's offline part, as it is stored and as the interpreter sees it.
+
+Used by `fragments`, which drives the runs. Pure; stores and sends nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edge_node.application.actuation import Outcome
+from edge_node.domain.alarm_unit import AlarmUnit
+from shared.expression import StaticEnvironment, Unknown, compile_expression
+from shared.playbook.journal import ROOTS, Record
+from shared.playbook.model import Playbook
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One journal entry as stored."""
+
+    phase: str
+    at: int
+    data: dict[str, Any] = {}
+
+
+class Run(msgspec.Struct):
+    """One fragment at work for one occurrence, or what is remembered of it."""
+
+    playbook: str
+    version: int
+    alarm: str
+    occurrence: str
+    about: dict[str, Any]
+    """The alarm as the playbook's expressions see it."""
+    began: int
+    journal: dict[str, Entry] = {}
+    ended: bool = False
+
+    @property
+    def key(self) -> str:
+        """One run of a playbook for an occurrence, ever."""
+        return f"{self.occurrence}:{self.playbook}"
+
+
+def inputs_of(book: Playbook) -> dict[str, Any]:
+    """A playbook's inputs as they are by default."""
+    return {name: given.default for name, given in book.inputs.items()}
+
+
+def concurrency_of(book: Playbook, run: Run) -> str:
+    """What a playbook's runs of one kind have in common; the brain tells them apart by it too."""
+    env = StaticEnvironment({"alarm": run.about})
+    key = compile_expression(book.concurrency.key, roots=ROOTS).evaluate(env)
+    return "" if isinstance(key, Unknown) else str(key)
+
+
+def about_of(unit: AlarmUnit) -> dict[str, Any]:
+    """An alarm as a playbook's expressions see it."""
+    definition = unit.definition
+    return {
+        "id": unit.id, "occurrence": unit.occurrence, "asset": definition.asset,
+        "tag": definition.tag, "value": unit.value, "limit": definition.setting.limit,
+        "unit": definition.unit, "quality": unit.quality, "priority": definition.priority,
+        "raised_at": unit.raised_at,
+    }  # fmt: skip
+
+
+def records_of(run: Run) -> dict[str, Record]:
+    """A run's journal as the interpreter reads it."""
+    return {
+        path: Record(entry.phase, entry.at, entry.data)  # type: ignore[arg-type]
+        for path, entry in run.journal.items()
+    }
+
+
+def in_doubt(run: Run) -> bool:
+    """Whether a command has begun and not ended: that is settled here, also after the return."""
+    return any(entry.phase == "intent" and "device" in entry.data for entry in run.journal.values())
+
+
+def told_of(outcome: Outcome, device: str) -> tuple[str, dict[str, Any]]:
+    """Phase and data of a command's journal entry, as the brain would write them."""
+    data = {
+        "device": device, "outcome": outcome.outcome, "reason": outcome.reason,
+        "params": outcome.params, "before": outcome.before, "readback": outcome.readback,
+    }  # fmt: skip
+    if outcome.outcome == "done":
+        return "done", data
+    if outcome.outcome == "unknown":
+        return "failed", {**data, "kind": "command_unknown"}
+    interlocked = outcome.reason in ("interlock", "require", "verify_failed")
+    kind = "verify_failed" if outcome.reason == "verify_failed" else "interlock"
+    return "failed", {**data, "kind": kind if interlocked else outcome.outcome}

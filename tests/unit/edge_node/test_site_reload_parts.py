@@ -1,0 +1,107 @@
+"""What a reload owes the disk, the board and the settings from above, part by part."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge_node.adapters import site_watch
+from edge_node.adapters.site_copy import Candidate
+from edge_node.adapters.site_watch import SiteWatch
+from edge_node.application.board import Board
+from edge_node.application.directive_handler import DirectiveHandler, Tuned
+from edge_node.application.engine import Engine
+from edge_node.application.records import AlarmRecord, Emit, PutAlarm
+from edge_node.application.status import Names
+from edge_node.bootstrap import _retire
+from edge_node.domain.alarm_book import AlarmBook
+from edge_node.domain.annunciation import Annunciation
+from shared.alarm.machine import AlarmEvent, Trigger
+from shared.alarm.states import AlarmState
+from shared.clock import ManualClock
+from shared.messages.bodies import AlarmTransition
+from shared.messages.subjects import Node
+from tests.support.edge_script import Script, limit
+
+HOT = limit("T.HI", "T", "HI", 100)
+
+
+async def test_a_change_that_the_disk_did_not_take_is_tried_again_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "site.yaml").write_text("site: f1\n")
+    monkeypatch.setattr(site_watch, "POLL_S", 0.02)
+    monkeypatch.setattr(SiteWatch, "_check", lambda self, folder: [])
+    answers, seen = [False, False, True], []
+
+    async def take(found: Candidate) -> bool:
+        seen.append(found.desired)
+        return answers.pop(0)
+
+    watch = SiteWatch(tmp_path / "site", tmp_path / "state", "e1", "another version")
+    watch.retry_s = 0.02
+    task = asyncio.create_task(watch.run(take))
+    async with asyncio.timeout(10):
+        while answers:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)  # taken: not a fourth time
+    task.cancel()
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("trigger", [Trigger.DISABLE, Trigger.OUT_OF_SERVICE])
+def test_a_hidden_alarm_whose_definition_goes_does_not_come_back_hidden(trigger: Trigger) -> None:
+    script = Script(["T"], [HOT])
+    script.do("T.HI", trigger)
+    rows = _retire(AlarmRecord.of(script.book.units["T.HI"]), script.clock)
+    kept, told = rows
+    assert isinstance(kept, PutAlarm)
+    assert AlarmState.from_dict(kept.record.state) == AlarmState()
+    assert isinstance(told, Emit)
+    assert isinstance(told.event.body, AlarmTransition)
+    assert (told.event.body.kind, told.event.body.version) == ("retired", kept.record.version)
+    quiet = _retire(AlarmRecord.of(Script(["T"], [HOT]).book.units["T.HI"]), script.clock)
+    assert [type(row) for row in quiet] == [PutAlarm]  # what was at rest is nothing to tell
+
+
+def test_a_tuned_setting_goes_with_the_condition_that_it_was_for() -> None:
+    book = AlarmBook([HOT], str)
+    handler = DirectiveHandler(Node("f1", "e1"), None, book, SimpleNamespace(), ManualClock())  # type: ignore[arg-type]
+    handler._tuned = {"T.HI": Tuned([90.0, 0.0, 0, 0], 3, [100.0, 0.0, 0, 0])}
+    assert handler.use(AlarmBook([HOT], str)) == ({"T.HI"}, [])
+    kept, rows = handler.use(AlarmBook([limit("T.HI", "P", "HI", 100)], str), ["T.HI"])
+    assert (kept, len(rows), handler._tuned) == (set(), 1, {})
+
+
+async def test_what_was_queued_before_everything_was_shown_never_shows_over_it() -> None:
+    script = Script(["T"], [HOT])
+    board = Board("f1", "e1", Names(), script.book, Annunciation(), script.clock)
+    nothing: Any = SimpleNamespace()
+    journal = SimpleNamespace(degraded=False, on_health=None)
+    parts = SimpleNamespace(
+        pipeline=script.pipeline, journal=journal, board=board, reflexes=SimpleNamespace(),
+        system=SimpleNamespace(set=lambda *a, **k: None),
+        actuation=SimpleNamespace(devices_of_type=lambda kind: []), telemetry=nothing,
+    )  # fmt: skip
+    engine = Engine(parts, script.clock)  # type: ignore[arg-type]
+    script.at(1).sample("T", 110)
+    raised = AlarmRecord.of(script.book.units["T.HI"])
+    hangs: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    engine._show([raised], hangs)  # the disk hangs with the raise in its hands
+    journal.degraded = True
+    engine._on_journal_health(True, "slow")
+    assert board.horn
+    script.at(2).sample("T", 50)
+    script.book.trigger(script.book.units["T.HI"], AlarmEvent(Trigger.ACKNOWLEDGE), 0)
+    engine._show([AlarmRecord.of(script.book.units["T.HI"])], hangs)
+    assert not board.horn
+    hangs.set_result(None)  # as the journal does it: all at once, then it says that it is well
+    journal.degraded = False
+    engine._on_journal_health(False, "")
+    await asyncio.sleep(0)
+    assert not board.horn
