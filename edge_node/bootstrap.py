@@ -20,6 +20,7 @@ from edge_node.adapters.child_pipes import give_back_memory
 from edge_node.adapters.children import Child
 from edge_node.adapters.late_store import LateStore, open_or_wait
 from edge_node.adapters.site_copy import Candidate
+from edge_node.adapters.site_parsing import parse_apart
 from edge_node.adapters.site_watch import DOCUMENTS, SiteWatch
 from edge_node.adapters.sqlite_store import SqliteStore
 from edge_node.adapters.telemetry_parts import make_telemetry
@@ -73,6 +74,7 @@ def rules_of(settings: EdgeSettings, clock: Clock) -> tuple[Rules, Candidate]:
 
     Raises ConfigError when nothing may run: no good site was ever kept here.
     """
+    parse_apart(settings.site_dir, settings.state_dir / DOCUMENTS)
     documents = Documents(settings.state_dir / DOCUMENTS)
 
     def load(folder: Path) -> Rules:

@@ -79,6 +79,9 @@ class Reload:
                 log.error("site_not_taken", error=str(error))
                 faults.append(ConfigError(str(error)))
                 taken = False
+            except Exception as error:  # a fault of Andon's own: the old rules run on, and say so
+                log.exception("site_not_taken")
+                faults.append(ConfigError(f"the change could not be taken over: {error!r}"))
         self.say(found.desired, faults, found.held_back)
         return taken
 
@@ -97,16 +100,22 @@ class Reload:
         self._live.engine.dirty()
 
     def swap(self, new: Rules) -> AlarmChanges:
-        """Let everything go on by the new rules; one step, nothing runs in between."""
+        """Let everything go on by the new rules; one step, nothing runs in between.
+
+        The new rules are first brought to where the old ones stand, by themselves: should that
+        fail, the old ones have not been touched.
+        """
         live, old = self._live, self.rules
-        children = live.fleet.wanted(new)  # reads files: what may fail comes before all changes
         live.engine.store([])
+        children = live.fleet.wanted(new)
         changes = compare(old.site.alarms, new.site.alarms)
-        kept, rows = live.directives.use(new.book, changes.rebuilt)
-        move(old.book, new.book, changes, kept)
+        prepared = live.directives.prepare(new.book, changes.rebuilt)
+        move(old.book, new.book, changes, prepared.kept)
+        transitions = new.pipeline.take_over(old.pipeline, changes)
+        rows: Change = []
         for name in changes.removed:
-            record = AlarmRecord.of(old.book.units[name])
-            rows += self._retire(record)
+            rows += self._retire(AlarmRecord.of(old.book.units[name]))
+        rows += live.directives.use(prepared)
         old.actuation.use(new.actuation)
         self.rules = rules = new.on(old)
         live.alarms.use(rules.book)
@@ -117,7 +126,7 @@ class Reload:
         devices = rules.site.bindings.devices
         live.playbooks.around = Surroundings(rules.book, rules.tags, rules.actuation, devices)
         live.engine.use(rules.pipeline, rules.relay)
-        live.engine.store(rows, rules.pipeline.take_over(old.pipeline, changes))
+        live.engine.store(rows, transitions)
         for source in live.fleet.apply(rules, children):
             live.system.set("driver_failed", False, source)
         live.engine.show_all()

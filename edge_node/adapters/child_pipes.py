@@ -24,6 +24,11 @@ class Pipes:
     writer: asyncio.StreamWriter
 
 
+def child_env() -> dict[str, str]:
+    """The environment of a child of this process, for `die_with_parent`."""
+    return {**os.environ, "ANDON_PARENT_IS_INIT": "1" if os.getpid() == 1 else "0"}
+
+
 def die_with_parent() -> None:
     """Be killed when the engine dies, also when it dies without closing its pipes (Linux)."""
     if sys.platform == "linux":

@@ -7,10 +7,10 @@ nothing here ever waits on a child without a bound.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from edge_node.adapters.child_pipes import child_env
 from edge_node.application.ipc import (
     Configure,
     DriverState,
@@ -86,7 +86,7 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=READER_LIMIT,
-                env={**os.environ, "ANDON_PARENT_IS_INIT": "1" if os.getpid() == 1 else "0"},
+                env=child_env(),
             )
         except OSError as error:
             return f"cannot start {self._command[0]}: {error.strerror}"

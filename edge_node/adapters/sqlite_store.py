@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from edge_node.adapters.wal_checkpoints import FALLBACK_PAGES, Checkpoints
 from edge_node.application.records import (
     AlarmRecord,
     Change,
@@ -91,6 +92,7 @@ class SqliteStore:
             self._db = sqlite3.connect(path, timeout=2.0, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {FALLBACK_PAGES}")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(SCHEMA)
             self.outbox = SqliteOutbox(self._db, epoch, caps)
@@ -100,7 +102,8 @@ class SqliteStore:
                 self._db.close()
             raise StoreError(f"cannot open {path}: {error}") from error
         self._epoch = epoch
-        self._changes = self._now = 0
+        self._changes = self._now = self._written = 0
+        self._checkpoints = Checkpoints(path)
 
     def load(self) -> Snapshot:
         """Everything that must survive a restart."""
@@ -150,6 +153,8 @@ class SqliteStore:
                 self._changes += 1
             self._keep_bounds(now)
             self._db.commit()
+            self._checkpoints.wrote(self._written)
+            self._written = 0
         except _CONTENT as error:
             self._rollback()
             raise UnstorableError(f"cannot be stored: {error!r}") from error
@@ -201,6 +206,7 @@ class SqliteStore:
         if len(data) > MAX_EVENT_BYTES:
             raise ValueError(f"an event of {len(data)} bytes, more than any broker takes")
         self.outbox.append(row.lane or self._lane(), row.event.time, data)
+        self._written += len(data)
 
     def _put_gap(self, row: PutGap) -> None:
         lane = row.lane or self._lane()
@@ -268,6 +274,7 @@ class SqliteStore:
         try:
             coroutine.send(None)
         except StopIteration as done:
+            self._checkpoints.wrote(0)
             return done.value
         except sqlite3.Error as error:
             self._rollback()
@@ -277,6 +284,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._checkpoints.close()
         self._db.close()
 
 

@@ -7,6 +7,7 @@ never loosens what the plant's own bounds forbid.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import msgspec
 
@@ -64,6 +65,17 @@ class SentModel(msgspec.Struct, frozen=True):
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The settings of another version of the site, before it takes over."""
+
+    book: AlarmBook
+    written: dict[str, list[float]]
+    """Every alarm's setting as the site's files have it."""
+    kept: dict[str, Tuned]
+    """The tuned settings that go on."""
+
+
 class DirectiveHandler:
     """The edge's settings as the upper tiers have tuned them."""
 
@@ -91,7 +103,7 @@ class DirectiveHandler:
             if unit is None:
                 continue
             setting = setting_of(tuned.row)
-            if self._rewritten(alarm, tuned):
+            if _rewritten(self._written[alarm], tuned):
                 log.info("tuning_superseded", alarm=alarm)
                 continue
             if within(unit.definition, setting) is not None:
@@ -99,44 +111,45 @@ class DirectiveHandler:
                 continue
             unit.definition = unit.definition.with_setting(setting, tuned.version)
         self._models = decode(meta[MODELS], dict[str, SentModel]) if MODELS in meta else {}
-        self._load_models()
+        self._load_models(self._book)
         return outside
 
-    def _rewritten(self, alarm: str, tuned: Tuned) -> bool:
-        return bool(tuned.base) and tuned.base != self._written[alarm]
+    def prepare(self, book: AlarmBook, rebuilt: Collection[str] = ()) -> Prepared:
+        """What of all that came down goes on in `book`, of another version of the site.
 
-    def use(self, book: AlarmBook, rebuilt: Collection[str] = ()) -> tuple[set[str], Change]:
-        """Go on with another version of the site: the alarms that keep their tuned setting.
-
-        Called before the new book takes over. A setting that people have changed since in the
-        site's files, that its bounds no longer allow, or that was for another condition
-        (`rebuilt`), is tuned no more.
+        Changes nothing here. A setting that people have changed since in the site's files, that
+        its bounds no longer allow, or that was for another condition (`rebuilt`), is tuned no more.
         """
-        self._book, self._written = book, _written(book)
-        kept = {}
+        written, kept = _written(book), dict[str, Tuned]()
         for alarm, tuned in self._tuned.items():
             unit = book.units.get(alarm)
-            if unit is None or alarm in rebuilt or self._rewritten(alarm, tuned):
+            if unit is None or alarm in rebuilt or _rewritten(written[alarm], tuned):
                 continue
             if within(unit.definition, setting_of(tuned.row)) is None:
                 kept[alarm] = tuned
-        self._load_models()
-        if kept == self._tuned:
-            return set(kept), []
-        log.info("tuning_superseded", alarms=sorted(self._tuned.keys() - kept.keys()))
-        self._tuned = kept
-        return set(kept), [PutMeta(SETTINGS, encode(kept))]
+        self._load_models(book)
+        return Prepared(book, written, kept)
 
-    def _load_models(self) -> None:
+    def use(self, prepared: Prepared) -> Change:
+        """Go on with another version of the site; rows to store."""
+        self._book, self._written = prepared.book, prepared.written
+        if prepared.kept == self._tuned:
+            return []
+        gone = sorted(self._tuned.keys() - prepared.kept.keys())
+        log.info("tuning_superseded", alarms=gone)
+        self._tuned = prepared.kept
+        return [PutMeta(SETTINGS, encode(self._tuned))]
+
+    def _load_models(self, book: AlarmBook) -> None:
         """Put the models that have come down in place of the site's own, where they still fit."""
         for alarm, sent in self._models.items():
-            unit = self._book.units.get(alarm)
+            unit = book.units.get(alarm)
             spec = unit.definition.condition if unit is not None else None
             if unit is None or spec is None or spec.model is None:
                 continue
             model = parameters(sent.model, spec.model.inputs, sent.version)
             if sent.model.type == spec.model.type and not model_fault(model):
-                self._book.set_model(unit, model, sent.version)
+                book.set_model(unit, model, sent.version)
 
     async def take(self, data: bytes) -> None:
         """Look at what the bucket holds; the same bytes are judged once."""
@@ -218,6 +231,10 @@ class DirectiveHandler:
         )
         now = self._clock.now_ms()
         return Emit(event(uuid7(self._clock), f"directive.{status}", now, body))
+
+
+def _rewritten(written: list[float], tuned: Tuned) -> bool:
+    return bool(tuned.base) and tuned.base != written
 
 
 def _written(book: AlarmBook) -> dict[str, list[float]]:

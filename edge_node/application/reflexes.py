@@ -108,7 +108,7 @@ class Reflexes:
             if not _unwritten(outcome):
                 return
             await asyncio.sleep(delay)
-            if not self._stands(entry):
+            if not self._stands(entry) or not self._wanted(order, entry):
                 return
             outcome = await self._actuation.perform(replace(order, began=0.0))
             if not _unwritten(outcome):
@@ -117,6 +117,15 @@ class Reflexes:
     def _stands(self, entry: CommandEntry) -> bool:
         unit = self._book.units.get(entry.alarm)
         return unit is not None and unit.state.active and unit.occurrence == entry.occurrence
+
+    def _wanted(self, order: Order, entry: CommandEntry) -> bool:
+        """Whether the site, as it is now, still has the reflex do just this."""
+        return any(
+            spec.id == entry.reflex
+            and (spec.device, spec.operation, spec.args)
+            == (order.device, order.operation, order.args)
+            for spec in self._by_alarm.get(entry.alarm, ())
+        )
 
     def _record(self, entry: CommandEntry, outcome: Outcome) -> None:
         log.info(

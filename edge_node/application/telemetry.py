@@ -24,6 +24,9 @@ from shared.messages.bodies import SampleBatch
 from shared.messages.control import SampleAnswer, SampleRequest
 from shared.messages.subjects import HISTORY
 
+PAUSE_S = 0.002
+"""Between two parts of what goes up: an alarm needs several turns of the loop."""
+
 
 class Telemetry:
     """One edge's samples."""
@@ -84,7 +87,7 @@ class Telemetry:
         """Hand on what has gathered, in parts: a live alarm need not wait for all of them."""
         for body in self.sampler.flush():
             self._store(body)
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_S)
 
     def _store(self, body: SampleBatch) -> None:
         row = Emit(event(uuid7(self._clock), "samples", self._clock.now_ms(), body), HISTORY)

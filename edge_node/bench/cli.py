@@ -101,6 +101,12 @@ def _node() -> dict[str, Callable[[], Any]]:
         "node_sample_to_action_all_reported": lambda: node.latency(
             10_000, 1e5, 300, 0.02, report=True
         ),
+        "node_sample_to_action_preferred": lambda: node.latency(
+            10_000, 1e5, 300, 0.02, prefer=True
+        ),
+        "node_sample_to_action_all_reported_preferred": lambda: node.latency(
+            10_000, 1e5, 300, 0.02, report=True, prefer=True
+        ),
         "node_sample_to_action_at_rest": lambda: node.latency(1_000, 1e3, 300, 0.02),
         "mqtt_message_to_transition": lambda: node.messages(4_000, 5),
         "opcua_notification_to_transition": lambda: notifications(1_000, 5_000, 5),

@@ -6,12 +6,14 @@ Called by the bench. CPU is that of engine, driver children and NATS server toge
 from __future__ import annotations
 
 import json
+import os
 import queue
 import random
 import threading
 import time
 from array import array
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from edge_node.adapters.sources.mqtt_batch import encode_batch
@@ -106,12 +108,18 @@ def throughput(tags: int, per_second: float, seconds: float, *, report: bool) ->
 
 
 def latency(
-    tags: int, per_second: float, trials: int, pause_s: float, *, report: bool = False
-) -> dict[str, Any]:
-    """Sample to local action at the wire, while batches of other tags pour in."""
+    tags: int, per_second: float, trials: int, pause_s: float, *, report: bool = False,
+    prefer: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Sample to local action at the wire, while batches of other tags pour in.
+
+    `prefer`: with the node's processes before all other work of the machine.
+    """
     stop = threading.Event()
     site = {"tags": tags, "alarms": IN_MESSAGE, "report": report}
-    with running_node(**site) as (node, _), machine_waits() as waits:
+    with running_node(**site) as (node, _), machine_waits() as waits, ExitStack() as ends:
+        if prefer and not ends.enter_context(node.preferred()):
+            return {"not_run": "raising priorities needs the right to do so (root)"}
         device = Device(node)
         make = batches(tags)
 
@@ -142,6 +150,8 @@ def latency(
         "reported_upward": report,
         "background_per_s": round(per_second),
         "trials": trials,
+        "preferred": prefer,
+        "load_average": round(os.getloadavg()[0], 1),
     }
     return row | percentiles(spent) | {"machine": limits}
 

@@ -179,8 +179,9 @@ class AlarmBook:
         if not unit.internal:
             self._out.append(transition)
         self._wait_to_re_alarm(unit, before, result.annunciate, at)
-        if unit.state.shelved_until is not None:
-            self.arm(unit.state.shelved_until, SHELF, unit)
+        until = unit.state.shelved_until
+        if until is not None and until != before.shelved_until:
+            self.arm(until, SHELF, unit)
         if unit.pending is not None and not unit.state.active:
             setting, version = unit.pending
             unit.pending = None

@@ -177,6 +177,7 @@ def apply(
         # An occurrence is one raise-to-normal episode: raised again while the last one still
         # waits for people it is another, so that each can be acknowledged and labelled by itself.
         unit.occurrence, unit.version, unit.annunciated_version = new_occurrence(), 0, 0
+        unit.local_action = None  # what the edge did about another occurrence says nothing of this
     if not _said_by_its_fact(unit, event.trigger):
         unit.version += 1
     if result.annunciate:

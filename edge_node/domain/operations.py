@@ -13,9 +13,9 @@ from typing import Any
 from shared.errors import Rejected
 from shared.site.model import OperationSpec
 
-RANKS = {"reflex": 0, "command": 1, "fragment": 1, "beacon": 2}
-"""Edge reflex over brain, or what the edge runs in its stead, over the edge's own lamp; interlocks
-outrank them all."""
+RANKS = {"reflex": 0, "fragment": 1, "command": 2, "beacon": 3}
+"""Edge reflex over what the edge runs in the brain's stead, that over the brain, all over the edge's
+own lamp; interlocks outrank them all."""
 MINUTE_MS = 60_000
 
 

@@ -14,7 +14,9 @@ from typing import Any
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit
 from edge_node.domain.suppression import WHEN, gate_id
+from shared.alarm.condition import ModelParameters
 from shared.alarm.definition import AlarmDefinition
+from shared.alarm.machine import Policy
 from shared.alarm.point import PointState
 from shared.alarm.states import AlarmState
 
@@ -81,41 +83,47 @@ def keep_setting(new: AlarmDefinition, running: AlarmDefinition) -> AlarmDefinit
     return replace(new, setting=running.setting, settings_version=running.settings_version)
 
 
+def _defaults(kind: Any, names: Collection[str]) -> tuple[tuple[str, object], ...]:
+    return tuple((each.name, each.default) for each in fields(kind) if each.name in names)
+
+
+_SAID = _defaults(AlarmDefinition, {each.name for each in fields(AlarmDefinition)} - WORDS)
+_LIVED = _defaults(Policy, LIFE_CYCLE)
+
+
 def condition_mark(definition: AlarmDefinition) -> str:
     """What an alarm's condition is, in a few digits: another one is another alarm.
 
     Only what is written counts, so that a field which a new version of Andon adds changes no mark;
     nor do a model's parameters, which the cloud may send.
     """
-    if definition.condition is not None:
-        condition = replace(definition.condition, model=None)
-        definition = replace(definition, condition=condition)
-    written = [pair for pair in _written(definition) if pair[0] not in WORDS - {"policy"}]
-    life = tuple(pair for pair in _written(definition.policy) if pair[0] in LIFE_CYCLE)
-    told = [(name, life if name == "policy" else value) for name, value in written]
-    told = [(name, value) for name, value in told if value != ()]
+    told: list[tuple[str, object]] = []
+    for name, default in _SAID:
+        if (value := getattr(definition, name)) != default:
+            told.append((name, _plain(value)))
+    for name, default in _LIVED:
+        if (value := getattr(definition.policy, name)) != default:
+            told.append((name, value))
     return hashlib.blake2s(repr(told).encode(), digest_size=6).hexdigest()
 
 
-def _written(value: Any) -> tuple[tuple[str, object], ...]:
-    """The fields of a dataclass that are not as they are by default."""
+def _plain(value: Any) -> object:
+    """Values of a dataclass that are not as they are by default, by name."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if not is_dataclass(value):
+        return value
     found: list[tuple[str, object]] = []
     for each in fields(value):
         default = each.default if each.default_factory is MISSING else each.default_factory()
         given = getattr(value, each.name)
-        if given != default:
+        if given != default and not isinstance(given, ModelParameters):
             found.append((each.name, _plain(given)))
     return tuple(found)
 
 
-def _plain(value: Any) -> object:
-    if isinstance(value, tuple):
-        return tuple(map(_plain, value))
-    return _written(value) if is_dataclass(value) else value
-
-
-OWN = ("definition", "order", "internal", "pending", "mark")
-"""What a unit has from its site and not from its past."""
+OWN = ("definition", "order", "internal", "pending", "pending_model", "mark")
+"""What a unit has from its site, or from what came down for it, and not from its past."""
 PAST = tuple(each.name for each in fields(AlarmUnit) if each.name not in OWN)
 
 

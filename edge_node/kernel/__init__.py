@@ -9,8 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from edge_node.kernel.pure import Kernel as PureKernel
-from edge_node.kernel.pure import bounded
-from edge_node.kernel.rules import Rules
+from edge_node.kernel.rules import Rules, bounded
 from edge_node.kernel.spread import PureSpread
 
 if TYPE_CHECKING:

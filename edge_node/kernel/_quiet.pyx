@@ -15,53 +15,7 @@ include "_quiet_rules.pxi"
 cdef tuple _QUALITIES = QUALITIES
 
 
-cdef struct Batch:
-    const char* tags
-    const char* times
-    const char* values
-    const uint8_t* qualities
-    Py_ssize_t count
-
-
-cdef class _Columns:
-    """Holds the buffers of a batch while they are read."""
-
-    cdef Py_buffer[4] held
-    cdef int count
-    cdef Batch batch
-
-    def __cinit__(self, tags, times, values, qualities):
-        self.count = 0
-        for column in (tags, times, values, qualities):
-            PyObject_GetBuffer(column, &self.held[self.count], PyBUF_SIMPLE)
-            self.count += 1
-        cdef Py_ssize_t n = self.held[3].len
-        if self.held[0].len != 4 * n or self.held[1].len != 8 * n or self.held[2].len != 8 * n:
-            raise ValueError("columns of a batch differ in length")
-        self.batch = Batch(
-            <const char*>self.held[0].buf, <const char*>self.held[1].buf,
-            <const char*>self.held[2].buf, <const uint8_t*>self.held[3].buf, n,
-        )
-
-    def __dealloc__(self):
-        while self.count:
-            self.count -= 1
-            PyBuffer_Release(&self.held[self.count])
-
-
-cdef void _extremes(const Batch* batch, uint32_t* most, int64_t* newest) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef uint32_t tag, top = 0
-    cdef int64_t time, last = INT64_MIN
-    # memcpy throughout: a column inside a received frame need not be aligned
-    for i in range(batch.count):
-        memcpy(&tag, batch.tags + 4 * i, 4)
-        top = tag if tag > top else top
-    for i in range(batch.count):
-        memcpy(&time, batch.times + 8 * i, 8)
-        last = time if time > last else last
-    most[0] = top
-    newest[0] = last
+include "_quiet_columns.pxi"
 
 
 cdef class Kernel(_RuleBook):
@@ -175,27 +129,6 @@ cdef class Kernel(_RuleBook):
         self._close_band(self._tag_of(<uint32_t>rule))
         self._meta[rule] &= ~(BEYOND | RAW)
         self._meta[rule] |= (BEYOND if beyond else 0) | (RAW if raw else 0)
-
-    def pending(self, Py_ssize_t rule):
-        """(end, value, quality) of the delay under way; None when none runs. Not of stale rules."""
-        self._check_rule(rule)
-        cdef Entry entry
-        if not self._rules[rule].slot or not self._unsettled(<uint32_t>rule):
-            return None
-        entry = self._heap[self._rules[rule].slot - 1]
-        return entry.deadline, entry.value, _QUALITIES[entry.quality]
-
-    def resume(self, Py_ssize_t rule, int64_t at, double value, str quality):
-        """Let a loaded rule's delay, begun under another version of the rules, end at `at`."""
-        self._check_rule(rule)
-        cdef uint32_t r = <uint32_t>rule
-        if self._unsettled(r):
-            self._reserve(1)
-            self._put(r, self._tag_of(r), bounded(at), value, _QUALITIES.index(quality))
-
-    cdef bint _unsettled(self, uint32_t r):
-        cdef uint8_t meta = self._meta[r]
-        return ((meta & BEYOND) != 0) != ((meta & RAW) != 0) and meta & KIND != STALE
 
     def start(self, int64_t now):
         """Time begins: what stays silent from now on goes stale."""
@@ -374,24 +307,9 @@ cdef class Kernel(_RuleBook):
         """When the next delay ends; None when none runs."""
         return self._heap[0].deadline if self._held else None
 
-    cdef uint32_t _tag_of(self, uint32_t rule) noexcept:
-        cdef uint32_t low = 0, high = self._n, middle
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if self._first[middle] <= rule:
-                low = middle
-            else:
-                high = middle
-        return low
-
     cdef int _check(self, Py_ssize_t tag) except -1:
         if not 0 <= tag < <Py_ssize_t>self._n:
             raise ValueError(f"tag index {tag} is not below {self._n}")
-        return 0
-
-    cdef int _check_rule(self, Py_ssize_t rule) except -1:
-        if not 0 <= rule < <Py_ssize_t>self._count:
-            raise ValueError(f"rule {rule} is not below {self._count}")
         return 0
 
 

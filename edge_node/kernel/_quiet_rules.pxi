@@ -310,6 +310,44 @@ cdef class _RuleBook:
             raise MemoryError()
         return 0
 
+    # carried over from another version of the rules
+
+    def pending(self, Py_ssize_t rule):
+        """(end, value, quality) of the delay under way; None when none runs. Not of stale rules."""
+        self._check_rule(rule)
+        cdef Entry entry
+        if not self._rules[rule].slot or self._meta[rule] & KIND == STALE:
+            return None
+        entry = self._heap[self._rules[rule].slot - 1]
+        return entry.deadline, entry.value, _QUALITIES[entry.quality]
+
+    def resume(self, Py_ssize_t rule, int64_t at, double value, str quality):
+        """Let a loaded rule's delay, begun under another version of the rules, end at `at`."""
+        self._check_rule(rule)
+        cdef uint32_t r = <uint32_t>rule
+        if self._unsettled(r):
+            self._reserve(1)
+            self._put(r, self._tag_of(r), bounded(at), value, _QUALITIES.index(quality))
+
+    cdef bint _unsettled(self, uint32_t r):
+        cdef uint8_t meta = self._meta[r]
+        return ((meta & BEYOND) != 0) != ((meta & RAW) != 0) and meta & KIND != STALE
+
+    cdef uint32_t _tag_of(self, uint32_t rule) noexcept:
+        cdef uint32_t low = 0, high = self._n, middle
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if self._first[middle] <= rule:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    cdef int _check_rule(self, Py_ssize_t rule) except -1:
+        if not 0 <= rule < <Py_ssize_t>self._count:
+            raise ValueError(f"rule {rule} is not below {self._count}")
+        return 0
+
     # bands
 
     cdef inline bint _good(self, uint32_t tag) noexcept nogil:

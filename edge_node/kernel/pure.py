@@ -15,27 +15,18 @@ from edge_node.kernel.rules import (
     EQUAL,
     HIGH,
     LOW,
+    MANY,
     MAX_DELAY_MS,
     QUALITIES,
     STALE,
+    UNKNOWN,
+    Change,
     Rules,
+    bounded,
     quiet,
 )
 
-Change = tuple[int, bool, int, float | None, str]
-"""(rule, present, steady time, value, quality): a rule's condition has changed, after delays."""
-UNKNOWN = 2
-"""Quality of a tag before its first sample: bad."""
-MANY = 8192
-"""A scan hands over its changes when there are so many."""
-FAR = 1 << 52
-"""No true time is further from 1970 (142,000 years): sums of a few are exact in any form."""
 _GOOD, _BAD, _STALE = QUALITIES
-
-
-def bounded(time: int) -> int:
-    """A time, or the end of time."""
-    return max(-FAR, min(FAR, time))
 
 
 class Kernel:
@@ -111,14 +102,12 @@ class Kernel:
 
     def pending(self, rule: int) -> tuple[int, float, str] | None:
         """(end, value, quality) of the delay under way; None when none runs. Not of stale rules."""
-        entry = self._entry[self._check_rule(rule)]
-        settled = self._beyond[rule] == self._raw[rule] or self._kind[rule] == STALE
-        return None if entry is None or settled else (entry[0], entry[3], entry[4])
+        entry = None if self._kind[self._check_rule(rule)] == STALE else self._entry[rule]
+        return None if entry is None else (entry[0], entry[3], entry[4])
 
     def resume(self, rule: int, at: int, value: float, quality: str) -> None:
         """Let a loaded rule's delay, begun under another version of the rules, end at `at`."""
-        unsettled = self._beyond[self._check_rule(rule)] != self._raw[rule]
-        if unsettled and self._kind[rule] != STALE:
+        if self._kind[self._check_rule(rule)] != STALE and self._beyond[rule] != self._raw[rule]:
             self._put(rule, bounded(at), value, quality)
 
     def start(self, now: int) -> None:

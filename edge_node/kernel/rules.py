@@ -10,10 +10,23 @@ from math import inf, nextafter
 
 HIGH, LOW, EQUAL, STALE, BAD = range(5)
 """Above a limit, below it, equal to a value, nothing heard for so long, not good."""
+Change = tuple[int, bool, int, float | None, str]
+"""(rule, present, steady time, value, quality): a rule's condition has changed, after delays."""
+UNKNOWN = 2
+"""Quality of a tag before its first sample: bad."""
+MANY = 8192
+"""A scan hands over its changes when there are so many."""
 QUALITIES = ("good", "bad", "stale")
 """What a change's quality means, by its code."""
 MAX_DELAY_MS = 2**32 - 1
 """A longer delay (49 days) is as good as none ending."""
+FAR = 1 << 52
+"""No true time is further from 1970 (142,000 years): sums of a few are exact in any form."""
+
+
+def bounded(time: int) -> int:
+    """A time, or the end of time."""
+    return max(-FAR, min(FAR, time))
 
 
 class Rules:

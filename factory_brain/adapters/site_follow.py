@@ -38,9 +38,9 @@ class SiteFollow:
             if stamp is None or stamp == seen:
                 continue
             await asyncio.sleep(POLL_S / 2)
-            if await asyncio.to_thread(self._stamp) == stamp:
+            still = await asyncio.to_thread(self._stamp) == stamp
+            if still and await self._take(folder):
                 seen = stamp
-                await self._take(folder)
 
     def _stamp(self) -> object | None:
         try:
@@ -48,14 +48,16 @@ class SiteFollow:
         except OSError:  # files come and go while somebody copies them: look again
             return None
 
-    async def _take(self, folder: Path) -> None:
+    async def _take(self, folder: Path) -> bool:
+        """Read it anew; False when the disk did not let it be read: look again."""
         try:
             self._on_version(await asyncio.to_thread(site_version, folder))
             new = await asyncio.to_thread(load_site, folder, self._documents)
         except (ConfigError, OSError) as error:
             self.fault = str(error)
             log.error("site_refused", faults=self.fault[:2000])
-            return
+            return isinstance(error, ConfigError)
         self.fault = ""
         self._site.become(new)
         log.info("site_followed", alarms=len(new.alarms), tags=len(new.tags))
+        return True

@@ -30,13 +30,20 @@ class Documents:
             text = path.read_bytes()
         except OSError:
             return read_yaml(path)
-        kept = self._folder / f"{hashlib.sha256(text).hexdigest()}.json"
+        kept = self._file(text)
         with suppress(OSError, ValueError):
             return json.loads(kept.read_bytes())
         document = read_yaml(path)
         with suppress(OSError, TypeError, ValueError):  # dates are not JSON: that file stays slow
             self._keep(kept, json.dumps(document, ensure_ascii=False))
         return document
+
+    def holds(self, path: Path) -> bool:
+        """Whether the document of `path` has been parsed before; raises OSError."""
+        return self._file(path.read_bytes()).exists()
+
+    def _file(self, text: bytes) -> Path:
+        return self._folder / f"{hashlib.sha256(text).hexdigest()}.json"
 
     def _keep(self, kept: Path, body: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,6 +12,7 @@ import pytest
 from shared.clock import SystemClock
 from shared.messages.bodies import FragmentStep
 from shared.messages.control import CommandRequest, CommandResult, Fragment, Fragments
+from shared.playbook.fragment import HEARD
 from shared.playbook.model import Playbook
 from tests.support.edge_world import HI, NODE, Brain, Engine, World, ask, raised, until
 from tests.support.playbook_world import World as PlaybookWorld
@@ -129,6 +130,7 @@ async def test_the_brain_adopts_what_the_edge_did(factory: PlaybookWorld) -> Non
     run_id = factory.started["o-alone"]
     journal = await store.journal(run_id)
     assert journal["/offline/hold-alone"].phase == "done"
+    assert journal["/offline/hold-alone"].data[HEARD] == now + 2
     run = await desk.get_run(run_id)
     assert run is not None
     shown = {step.path: (step.verb, step.status) for step in run.steps}

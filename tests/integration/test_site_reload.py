@@ -192,3 +192,24 @@ async def test_a_chart_suppresses_an_alarm_by_design_in_a_state(
     await engine.tell("s1", samples=[["SP-1", 5]])
     await until(lambda: len(brain.bodies(StateChange)) > count, 10)
     assert brain.bodies(StateChange)[-1].before == "running"  # known again after the restart
+
+
+async def test_an_alarm_that_stood_under_another_condition_ends_at_the_start(
+    brain: Brain, engine: Engine, tmp_path: Path
+) -> None:
+    await engine.tell("s1", samples=[["TT-1", 105], ["SP-1", 50]])
+    before = await raised(brain, HI)
+    await ready(brain)
+    engine.kill()  # and while nothing runs the alarm becomes one of another tag, beyond as well
+    change(
+        tmp_path, "alarms/a.yaml",
+        lambda d: alarm(d, HI).update(tag="SP-1", limit=40, suppressed_by=[], bounds={}),
+    )  # fmt: skip
+    engine.start()
+    await engine.ready()
+    wanted = ["raised", "reconfigured", "raised"]
+    await until(lambda: kinds(brain, HI) == wanted, 15, str(kinds(brain, HI)))
+    told = [body for body in brain.bodies(AlarmTransition) if body.alarm == HI]
+    assert told[0].occurrence == told[1].occurrence == before.occurrence
+    assert told[2].occurrence != before.occurrence
+    assert told[2].annunciate

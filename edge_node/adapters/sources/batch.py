@@ -11,14 +11,14 @@ from collections import deque
 
 from edge_node.application.ipc import DriverState, FromChild, Samples, Texts, WriteResult, pack
 
-FLUSH_S = 0.002
+FLUSH_S = 0.001
 MAX_SAMPLES = 500_000
 MAX_TEXTS = 10_000
 _SHED = 10
 
 
 class Batcher:
-    """Gathers samples and writes them at most every 2 ms; idle, it does nothing at all."""
+    """Gathers samples and writes them at most every millisecond; idle, it does nothing at all."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer

@@ -3,12 +3,14 @@ be held leaves a gap record, and a disk that is full at the start delays only th
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from edge_node.adapters import wal_checkpoints
 from edge_node.adapters.late_store import LateStore, open_or_wait
 from edge_node.adapters.sqlite_store import MAX_EVENT_BYTES, SqliteStore
 from edge_node.application import journal as journal_module
@@ -139,3 +141,86 @@ def test_a_damaged_file_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "edge.db").write_bytes(b"no database " * 1000)
     with pytest.raises(StoreError, match="not a database"):
         open_or_wait(tmp_path / "edge.db", open_store)
+
+
+async def test_a_reflex_s_intent_goes_before_samples_and_not_before_earlier_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MAX_PASSED", 3)
+    store = open_store(tmp_path / "edge.db")
+    groups: list[list[str]] = []
+    plain = store.commit
+
+    def commit(changes: list[Change], now: int) -> None:
+        groups.append([row.event.id for change in changes for row in change])  # type: ignore[union-attr]
+        plain(changes, now)
+
+    monkeypatch.setattr(store, "commit", commit)
+    journal = Journal(store, ManualClock())
+    samples = [
+        journal.write([Emit(told(100 + n).event, HISTORY)], droppable=True) for n in range(5)
+    ]
+    before = journal.write([told(1)])
+    urgent = journal.write([told(2)], urgent=True)
+    running = asyncio.create_task(journal.run())
+    assert await journal.durable(urgent, 5)
+    assert before.done()
+    assert not samples[0].done()
+    assert groups == [["id-1", "id-2"]]
+    assert [await journal.durable(each, 5) for each in samples] == [True] * 5
+    assert groups[1:] == [["id-100", "id-101"], ["id-102", "id-103"], ["id-104"]]
+    # Reflex after reflex must not keep the samples out for ever.
+    last = journal.write([Emit(told(200).event, HISTORY)], droppable=True)
+    for number in range(10, 14):
+        assert await journal.durable(journal.write([told(number)], urgent=True), 5)
+    assert last.done()
+    running.cancel()
+    segment = store.run(lambda box: box.read("ep", HISTORY, 1))
+    assert segment is not None
+    ids = [decode(bytes(raw), Event).id for raw in segment.events]
+    assert ids == [*(f"id-{100 + n}" for n in range(5)), "id-200"]
+    await journal.close()
+
+
+async def test_samples_that_wait_survive_a_disk_that_refuses_and_a_close(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "edge.db")
+    journal = Journal(store, ManualClock())
+    for number in range(7):
+        journal.write([Emit(told(number).event, HISTORY)], droppable=True)
+    journal.write([told(50)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        assert not await journal.flush()
+        assert journal.waiting == 8
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await journal.close()
+    again = open_store(tmp_path / "edge.db")
+    held = again.run(lambda box: box.read("ep", HISTORY, 1))
+    assert held is not None
+    assert [decode(bytes(raw), Event).id for raw in held.events] == [f"id-{n}" for n in range(7)]
+    again.close()
+
+
+async def test_the_log_is_copied_back_beside_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal_checkpoints, "EVERY_BYTES", 1 << 20)
+    store = open_store(tmp_path / "edge.db")
+    journal = Journal(store, ManualClock())
+    path = tmp_path / "edge.db"
+    empty = path.stat().st_size
+    deadline = asyncio.get_running_loop().time() + 20
+    written = 0
+    # By itself the writer would begin only at FALLBACK_PAGES.
+    while path.stat().st_size == empty and asyncio.get_running_loop().time() < deadline:
+        assert written < wal_checkpoints.FALLBACK_PAGES // 60
+        journal.write([Emit(told(written, text="z" * 200_000).event, HISTORY)], droppable=True)
+        assert await journal.flush()
+        written += 1
+    assert path.stat().st_size > empty
+    await journal.close()
+    again = open_store(path)
+    assert again.run(lambda box: box.status()).lanes[HISTORY].buffered == written
+    again.close()

@@ -12,19 +12,25 @@ import pytest
 from edge_node.adapters import site_watch
 from edge_node.adapters.site_copy import Candidate
 from edge_node.adapters.site_watch import SiteWatch
+from edge_node.application import reflexes
+from edge_node.application.actuation import Order, Outcome
 from edge_node.application.board import Board
 from edge_node.application.directive_handler import DirectiveHandler, Tuned
 from edge_node.application.engine import Engine
 from edge_node.application.records import AlarmRecord, Emit, PutAlarm
+from edge_node.application.reflexes import Reflexes
 from edge_node.application.status import Names
 from edge_node.bootstrap import _retire
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.annunciation import Annunciation
+from edge_node.reload import Reload
 from shared.alarm.machine import AlarmEvent, Trigger
 from shared.alarm.states import AlarmState
 from shared.clock import ManualClock
+from shared.errors import StoreError
 from shared.messages.bodies import AlarmTransition
 from shared.messages.subjects import Node
+from shared.site.model import ReflexSpec
 from tests.support.edge_script import Script, limit
 
 HOT = limit("T.HI", "T", "HI", 100)
@@ -73,9 +79,12 @@ def test_a_tuned_setting_goes_with_the_condition_that_it_was_for() -> None:
     book = AlarmBook([HOT], str)
     handler = DirectiveHandler(Node("f1", "e1"), None, book, SimpleNamespace(), ManualClock())  # type: ignore[arg-type]
     handler._tuned = {"T.HI": Tuned([90.0, 0.0, 0, 0], 3, [100.0, 0.0, 0, 0])}
-    assert handler.use(AlarmBook([HOT], str)) == ({"T.HI"}, [])
-    kept, rows = handler.use(AlarmBook([limit("T.HI", "P", "HI", 100)], str), ["T.HI"])
-    assert (kept, len(rows), handler._tuned) == (set(), 1, {})
+    same = handler.prepare(AlarmBook([HOT], str))
+    assert (set(same.kept), handler.use(same)) == ({"T.HI"}, [])
+    other = handler.prepare(AlarmBook([limit("T.HI", "P", "HI", 100)], str), ["T.HI"])
+    assert (other.kept, set(handler._tuned)) == ({}, {"T.HI"})  # nothing is changed yet
+    assert len(handler.use(other)) == 1
+    assert handler._tuned == {}
 
 
 async def test_what_was_queued_before_everything_was_shown_never_shows_over_it() -> None:
@@ -105,3 +114,67 @@ async def test_what_was_queued_before_everything_was_shown_never_shows_over_it()
     engine._on_journal_health(False, "")
     await asyncio.sleep(0)
     assert not board.horn
+
+
+@pytest.mark.parametrize(
+    ("error", "taken"),
+    [(StoreError("full"), False), (RuntimeError("a fault of Andon's own"), True)],
+)
+async def test_a_change_that_fails_touches_nothing_and_is_said(
+    tmp_path: Path, error: Exception, taken: bool
+) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "site.yaml").write_text("site: f1\n")
+    said: list[tuple[Any, ...]] = []
+
+    def prepare(book: object, rebuilt: object) -> None:
+        raise error
+
+    # Whatever else a swap would touch is not there: touching it would be another error.
+    live: Any = SimpleNamespace(
+        engine=SimpleNamespace(store=lambda rows: None, dirty=lambda: None),
+        fleet=SimpleNamespace(wanted=lambda rules: {}),
+        directives=SimpleNamespace(prepare=prepare),
+        system=SimpleNamespace(set=lambda *what, **more: said.append((*what, more))),
+        board=SimpleNamespace(site=lambda *what: said.append(what)),
+    )
+    old: Any = SimpleNamespace(version="old", site=SimpleNamespace(alarms={}))
+    new: Any = SimpleNamespace(version="new", site=SimpleNamespace(alarms={}), book=None)
+    reload = Reload(live, old, tmp_path / "state", lambda folder: new, lambda record: [])
+    found = Candidate("new", "new", tmp_path / "new")
+    assert await reload.take(found) is taken
+    assert reload.rules is old
+    assert said[1][:2] == ("site_refused", True)
+    assert said[-1][:2] == ("old", "new")
+
+
+async def test_a_reflex_that_the_site_no_longer_has_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reflexes, "RETRY_S", (0.0,) * 50)
+    tried: list[Order] = []
+
+    async def perform(order: Order) -> Outcome:
+        tried.append(order)
+        if len(tried) == 3:
+            acting.use([cool.model_copy(update={"args": {"pct": 60}})], script.book)
+        return Outcome("failed", "write_failed")
+
+    async def durable(stored: object, timeout_s: float) -> bool:
+        return True
+
+    cool = ReflexSpec.model_validate(
+        {"id": "cool", "alarm": "T.HI", "device": "X-1/burner", "operation": "set",
+         "args": {"pct": 40}, "safe_direction": True}
+    )  # fmt: skip
+    script = Script(["T"], [HOT])
+    actuation: Any = SimpleNamespace(perform=perform, test=lambda text, what: None)
+    journal: Any = SimpleNamespace(durable=durable, write=lambda *a, **k: None)
+    acting = Reflexes([cool], actuation, journal, script.book, script.clock, "boot")
+    script.at(1).sample("T", 110)
+    ((spec, order, entry),) = acting.intents(script.log[-1], 0.0)
+    acting.start(spec, order, entry, asyncio.get_running_loop().create_future())
+    async with asyncio.timeout(10):
+        while acting._tasks:
+            await asyncio.sleep(0)
+    assert [order.args for order in tried] == [{"pct": 40}] * 3

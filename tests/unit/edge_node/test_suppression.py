@@ -208,3 +208,23 @@ def test_out_of_service_and_disable_are_noted_and_keep_quiet() -> None:
     assert p.do("T.HI", "enable") == "ok"
     assert p.sounded == ["T.HI"]
     assert p.unit("T.HI").annunciated_at == START + 3000
+
+
+def test_a_shelved_alarm_that_chatters_for_hours_fills_no_memory() -> None:
+    p = place(limit("T.HI", "T", "HI", 100))
+    assert p.do("T.HI", "shelve", minutes=60, reason="noisy") == "ok"
+    for second in range(1000):
+        p.script.at(second).sample("T", 110 if second % 2 else 90)
+    assert len(p.script.book._timers) == 1
+    p.script.at(3601)
+    assert p.sounded == ["T.HI"]
+
+
+def test_what_the_edge_did_about_one_occurrence_is_not_shown_with_the_next() -> None:
+    p = place(limit("T.HI", "T", "HI", 100))
+    p.script.at(0).sample("T", 110)
+    p.unit("T.HI").local_action = "X-1/burner set: done"
+    p.script.at(1).sample("T", 90)
+    assert p.unit("T.HI").local_action is not None  # it is the same occurrence still
+    p.script.at(2).sample("T", 110)
+    assert p.unit("T.HI").local_action is None

@@ -93,6 +93,14 @@ def test_a_run_waits_for_the_end_of_a_fragment_but_not_for_ever() -> None:
     assert advance(BOOK, journal, CONTEXT, 1_000 + fragment.ADOPT_MS).status == "success"
 
 
+def test_what_an_edge_stored_long_ago_counts_from_when_it_was_heard() -> None:
+    """The words of an hour's absence come one by one: the first must not look like the last."""
+    hour = 3_600_000
+    journal = {"/offline/hold": Record("intent", 1_000, {"device": "d", fragment.HEARD: hour})}
+    ahead = advance(BOOK, journal, CONTEXT, hour + 5)
+    assert (ahead.effects, ahead.wake_at) == ([], hour + fragment.ADOPT_MS)
+
+
 def test_what_the_edge_did_is_seen_by_the_steps() -> None:
     journal = {
         "/offline/hold": Record("done", 1_000, {}),
