@@ -77,6 +77,7 @@ class Fleet:
             given["url"] = settings.source_urls[source]
         # Where a driver keeps what it makes for itself: its client certificate, a checkpoint.
         given.setdefault("state_dir", str(settings.state_dir / "drivers" / source))
+        given["beside"] = str(settings.site_dir)  # recordings and the like, which are not copied
         given |= {"site_dir": str(rules.site.folder), "functions": functions}
         return Configure(
             source=spec.model_dump(),  # durations in ms, not as YAML writes them

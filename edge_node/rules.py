@@ -6,6 +6,7 @@ a change in a process of its own. No IO beyond reading the site; starts nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.ids import uuid7
 from shared.site.documents import Documents
-from shared.site.loader import Site, load_site
+from shared.site.loader import Check, Site, load_site
 from shared.site.version import site_version
 
 
@@ -45,13 +46,14 @@ class Rules:
 
 def compile_site(
     folder: Path, edge: str, clock: Clock, documents: Documents | None = None,
-    drivers: Drivers | None = None,
+    drivers: Drivers | None = None, checks: Sequence[Check] = (),
 ) -> Rules:  # fmt: skip
     """Load and compile one edge's part of a site; raises ConfigError with all that is wrong.
 
-    `drivers`: those that run already, when the site changes under a running engine.
+    `drivers`: those that run already, when the site changes under a running engine. `checks`:
+    what plug-ins have to say, where they may be loaded.
     """
-    whole = load_site(folder, documents)
+    whole = load_site(folder, documents, checks)
     known = [spec.id for spec in whole.info.edges]
     if edge not in known:
         raise ConfigError(

@@ -12,6 +12,7 @@ import json
 import sys
 from pathlib import Path
 
+from edge_node.adapters.sources.site_check import check
 from edge_node.rules import compile_site
 from shared.clock import SystemClock
 from shared.errors import ConfigError
@@ -22,7 +23,7 @@ from shared.site.reader import SiteFaults
 def faults_of(folder: Path, edge: str, documents: Documents | None) -> list[ConfigError]:
     """Everything that speaks against running this folder on this edge."""
     try:
-        compile_site(folder, edge, SystemClock(), documents)
+        compile_site(folder, edge, SystemClock(), documents, checks=(check,))
     except SiteFaults as error:
         return list(error.faults)
     except ConfigError as error:

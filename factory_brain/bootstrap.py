@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -63,8 +64,21 @@ SYSTEM_WORDS = {
     "journal_degraded": Text(zh="边缘日志降级", en="edge journal degraded"),
     "change_refused": Text(zh="边缘有无法保存的记录", en="edge set a record aside"),
     "frame_forged": Text(zh="收到伪造的消息", en="forged messages received"),
-    "site_faulty": Text(zh="边缘站点文件有误", en="edge site files faulty"),
+    "site_refused": Text(
+        zh="站点文件有误，旧版本继续运行", en="site files faulty, the last good runs"
+    ),
+    "keys_missing": Text(
+        zh="缺少公钥，拒绝下发的设置", en="no keys: settings from above are refused"
+    ),
+    "tuning_out_of_bounds": Text(zh="整定值超出允许范围", en="tuned settings outside their bounds"),
+    "driver_failed": Text(zh="数据源中断", en="data source failed"),
 }
+
+
+def _first_fault(params: dict[str, Any]) -> str:
+    """Where and what, in short, of a system condition that names a source or a place in a file."""
+    told = str(params.get("subject") or params.get("faults") or "").partition("\n")[0]
+    return f" ({told[:160]})" if told else ""
 
 
 async def run_brain(settings: BrainSettings) -> None:
@@ -236,7 +250,8 @@ class Brain:
         for row in await self.alarms.system():
             words = SYSTEM_WORDS.get(row["code"], Text(zh=row["code"], en=row["code"]))
             source = row["source"]
-            texts.append(Text(zh=f"{source}：{words.zh}", en=f"{source}: {words.en}"))
+            told = _first_fault(row["params"])
+            texts.append(Text(zh=f"{source}：{words.zh}{told}", en=f"{source}: {words.en}{told}"))
         self.live.set_system(texts)
 
     async def _housekeeping(self) -> None:

@@ -14,8 +14,8 @@ from shared.errors import Rejected
 from shared.site.model import OperationSpec
 
 RANKS = {"reflex": 0, "fragment": 1, "command": 2, "beacon": 3}
-"""Edge reflex over what the edge runs in the brain's stead, that over the brain, all over the edge's
-own lamp; interlocks outrank them all."""
+"""Edge reflex over what the edge runs in the brain's stead, that over the brain, the edge's own
+lamp last; interlocks outrank them all."""
 MINUTE_MS = 60_000
 
 

@@ -104,6 +104,8 @@ class _Output:
         say(f"\n[bold]就绪 / ready[/] ({took_ms / 1000:.1f} s)")
         for name, url in plan.addresses["console"].items():
             say(f"  工厂 / factory {name:<6} {url}")
+        for name, url in plan.addresses["edge_pages"].items():
+            say(f"  边缘 / edge {name:<9} {url}")
         say(f"  集团 / group cloud    {plan.addresses['cloud']}")
         if plan.addresses["simulators"]:
             say(f"  模拟装置 / plants     {plan.addresses['simulators']}")

@@ -337,9 +337,14 @@ class Planner:
                     "device": device,
                 }
             return
-        plant = {"opcua": "furnace", "modbus": "compressor"}[source.driver]
+        plant = {"opcua": "furnace", "modbus": "compressor"}.get(source.driver)
         url = urlsplit(source.url)
-        if not simulate or plant in plants or url.hostname not in (HOST, "localhost"):
+        if (
+            plant is None
+            or not simulate
+            or plant in plants
+            or url.hostname not in (HOST, "localhost")
+        ):
             return
         port = self._take(url.port or 0)
         plants[plant] = {"host": self.network.listen, "port": port}

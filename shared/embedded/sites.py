@@ -63,7 +63,7 @@ def _read(folder: Path) -> Site:
         site = check_token(str(document["site"]), "site")
         edges = tuple(check_token(str(edge["id"]), "edge") for edge in document["edges"])
         sources = tuple(
-            DeviceSource(str(s["id"]), str(s["edge"]), str(s["driver"]), str(s["url"]))
+            DeviceSource(str(s["id"]), str(s["edge"]), str(s["driver"]), str(s.get("url", "")))
             for file in sorted((folder / "tags").glob("*.yaml"))
             for s in _mapping(file).get("sources") or ()
         )

@@ -37,6 +37,8 @@ class Explained:
 def explain(playbook: Playbook) -> Explained:
     """Static blast radius and worst case of a playbook."""
     walker = _Walker(playbook)
+    if playbook.offline is not None:  # run by an edge, instead of these steps or before them
+        walker.block(playbook.offline.steps, "/offline", 0)
     time, commands = walker.block(playbook.steps, "/steps", 0)
     handled = [
         walker.block(handler.steps, f"/catch/{index}", 0)

@@ -37,8 +37,8 @@ def _check_timezone(site: Site, reader: Reader) -> None:
         return
     if _knows("UTC"):
         reader.fault(
-            f"site.yaml: unknown time zone {site.info.timezone!r}",
-            "site.yaml",
+            f"unknown time zone {site.info.timezone!r}",
+            "site.yaml:1:1",
             "write one of the time zone database, for example Asia/Shanghai",
         )
     elif any(alarm.condition and alarm.condition.schedule for alarm in site.alarms.values()):

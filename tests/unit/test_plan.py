@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,18 @@ def test_outside_servers_for_some_nodes_only_are_refused_with_the_list(given: li
 def test_a_folder_without_a_site_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"site\.yaml"):
         read_sites(tmp_path)
+
+
+def test_any_driver_runs_and_a_source_needs_no_address_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(demo_sites() / "f1", folder)
+    (folder / "tags" / "own.yaml").write_text(
+        "sources:\n"
+        "  - {id: rec, edge: e1, driver: replay, url: 'file:day.csv'}\n"
+        "  - {id: calc, edge: e1, driver: python, inputs: [TT-101]}\n"
+    )
+    secrets = Secrets(str, Path, lambda name: (Path(name), Path(name)), Path)
+    planner = Planner(read_sites(folder), Path("/state"), lambda port: port, secrets)
+    for simulate in (True, False):
+        made = planner.plan(Path("/playbooks"), Outside(), simulate=simulate)
+        assert "edge-f1-e1" in made.process_names

@@ -43,7 +43,9 @@ class ReplayDriver:
                 f"source {self._source.id}: {self._source.url!r} is no file",
                 mend="write it as file:///folder/day.csv, or file:day.csv beside the site's files",
             )
-        self._path = Path(str(self._source.settings.get("site_dir", ""))) / unquote(url.path)
+        given = self._source.settings
+        folder = given.get("beside") or given.get("site_dir", "")
+        self._path = Path(str(folder)) / unquote(url.path)
         if not self._path.is_file():
             raise ConfigError(
                 f"source {self._source.id}: there is no file {self._path}",
