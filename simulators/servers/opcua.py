@@ -30,6 +30,22 @@ _KINDS: dict[type, ua.VariantType] = {
 }
 
 
+async def stop_listening(server: Server) -> None:
+    """Close the listening socket first, then every session.
+
+    The library does it the other way round: a client that comes back in between keeps its
+    session, and the library waits for that client for ever.
+    """
+    binary = server.bserver
+    if binary is None:
+        return
+    if binary._server is not None:
+        binary._server.close()
+    await binary.stop()
+    for late in list(server.iserver.asyncio_transports):
+        late.close()
+
+
 class OpcuaWire:
     """An OPC UA server whose address space shows one plant."""
 
@@ -59,11 +75,12 @@ class OpcuaWire:
     async def close(self, *, silent: bool = False) -> None:
         """Close the listening socket and every session."""
         if self._server is not None and self._server.bserver is not None:
-            await self._server.bserver.stop()
+            await stop_listening(self._server)
 
     async def shutdown(self) -> None:
         """Stop for good."""
         if self._server is not None:
+            await stop_listening(self._server)
             await self._server.stop()
             self._server = None
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from asyncua import Node, Server, ua
 
+from simulators.servers.opcua import stop_listening
 from simulators.settings import Plants, ServerPlant
 from tests.support.edge_children import Child, driver, write
 from tests.support.edge_plants import (
@@ -118,7 +119,10 @@ async def counter(port: int) -> AsyncIterator[Node]:
     )
     await node.set_writable()
     async with server:
-        yield node
+        try:
+            yield node
+        finally:
+            await stop_listening(server)
 
 
 async def test_a_restarted_server_is_found_again() -> None:
@@ -134,6 +138,43 @@ async def test_a_restarted_server_is_found_again() -> None:
             await running.until(lambda: running.last(0) == (7.0, 0), 10)
             done = await running.write(write("w", "ns=1;s=Count", 43))
             assert (done.outcome, done.readback) == ("done", 43)
+
+
+async def test_after_a_cut_only_what_the_server_says_counts_as_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that answers a request for messages it does not have with empty ones: what it sent
+    into the dead wire arrives all the same, it is not asked for ever, and it is seen to go mute.
+    """
+    port = free_port()
+    proxy, asked = Proxy(port), []
+    async with counter(port) as node, proxy.running():
+        service = node.session.subscription_service
+        answer = service.republish
+
+        def republish(wanted: ua.RepublishParameters) -> ua.NotificationMessage:
+            asked.append(wanted)
+            return answer(wanted)
+
+        monkeypatch.setattr(service, "republish", republish)
+        source = opcua_source(f"opc.tcp://127.0.0.1:{proxy.port}/x")
+        async with driver(source, [tag("COUNT", "ns=1;s=Count")]) as running:
+            await steady(running)
+            await asyncio.sleep(2.5)  # Quiet: keep-alives carry the number of the next message.
+            proxy.hold(True)
+            await node.write_value(ua.Variant(5, ua.VariantType.Int64))
+            await asyncio.sleep(0.6)
+            proxy.cut(True)
+            await asyncio.sleep(1)
+            proxy.cut(False)
+            proxy.hold(False)
+            await running.until(lambda: running.last(0) == (5.0, 0), 20)
+            await running.until(lambda: running.state == "connected", 10)
+            assert asked
+            for subscription in service.subscriptions.values():
+                await subscription.stop()
+            await running.until(lambda: running.state == "failed", 8)
+            assert len(asked) < 10
 
 
 async def test_a_cut_or_a_hang_of_five_seconds_loses_no_value() -> None:

@@ -132,8 +132,9 @@ class Road:
 
 def conserved(path: Path) -> tuple[bool, dict[str, Counts]]:
     """Whether the counters of an edge's file agree with its rows, counted one by one."""
-    db = sqlite3.connect(path)
+    db = sqlite3.connect(path, isolation_level=None)
     try:
+        db.execute("BEGIN")  # one picture: the edge goes on writing meanwhile
         lanes = {
             lane: Counts(produced=p, delivered=d, dropped=x, quarantined=q)
             for lane, p, d, x, q in db.execute(

@@ -47,7 +47,8 @@ SITE = {
             {"id": "s2", "edge": "e9", "driver": "opcua", "url": "opc.tcp://y"},
         ],
         "tags": [
-            {"id": i, "source": s, "address": i, "asset": "X-1", "name": {"zh": i, "en": i}, **more}
+            {"id": i, "source": s, "address": f"ns=2;s={i}", "asset": "X-1",
+             "name": {"zh": i, "en": i}, **more}
             for i, s, more in (
                 ("TT-1", "s1", {"deadband": 0.5}), ("SP-1", "s1", {}),
                 ("ESD-1", "s1", {"type": "boolean"}), ("TT-2", "s2", {"stale_after": "2s"}),
@@ -80,13 +81,13 @@ SITE = {
         "devices": {
             "X-1/burner": {
                 "type": "burner", "edge": "e9", "source": "s1",
-                "operations": {"set": {"write": "SP", "arg": "pct", "min": 20, "max": 100,
+                "operations": {"set": {"write": "ns=2;s=SP", "arg": "pct", "min": 20, "max": 100,
                                        "capture_before": "SP-1"}},
                 "interlocks": ["tag('ESD-1').good && !tag('ESD-1').value"],
             },
             "X-1/second": {
                 "type": "valve", "edge": "e9", "source": "s2",
-                "operations": {"set": {"write": "SP2", "arg": "pct", "min": 0, "max": 100,
+                "operations": {"set": {"write": "ns=2;s=SP2", "arg": "pct", "min": 0, "max": 100,
                                        "max_per_min": 2, "capture_before": "SP-2"}},
             },
         }
@@ -134,7 +135,7 @@ class Engine:
             "driver_command": [sys.executable, str(DRIVER)],
             "device_credentials": {
                 s: {"control": str(folder / f"{s}.sock"), "writes": str(folder / "writes"),
-                    "echo": {"SP": "SP-1", "SP2": "SP-2"}}
+                    "echo": {"ns=2;s=SP": "SP-1", "ns=2;s=SP2": "SP-2"}}
                 for s in ("s1", "s2")
             },
             **more,

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from simulators.servers.opcua import stop_listening
 from tests.support.edge_plants import free_port
 
 SECURED = [
@@ -119,7 +120,10 @@ async def opcua_plant(
         plant.nodes[name] = node
     await _add_methods(plant)
     async with server:
-        yield plant
+        try:
+            yield plant
+        finally:
+            await stop_listening(server)
 
 
 async def _add_methods(plant: Plant) -> None:

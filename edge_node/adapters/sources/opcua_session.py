@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from asyncua import Client, ua
+from asyncua.client.ua_session import UaSession
+from asyncua.common.shortcuts import Shortcuts
 from asyncua.crypto import cert_gen, security_policies, uacrypto
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -36,6 +38,36 @@ _MODES = {
 }
 
 
+class Publishes(UaSession):
+    """The library's session, made to tell what a server has sent from what it has not.
+
+    Left alone, the library takes two answers without content for messages, and both hide that
+    values are missing: the source would look connected and repeat what is no longer true.
+    """
+
+    async def publish(self, acks: list[ua.SubscriptionAcknowledgement]) -> ua.PublishResponse:
+        """A keep-alive carries the number of the message still to come: it is not yet received.
+
+        Counted as received, the message would never be asked for after a cut.
+        """
+        response = await super().publish(acks)
+        message = response.Parameters.NotificationMessage
+        message.NotificationData = message.NotificationData or None
+        return response
+
+    async def republish(
+        self, subscription_id: int, retransmit_sequence_number: int
+    ) -> ua.NotificationMessage:
+        """An empty answer means that the server has no such message, whatever its status says.
+
+        Counted as a message, it would be a sign of life, and the next would be asked for, for ever.
+        """
+        message = await super().republish(subscription_id, retransmit_sequence_number)
+        if not message.NotificationData:
+            raise ua.uaerrors.BadMessageNotAvailable()
+        return message
+
+
 class Session(Client):
     """The library's client with what plants need: it takes a server's revised figures as they are.
 
@@ -49,6 +81,8 @@ class Session(Client):
             reconnect_max_delay=2.0, reconnect_request_timeout=2.0,
         )  # fmt: skip
         self._stale_check_margin = STALE_FACTOR
+        self.uaclient.session = Publishes(self.uaclient)
+        self.nodes = Shortcuts(self.uaclient.session)
 
     def get_subscription_revised_params(
         self, params: ua.CreateSubscriptionParameters, results: ua.CreateSubscriptionResult
