@@ -47,6 +47,8 @@ log = logger("fragments")
 HELD, RUNS = "fragments", "fragment_runs"
 LOOK_S = 0.5
 STORE_WAIT_S = 2.0
+HEARD_AGAIN_MS = 15_000
+"""What a driver that was just started gets at least, to say what became of a write."""
 MOST_RUNS = 50
 KEEP_ENDED = 200
 
@@ -267,7 +269,7 @@ class OfflinePlaybooks:
         if effect.kind == "reconcile":  # a restart came between the intent and its result
             verify = to_site_tags(str(effect.data.get("verify", "")), names)
             seen = (
-                await self.around.actuation.verify(verify, spec.verify.within)
+                await self.around.actuation.verify(verify, max(spec.verify.within, HEARD_AGAIN_MS))
                 if (verify and spec.verify)
                 else ("unknown", "")
             )

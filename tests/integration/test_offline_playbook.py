@@ -75,13 +75,13 @@ async def test_an_edge_alone_runs_the_fragment_once_and_hands_over(
     engine.kill()  # while it waits: what was done is known again, and not done again
     engine.start()
     await engine.ready()
+    await engine.tell("s2", samples=[["SP-2", 15]])  # the device kept what was written
     await servers.start("f9")
     await until(lambda: ("/offline", "done") in told(brain), 40, "not handed over")
     steps = [step for step in brain.bodies(FragmentStep) if step.occurrence == occurrence]
-    assert [(step.path, step.phase) for step in steps if step.path == "/offline/close"] == [
-        ("/offline/close", "intent"),
-        ("/offline/close", "done"),
-    ]
+    phases = [step.phase for step in steps if step.path == "/offline/close"]
+    # The kill came after the result, or between the write and its result: then it was read back.
+    assert phases in (["intent", "done"], ["intent", "reconciled"])
     assert (steps[-1].path, steps[-1].data["status"]) == ("/offline", "handed_over")
     assert len(_of(engine, 15.0)) == 1
 

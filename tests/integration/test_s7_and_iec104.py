@@ -21,6 +21,9 @@ from shared.errors import RetryableTransportError
 from tests.support.driver_here import here
 from tests.support.edge_plants import free_port, tag
 
+LONG = 8000
+"""Milliseconds that a write may take where its answer is the point, not its time."""
+
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -192,20 +195,23 @@ async def test_iec104_commands_are_done_refused_or_unknown_and_never_repeated() 
                 command_mode=c104.CommandMode.SELECT_AND_EXECUTE)  # fmt: skip
     rtu.command(12, kinds.C_SE_NB_1, replies.FAILURE)
     rtu.command(13, kinds.C_SE_NA_1, replies.NONE)
-    async with rtu.running() as url, here({"driver": "iec104", "url": url}, []) as line:
+    async with (
+        rtu.running() as url,
+        here({"driver": "iec104", "url": url, "options": {"command_timeout": "5s"}}, []) as line,
+    ):
         await line.until(lambda: line.states)
-        assert (await line.write("7/10:single", True)).outcome == "done"
-        direct = await line.write("7/11:double", 1)
+        assert (await line.write("7/10:single", True, LONG)).outcome == "done"
+        direct = await line.write("7/11:double", 1, LONG)
         assert direct.outcome == "failed", "this station wants to be selected first"
-        assert (await line.write("7/11:double:select", 1)).outcome == "done"
-        refused = await line.write("7/12:scaled", 5)
+        assert (await line.write("7/11:double:select", 1, LONG)).outcome == "done"
+        refused = await line.write("7/12:scaled", 5, LONG)
         assert (refused.outcome, "refused" in refused.detail) == ("failed", True)
-        absent = await line.write("7/99:single", 1)
+        absent = await line.write("7/99:single", 1, LONG)
         assert absent.outcome == "failed"
         silent = await line.write("7/13:normalized", 0.5, 600)
         assert silent.outcome == "unknown", silent
         # The next command does not wait for the one that was not answered.
-        after = await line.write("7/10:single", False)
+        after = await line.write("7/10:single", False, LONG)
         assert after.outcome == "done", (after, rtu.told)
         for address, value in (("7/12:scaled", 40_000), ("7/13:normalized", 1)):
             assert "does not fit" in (await line.write(address, value)).detail
