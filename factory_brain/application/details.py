@@ -15,6 +15,8 @@ from shared.site.model import TagSpec
 from shared.web.dto import AlarmDetail, ResponseSheet, Samples, Text, TimelineEntry
 
 NO_TEXT = Text()
+_TOLD = ("device", "kind", "outcome", "reason", "status")
+"""What the time line says of a step that an edge did alone."""
 
 
 class History(Protocol):
@@ -88,7 +90,7 @@ class Details:
                     received_at=row["received_at"],
                     lane=lane,  # type: ignore[arg-type]
                     kind=kind,
-                    params={k: v for k, v in body.items() if k not in ("state", "t")},
+                    params=_params(row["type"], body),
                     actor=body.get("actor") or None,
                     tier="edge",
                     late=row["late"],
@@ -133,8 +135,18 @@ def _lane(kind: str, body: dict[str, Any]) -> tuple[str, str]:
             return "command", f"local_action_{body.get('outcome', '')}"
         case "fact" | "fact_result":
             return "people", kind
+        case "fragment.step":  # worded as the run's own steps are; there may be no run to show it
+            lane = "command" if "device" in body.get("data", {}) else "playbook"
+            return lane, f"{body['path'].rpartition('/')[2]}_{body['phase']}"
         case _:
             return "process", kind
+
+
+def _params(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    if kind == "fragment.step":
+        told = {k: v for k, v in body.get("data", {}).items() if k in _TOLD and v}
+        return {"playbook": body["playbook"], **told}
+    return {k: v for k, v in body.items() if k not in ("state", "t")}
 
 
 def _sheet(definition: AlarmDefinition | None) -> ResponseSheet:

@@ -19,6 +19,7 @@ from shared.errors import ConfigError, Rejected
 from shared.expression import StaticEnvironment, Unknown, compile_expression
 from shared.ids import uuid7
 from shared.messages.bodies import FragmentStep
+from shared.playbook.fragment import ROOT
 from shared.playbook.lint import Plant, lint
 from shared.playbook.loader import Loaded, load_playbook
 from shared.playbook.model import Playbook, Trigger
@@ -235,7 +236,7 @@ class PlaybookDesk:
         )
 
     async def timeline(self, run_id: str) -> list[TimelineEntry]:
-        """A run's steps as entries of an alarm's time line."""
+        """A run's own steps as entries of an alarm's time line; the edge's are events there."""
         return [
             TimelineEntry(
                 at=entry.at, lane="command" if "device" in entry.data else "playbook",
@@ -244,6 +245,7 @@ class PlaybookDesk:
                 actor=entry.data.get("by"), tier="factory",
             )
             for path, entry, _ in await self._store.entries(run_id)
+            if path != ROOT and not path.startswith(f"{ROOT}/")
         ]  # fmt: skip
 
 

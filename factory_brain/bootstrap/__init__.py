@@ -57,7 +57,7 @@ from shared.web.dto import Text
 from shared.web.sse import Broadcaster
 
 log = logger("brain")
-MIGRATIONS = Path(__file__).parent / "adapters" / "postgres" / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "adapters" / "postgres" / "migrations"
 DAY_MS = 86_400_000
 SYSTEM_WORDS = {
     "history_disk_failed": Text(zh="边缘历史磁盘故障", en="edge history disk failed"),
