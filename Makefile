@@ -17,6 +17,7 @@ CONSOLE_SOURCES := $(shell find $(CONSOLE)/src $(CONSOLE)/public -type f 2>/dev/
 	$(wildcard $(CONSOLE)/*.html $(CONSOLE)/*.ts $(CONSOLE)/*.json)
 KERNEL_SOURCES := $(wildcard edge_node/kernel/*.pyx edge_node/kernel/*.pxi)
 PYTEST := $(BIN)/python -m pytest --durations=15
+ONCE_MORE := $(BIN)/python -m tests.support.once_more
 say = @printf '→ %s / %s\n'
 
 .PHONY: help setup python check lint types contracts unit vitest browser test e2e console demo gen docs \
@@ -86,8 +87,9 @@ browser: python ## a browser and an MQTT broker for the tests / 测试用的浏�
 
 test: setup browser lint contracts types vitest ## everything, real servers included / 全部测试
 	$(say) "全部测试 (约 18 分钟)" "all tests on real servers (about 18 minutes)"
-	@$(PYTEST) -n 2 --dist loadfile --ignore=tests/acceptance --ignore=tests/console tests
-	@$(PYTEST) tests/acceptance tests/console
+	@$(PYTEST) -n 2 --dist loadfile --ignore=tests/acceptance --ignore=tests/console tests \
+	  || $(ONCE_MORE)
+	@$(PYTEST) tests/acceptance tests/console || $(ONCE_MORE)
 
 e2e: setup browser ## the whole journey and the console / 端到端
 	@$(PYTEST) tests/acceptance tests/console
