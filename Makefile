@@ -84,6 +84,9 @@ check: lint contracts types vitest unit ## the fast part, about a minute / 快�
 browser: python ## a browser and an MQTT broker for the tests / 测试用的浏览器和 MQTT 代理
 	@tests/support/get_browser.sh || test "$$CI" != true
 	@tests/support/get_mosquitto.sh || test "$$CI" != true
+	@tests/support/get_mariadb.sh || test "$$CI" != true
+	@tests/support/get_influxdb.sh || test "$$CI" != true
+	@tests/support/get_keycloak.sh >/dev/null || test "$$CI" != true
 
 test: setup browser lint contracts types vitest ## everything, real servers included / 全部测试
 	$(say) "全部测试 (约 18 分钟)" "all tests on real servers (about 18 minutes)"

@@ -65,6 +65,7 @@ from shared.security import load_public
 from shared.service import Service
 from shared.site.documents import Documents
 from shared.telemetry import logger
+from shared.tracing import open_traces
 
 log = logger("edge")
 
@@ -250,6 +251,9 @@ class Edge:
             self.telemetry, board, self.system, rules.relay,
         )  # fmt: skip
         self.engine = Engine(parts, clock)
+        self.engine.traces = open_traces(
+            settings.otlp_endpoint, "andon-edge", site=settings.site, edge=settings.edge
+        )
         self.commands = CommandHandler(
             rules.actuation, journal, clock, self.who.epoch, self.who.boot, snapshot.commands
         )
@@ -334,6 +338,7 @@ class Edge:
         reload = self._reload(fleet)
         service.on_close("journal", self.journal.close)
         service.on_close("history", self.telemetry.history.close)
+        service.on_close("traces", self.engine.traces.close)
         service.run("journal", self.journal.run)
         self._recover()
         self.engine.start()

@@ -58,7 +58,10 @@ class Fleet:
         for source, configure in wanted.items():
             if source not in self._running:
                 self._begin(rules, source, configure)
-            elif configure.inputs:
+                continue
+            # Should it end and start again, it reads the files that are in force by then.
+            rules.drivers.configure(source, configure)
+            if configure.inputs:
                 child = rules.drivers.children[source]
                 child.then = lambda source=source: rules.relay.snapshot(source)
         return gone

@@ -53,7 +53,7 @@ def compile_site(
     `drivers`: those that run already, when the site changes under a running engine. `checks`:
     what plug-ins have to say, where they may be loaded.
     """
-    whole = load_site(folder, documents, checks)
+    whole = load_site(folder, documents, checks, brain=False)
     known = [spec.id for spec in whole.info.edges]
     if edge not in known:
         raise ConfigError(

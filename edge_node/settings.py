@@ -52,6 +52,8 @@ class EdgeSettings(BaseSettings):
     history_hours: int = Field(default=24, ge=1)
     history_disk_mb: int = Field(default=256, ge=0)
     """Disk for the same, so that it survives a restart; 0: none."""
+    otlp_endpoint: str = ""
+    """Where traces go (OTLP over HTTP, `http://collector:4318`); empty: nothing is traced."""
     snippets_per_minute: int = Field(default=30, ge=0)
     """Raises a minute that take their samples along; 0: none."""
     driver_command: list[str] = Field(

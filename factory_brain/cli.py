@@ -33,3 +33,26 @@ def run(
         asyncio.run(run_brain(settings))
 
     run_process(main)
+
+
+@app.command()
+def rebuild(
+    config: Annotated[Path, typer.Option(help="设置文件 · settings file (YAML)")],
+    check: Annotated[bool, typer.Option("--check", help="只比较 · compare only")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON 输出 · JSON output")] = False,
+) -> None:
+    """Fold the current state anew from the journal; 0 equal (or mended), 1 not.
+
+    With --check nothing is written. Without it, rows that differ are written anew: stop the brain
+    first.
+    """
+
+    def main() -> None:
+        from factory_brain.rebuild_cli import run_rebuild
+        from factory_brain.settings import BrainSettings
+        from shared.config import load_settings
+
+        settings = load_settings(BrainSettings, config)
+        raise typer.Exit(asyncio.run(run_rebuild(settings.database_url, check, as_json)))
+
+    run_process(main)

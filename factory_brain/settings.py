@@ -23,7 +23,20 @@ class BrainSettings(TierSettings):
     """Public key of the group, pinned at enrolment."""
     lease_ttl: Duration = Field(default="6s", validate_default=True)  # type: ignore[assignment]
     """Annunciation lease: how long an edge stays silent without renewal."""
+    brain_lease: Duration = Field(default="6s", validate_default=True)  # type: ignore[assignment]
+    """With several brains: for how long one that has gone keeps what it led."""
+    brain_name: str = Field(default="", max_length=40, pattern=r"^[A-Za-z0-9._:-]*$")
+    """One of several brains; empty: its machine's name and its port."""
     auto_approve_directives: bool | None = None
     """Overrides the site file's choice."""
     endpoint_urls: dict[str, str] = Field(default_factory=dict)
+    mqtt_url: str = ""
+    """The broker of the devices in links.yaml (`mqtt://host:1883`); empty: there is none."""
+    mqtt_user: str = "brain"
+    mqtt_password_file: Path | None = None
     sample_days: int = Field(default=7, ge=1)
+    """Days for which every sample is kept; then its minute and its hour are."""
+    minute_days: int = Field(default=90, ge=1)
+    hour_days: int = Field(default=1830, ge=1)
+    event_days: int = Field(default=400, ge=1)
+    """Days for which the journal is kept; counts of alarms by day stay."""

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from group_cloud.adapters.postgres.record_store import RecordStore
 from group_cloud.adapters.postgres.rollout_store import ModelStore, ProposalStore, RolloutStore
 from group_cloud.application.fleet import FactoryView
+from group_cloud.application.health import checks, metrics
 from group_cloud.application.ingest import Ingest
 from group_cloud.application.live import GroupLive
+from group_cloud.application.operator_state import OperatorStates
 from group_cloud.application.proposals import ProposalDesk
 from group_cloud.application.reports import Reports
 from group_cloud.application.rollouts import Dispatch, Stores
@@ -27,15 +29,18 @@ from shared.clock import Clock, SystemClock
 from shared.config import read_secret
 from shared.messages.subjects import BRAIN, any_node
 from shared.outbox.receiving import Receiving
-from shared.postgres.accounts import PgAccounts, audit
-from shared.postgres.migrate import migrate
+from shared.postgres.accounts import PgAccounts
+from shared.postgres.audit import audit
+from shared.postgres.identity import keep_anchors, open_accounts, stand_at
+from shared.postgres.migrate import behind_head, migrate
 from shared.postgres.pool import connect_pool
 from shared.postgres.receiver import FrameReceiver
+from shared.postgres.web_options import web_options
 from shared.security import load_private
 from shared.service import Service
 from shared.telemetry import logger
 from shared.web.app import WebServer
-from shared.web.auth import ROLES
+from shared.web.health import HealthParts
 from shared.web.sse import Broadcaster
 
 log = logger("cloud")
@@ -90,6 +95,7 @@ class Cloud:
     async def start(cls, settings: CloudSettings) -> Cloud:
         """Check everything, migrate, connect, serve; raises ConfigError."""
         clock = SystemClock()
+        stand_at("group", "", "UTC")
         key = load_private(settings.release_key_file)
         password = read_secret(settings.nats_password_file, "NATS password")
         pool = await connect_pool(settings.database_url)
@@ -103,8 +109,8 @@ class Cloud:
         cloud.service.on_close("bus", bus.close)
         for spec in cloud_streams():
             await bus.ensure_stream(spec)
-        accounts = PgAccounts(pool, clock)
-        await accounts.ensure_admin(settings.admin_password_file, list(ROLES))
+        accounts = await open_accounts(pool, clock, settings, cloud.service, site="")
+        keep_anchors(pool, clock, key, cloud.service, tier="group", site="")
         cloud._run(await cloud._listen())
         cloud._serve(accounts)
         return cloud
@@ -134,11 +140,37 @@ class Cloud:
         self.service.stop()
 
     def _serve(self, accounts: PgAccounts) -> None:
-        parts = Parts(self.factories, self.desk, self.live, self.broadcaster, self._ready)
-        app = create_app(self.clock, accounts, parts)
+        states = OperatorStates(self.records)
+        parts = Parts(
+            self.factories, self.desk, self.live, self.broadcaster, self._ready, states,
+            self._health(),
+        )  # fmt: skip
+        app = create_app(self.clock, accounts, parts, web_options(self.settings))
         server = WebServer(app, self.settings.http_host, self.settings.http_port)
         self.service.run("web", server.run)
         self.service.on_close("web", server.close)
+
+    def _health(self) -> HealthParts:
+        async def migrations() -> str:
+            return await behind_head(self.pool, MIGRATIONS)
+
+        async def text() -> str:
+            size = (self.pool.get_size(), self.pool.get_idle_size())
+            return await metrics(self.factories, self.broadcaster, size)
+
+        found = checks(self._writable, migrations, lambda: self.bus.connected, self.service.stopped)
+        opened = self.settings.metrics_open
+        return HealthParts(found, text if opened else None, self.settings.readiness_details)
+
+    async def _writable(self) -> bool:
+        try:
+            await self.pool.execute(
+                "UPDATE watermark SET updated_at = updated_at WHERE false", timeout=2
+            )
+            read_only = await self.pool.fetchval("SHOW transaction_read_only", timeout=2)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return False
+        return read_only == "off"
 
     async def _on_health(self, subject: str, data: bytes) -> bytes | None:
         await self.factories.on_health(subject, data)

@@ -16,6 +16,8 @@ from pydantic_settings import (
 )
 
 from shared.errors import ConfigError
+from shared.identity.settings import IdentitySettings
+from shared.rates import RateSettings
 from shared.site.yaml_file import complaints, read_yaml
 
 
@@ -52,6 +54,16 @@ class TierSettings(NodeSettings):
     http_host: str = "127.0.0.1"
     http_port: int
     admin_password_file: Path
+    identity: IdentitySettings = IdentitySettings()
+    """Who may log in, and where."""
+    metrics_open: bool = True
+    """Whether `/metrics` is served; it needs no login and holds no personal data."""
+    readiness_details: bool = True
+    """Whether `/readyz` says which check failed, or only that one did."""
+    rate_limit: RateSettings = RateSettings()
+    """How fast one account and one address may ask."""
+    otlp_endpoint: str = ""
+    """Where traces go (OTLP over HTTP, `http://collector:4318`); empty: nothing is traced."""
 
 
 S = TypeVar("S", bound=NodeSettings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from shared.telemetry import logger
@@ -15,6 +15,7 @@ from shared.telemetry import logger
 log = logger("service")
 STOP_TIMEOUT_S = 5.0
 OnFault = Callable[[str, BaseException], None]
+Body = Callable[[], Awaitable[None]]
 
 
 async def supervise(
@@ -52,17 +53,40 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._on_fault = on_fault
+        self._resting: set[str] = set()
+        """Tasks that failed and wait for their restart."""
         self.stopping = asyncio.Event()
 
     def run(self, name: str, body: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Start a supervised task."""
-        task = asyncio.create_task(supervise(name, body, on_fault=self._on_fault), name=name)
+        work = supervise(name, self._noted(name, body), on_fault=self._faulted)
+        task = asyncio.create_task(work, name=name)
         self._tasks.append(task)
         return task
+
+    def stopped(self, names: Iterable[str]) -> list[str]:
+        """Which of these tasks are not at work: never started, ended, or waiting after a fault."""
+        at_work = {
+            task.get_name() for task in self._tasks
+            if not task.done() and task.get_name() not in self._resting
+        }  # fmt: skip
+        return [name for name in names if name not in at_work]
 
     def on_close(self, name: str, closer: Callable[[], Awaitable[None]]) -> None:
         """Register a closer; closers run last-in-first-out, each bounded."""
         self._closers.append((name, closer))
+
+    def _noted(self, name: str, body: Body) -> Body:
+        async def noted() -> None:
+            self._resting.discard(name)
+            await body()
+
+        return noted
+
+    def _faulted(self, name: str, error: BaseException) -> None:
+        self._resting.add(name)
+        if self._on_fault is not None:
+            self._on_fault(name, error)
 
     def stop(self) -> None:
         """Ask the process to end."""

@@ -1,7 +1,8 @@
 """Signing and verifying webhooks by the Standard Webhooks specification.
 
 Headers webhook-id, webhook-timestamp, webhook-signature (`v1,<base64>` of HMAC-SHA256 over
-`id.timestamp.body`); a secret is `whsec_` and base64. Source: github.com/standard-webhooks.
+`id.timestamp.body`); a secret is `whsec_` and base64. Several secrets, one a line, are all valid
+while one replaces the other. Source: github.com/standard-webhooks.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from shared.errors import ConfigError
 
 PREFIX = "whsec_"
 TOLERANCE_S = 300
+MOST = 10
+"""Signatures of one message that are looked at."""
 
 
 def new_secret() -> str:
     """A new random secret (256 bits)."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def secrets_of(text: str) -> list[str]:
+    """The secrets of a secret file: one a line, the newest first."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _key(secret: str) -> bytes:
@@ -41,11 +49,12 @@ def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
 
 
 def headers(secret: str, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """All headers of a signed webhook."""
+    """All headers of a webhook, signed with each secret of a secret file's text."""
+    signatures = [sign(each, message_id, timestamp_s, body) for each in secrets_of(secret)]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": sign(secret, message_id, timestamp_s, body),
+        "webhook-signature": " ".join(signatures),
         "content-type": "application/cloudevents+json",
     }
 
@@ -53,13 +62,15 @@ def headers(secret: str, message_id: str, timestamp_s: int, body: bytes) -> dict
 def verify(
     secret: str, given: Mapping[str, str], body: bytes, now_s: int, tolerance_s: int = TOLERANCE_S
 ) -> bool:
-    """Whether a received webhook is genuine and fresh."""
+    """Whether a received webhook is fresh, and genuine by one of a secret file's secrets."""
     try:
         timestamp = int(given["webhook-timestamp"])
-        expected = sign(secret, given["webhook-id"], timestamp, body)
-        signatures = given["webhook-signature"].split()
+        name = given["webhook-id"]
+        # As bytes: a signature that is not ASCII is wrong, not an error.
+        signatures = [each.encode() for each in given["webhook-signature"].split()[:MOST]]
     except (KeyError, ValueError):
         return False
     if abs(now_s - timestamp) > tolerance_s:
         return False
-    return any(hmac.compare_digest(expected, signature) for signature in signatures)
+    expected = [sign(each, name, timestamp, body).encode() for each in secrets_of(secret)]
+    return any(hmac.compare_digest(mine, theirs) for mine in expected for theirs in signatures)

@@ -96,7 +96,7 @@ def running(say: Say) -> Iterator[tuple[System, BenchDevice]]:
         with (folder / "up.log").open("wb") as log:
             process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
-            _wait(lambda: (state / "run" / "up.json").exists(), START_S, "andon up", process)
+            wait_until(lambda: (state / "run" / "up.json").exists(), START_S, "andon up", process)
             system = System(state)
             port = system.up["nats"][f"{SITE}-{EDGE}"]["mqtt"]
             device = BenchDevice(port, state / "secrets" / f"nats-{SITE}-{EDGE}-{SOURCE}")
@@ -111,9 +111,10 @@ def running(say: Say) -> Iterator[tuple[System, BenchDevice]]:
                 process.kill()
 
 
-def _wait(
+def wait_until(
     ready: Callable[[], Any], seconds: float, what: str, process: Any = None, every: float = 0.1
 ) -> Any:
+    """What `ready` finds, asked until it finds something; raises BenchFailed."""
     deadline = time.monotonic() + seconds
     while not (found := ready()):
         if time.monotonic() > deadline or (process is not None and process.poll() is not None):
@@ -191,12 +192,12 @@ def resume(system: System, device: BenchDevice, changes: int, say: Say) -> dict[
             return system.http.get("/api/healthz").status_code == 200
         return False
 
-    _wait(answers, 60, "the brain is back")
+    wait_until(answers, 60, "the brain is back")
     back = time.monotonic()
     wanted = before + changes
-    first = _wait(lambda: max(0, system.committed() - before), 60, "first event", every=0.02)
+    first = wait_until(lambda: max(0, system.committed() - before), 60, "first event", every=0.02)
     began = time.monotonic()
-    _wait(lambda: system.committed() >= wanted, 120, "the whole backlog", every=0.05)
+    wait_until(lambda: system.committed() >= wanted, 120, "the whole backlog", every=0.05)
     ended = time.monotonic()
     time.sleep(2)
     produced, buffered = system.produced()
@@ -215,7 +216,7 @@ def resume(system: System, device: BenchDevice, changes: int, say: Say) -> dict[
 def run(trials: int, backlog: int, say: Say) -> dict[str, Any]:
     """The whole benchmark."""
     with running(say) as (system, device):
-        _wait(
+        wait_until(
             lambda: any(
                 "connected" in e["drivers"].values()
                 for e in system.http.get("/api/fleet").json()["edges"]

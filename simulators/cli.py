@@ -22,9 +22,10 @@ from shared.clock import SystemClock
 from shared.errors import ConfigError
 from shared.telemetry import logger, setup_logs
 from simulators.control import catalogue, create_app
+from simulators.devices import DeviceAccess, LinkedDevice
 from simulators.documents import load
 from simulators.linked import LinkedSystem
-from simulators.settings import SimulatorSettings
+from simulators.settings import SimulatedDevice, SimulatorSettings
 from simulators.simulation import Simulation
 
 app = typer.Typer(no_args_is_help=True, help="模拟装置 / simulated plants")
@@ -65,10 +66,18 @@ def _only(settings: SimulatorSettings, plant: PlantName) -> SimulatorSettings:
     return settings.model_copy(update={"plants": plants})
 
 
+def _device(spec: SimulatedDevice) -> LinkedDevice:
+    access = DeviceAccess(
+        spec.mqtt_host, spec.mqtt_port, spec.device, spec.kind, spec.password_file
+    )
+    return LinkedDevice(access, SystemClock())
+
+
 async def serve(settings: SimulatorSettings, stop: asyncio.Event) -> None:
     """Run plants and control until `stop` is set; raises OSError when an address is taken."""
     simulation = Simulation(settings, SystemClock())
     linked = LinkedSystem(settings.webhook_secret_file, SystemClock())
+    linked.devices = [_device(each) for each in settings.devices]
     with socket.create_server((settings.control_host, settings.control_port)) as listener:
         port = listener.getsockname()[1]
         config = uvicorn.Config(
@@ -78,6 +87,8 @@ async def serve(settings: SimulatorSettings, stop: asyncio.Event) -> None:
         server = _ControlServer(config)
         try:
             await simulation.start()
+            for device in linked.devices:
+                await device.open()
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve(sockets=[listener]))
                 log.info(
@@ -88,6 +99,8 @@ async def serve(settings: SimulatorSettings, stop: asyncio.Event) -> None:
                 await simulation.run(stop)
                 server.should_exit = True
         finally:
+            for device in linked.devices:
+                await device.close()
             await simulation.shutdown()
     log.info("simulators_stopped")
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from shared.clock import Clock
 from shared.config import read_secret
 from shared.webhooks import verify
+from simulators.devices import LinkedDevice
 
 KEPT = 500
 
@@ -28,6 +29,8 @@ class LinkedSystem:
         self._clock = clock
         self._received: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self.refused = 0
+        self.devices: list[LinkedDevice] = []
+        """Simulated devices beside it, shown under `/devices`."""
 
     def state(self) -> dict[str, Any]:
         """What came, newest last, and how much was refused."""
@@ -59,6 +62,10 @@ def linked_router(linked: LinkedSystem) -> APIRouter:
     async def hook(site: str, endpoint: str, request: Request) -> Response:
         body = await request.body()
         return Response(status_code=linked.take(site, endpoint, dict(request.headers), body))
+
+    @router.get("/devices")
+    async def devices() -> list[dict[str, Any]]:
+        return [device.snapshot() for device in linked.devices]
 
     @router.get("/hooks")
     async def received() -> dict[str, Any]:

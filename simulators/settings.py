@@ -6,7 +6,7 @@ Read by the command line; holds no passwords, only the files they are in.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,17 @@ class MqttPlant(_Closed):
     device: Token = "line1"
 
 
+class SimulatedDevice(_Closed):
+    """A device that a brain tells over MQTT (beacon, wearable, robot, AR terminal)."""
+
+    device: Token
+    kind: Literal["beacon", "wearable", "robot", "ar-terminal", "generic"]
+    site: str = ""
+    mqtt_host: str = "127.0.0.1"
+    mqtt_port: Annotated[int, Field(ge=1, le=65535)]
+    password_file: Path
+
+
 class Plants(_Closed):
     """The three plants; one that is left out does not run."""
 
@@ -56,6 +67,8 @@ class SimulatorSettings(_Closed):
     control_host: str = "127.0.0.1"
     control_port: Port = 0
     plants: Plants = Plants()
+    devices: list[SimulatedDevice] = []
+    """Devices that a brain tells over MQTT."""
     webhook_secret_file: Path | None = None
     """Secret of the linked system that receives webhooks."""
     seed: int = 1

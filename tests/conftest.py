@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import summary
 from tests.support.running import RunningSystem, new_state_folder
 from tests.support.servers import NatsForTests, PostgresForTests, start_postgres
 
 DESIGN = Path(__file__).resolve().parent.parent.parent / "shared"
 """Data and oracles from outside the project, where they are present."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which identity server ran, and how much of the role matrix was walked."""
+    for line in summary.lines():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

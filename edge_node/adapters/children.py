@@ -141,6 +141,7 @@ class Drivers:
         self.children: dict[str, Child] = {}
         self.states: dict[str, DriverState] = {}
         self.on_state: Callable[[str, DriverState], None] = lambda source, state: None
+        self._configures: dict[str, Configure] = {}
         self._waiting: dict[str, asyncio.Future[WriteResult]] = {}
         self._of_source: dict[str, set[str]] = {}
 
@@ -159,12 +160,17 @@ class Drivers:
                 on_samples(source, message)
 
         child = Child(
-            f"driver:{source}", [*command, "--source", source], lambda: configure, on_message,
-            lambda why: self._down(source, why),
+            f"driver:{source}", [*command, "--source", source], lambda: self._configures[source],
+            on_message, lambda why: self._down(source, why),
         )  # fmt: skip
+        self.configure(source, configure)
         self.children[source] = child
         self.states[source] = DriverState(state="connecting")
         return child
+
+    def configure(self, source: str, configure: Configure) -> None:
+        """What the source's child is told at its next start; the one at work goes on."""
+        self._configures[source] = configure
 
     def forget(self, source: str) -> None:
         """The source has another child from now on, or none; its writes have no answer."""

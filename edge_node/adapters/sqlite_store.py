@@ -82,7 +82,7 @@ class SqliteStore:
         self,
         path: Path,
         epoch: str,
-        lane: Callable[[], str],
+        lane: Callable[[Event | None], str],
         gap_event: Callable[[GapRecord], Event],
         caps: Caps | None = None,
     ) -> None:
@@ -205,11 +205,11 @@ class SqliteStore:
         data = encode(row.event)
         if len(data) > MAX_EVENT_BYTES:
             raise ValueError(f"an event of {len(data)} bytes, more than any broker takes")
-        self.outbox.append(row.lane or self._lane(), row.event.time, data)
+        self.outbox.append(row.lane or self._lane(row.event), row.event.time, data)
         self._written += len(data)
 
     def _put_gap(self, row: PutGap) -> None:
-        lane = row.lane or self._lane()
+        lane = row.lane or self._lane(None)
 
         def told(first: int, last: int) -> bytes:
             return self._gap(lane, first, last, "memory")

@@ -198,8 +198,9 @@ class Trial:
             what, _, mend = self.watch.detail.partition("\n  mend: ")
             return what, mend or "see the source's state"
         if seen is None or age is None:
+            said = f": {self.watch.detail}" if self.watch.detail else ""
             return (
-                "nothing has arrived",
+                f"nothing has arrived{said}",
                 "read for longer (--seconds), or check the address and that the device sends it",
             )
         if seen.quality == 2:

@@ -7,7 +7,6 @@ occurrence's versions and answered by a FactResult. Never changes whether a cond
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from edge_node.application.ipc import OperatorAction, OperatorResult
 from edge_node.application.records import AlarmRecord, Change, Emit, PutFact, PutMark, event
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit, Cause, Note
+from shared.alarm.actions import ANSWERS, REGIONS, SPOKEN, event_of, text_of
 from shared.alarm.machine import AlarmEvent, Step, Trigger, step
 from shared.clock import Clock, HybridClock, HybridTime
 from shared.errors import ContractError, Rejected
@@ -29,28 +29,7 @@ from shared.telemetry import logger
 log = logger("facts")
 KEEP_FACTS = 5_000
 KEEP_CLOSED = 1_000
-SPOKEN = frozenset({"comment", "assign", "outcome"})
-"""Facts that change no state of the alarm."""
-TRIGGERS = {
-    "acknowledge": Trigger.ACKNOWLEDGE,
-    "confirm": Trigger.CONFIRM,
-    "reset": Trigger.RESET,
-    "unshelve": Trigger.UNSHELVE,
-    "out_of_service": Trigger.OUT_OF_SERVICE,
-    "in_service": Trigger.IN_SERVICE,
-    "disable": Trigger.DISABLE,
-    "enable": Trigger.ENABLE,
-    "suppress": Trigger.SUPPRESS,
-    "unsuppress": Trigger.UNSUPPRESS,
-}
-REGIONS = {
-    "shelve": "shelf", "suppress": "suppressed", "out_of_service": "out_of_service",
-    "disable": "disabled",
-}  # fmt: skip
-"""What keeps an alarm from people, and the region that it enters: it wants a reason."""
-MAX_REASON = 500
 LOCAL = "edge"
-ANSWERS = (Trigger.ACKNOWLEDGE, Trigger.CONFIRM)
 
 
 class AlarmService:
@@ -158,7 +137,7 @@ class AlarmService:
         if unit is None:
             return "refused", "unknown_alarm"
         if fact.action in SPOKEN:
-            silent = fact.action == "comment" and not _text(fact.args, "text")
+            silent = fact.action == "comment" and not text_of(fact.args, "text")
             return ("refused", "bad_argument") if silent else ("applied", "")
         wanted = self._event(unit, fact)
         if isinstance(wanted, Rejected):
@@ -169,7 +148,7 @@ class AlarmService:
             refusal = self._refused_from_above(unit, fact, wanted)
         if refusal is not None:
             return refusal
-        if fact.action in REGIONS and not _text(fact.args, "reason"):
+        if fact.action in REGIONS and not text_of(fact.args, "reason"):
             return "refused", "reason_required"
         done = self._do(unit, fact, wanted)
         return ("applied", "") if done.accepted else ("refused", done.result)
@@ -218,7 +197,7 @@ class AlarmService:
             return done
         region = REGIONS.get(fact.action)
         if region is not None:
-            reason, permit = _text(fact.args, "reason"), _text(fact.args, "permit")
+            reason, permit = text_of(fact.args, "reason"), text_of(fact.args, "permit")
             unit.notes[region] = Note(fact.actor, reason, self._clock.now_ms(), permit)
         if done.result == "noop":
             unit.forget_notes()
@@ -229,27 +208,5 @@ class AlarmService:
         above = fact.place != LOCAL
         if above and unit.definition.safety and fact.action in REGIONS:
             return Rejected("safety_alarm")
-        if fact.action in TRIGGERS:
-            mine = above or fact.occurrence == unit.occurrence
-            return AlarmEvent(TRIGGERS[fact.action], occurrence_matches=mine, seen=above)
-        if fact.action != "shelve":
-            return Rejected("unknown_action", {"action": fact.action})
-        if fact.args.get("one_shot"):
-            return AlarmEvent(Trigger.SHELVE_ONE_SHOT)
-        length = _length_ms(fact.args)
-        if length is None:
-            return Rejected("bad_argument", {"name": "ms"})
-        return AlarmEvent(Trigger.SHELVE_TIMED, shelve_ms=length)
-
-
-def _text(args: dict[str, Any], name: str) -> str:
-    value = args.get(name)
-    return value.strip()[:MAX_REASON] if isinstance(value, str) else ""
-
-
-def _length_ms(args: dict[str, Any]) -> int | None:
-    for name, unit in (("ms", 1), ("seconds", 1000), ("minutes", 60_000)):
-        value = args.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return int(value * unit)
-    return None
+        mine = above or fact.occurrence == unit.occurrence
+        return event_of(fact.action, fact.args, mine=mine, seen=above)

@@ -48,6 +48,7 @@ from shared.messages.bodies import StateChange
 from shared.messages.codec import encode
 from shared.messages.control import SampleAnswer, SampleRequest
 from shared.telemetry import logger
+from shared.tracing import OFF, Beginnings, Traces
 
 log = logger("engine")
 SECOND_S = 1.0
@@ -79,6 +80,9 @@ class Engine:
     def __init__(self, parts: Parts, clock: Clock) -> None:
         self._p, self._clock = parts, clock
         self._log = TransitionLog(clock)
+        self.traces: Traces = OFF
+        self._beginnings = Beginnings(clock)
+        self._traced: list[tuple[str, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._pushing: asyncio.TimerHandle | None = None
@@ -191,6 +195,8 @@ class Engine:
             reflexes += self._p.reflexes.intents(transition, since)
         change += [PutCommand(entry) for _, _, entry in reflexes]
         stored = self._p.journal.write(change, urgent=bool(reflexes))
+        if self._traced:
+            self._trace_outbox(stored)
         for spec, order, entry in reflexes:
             self._p.reflexes.start(spec, order, entry, stored)
         if records:
@@ -220,7 +226,25 @@ class Engine:
                 body, clock_offset_ms=offset, clock_uncertainty_ms=uncertainty
             )
         self._log.note(body)
-        return Emit(event(uuid7(self._clock), f"alarm.{body.kind}", body.source_time, body))
+        kind, trace = f"alarm.{body.kind}", ""
+        if self.traces.on and self._beginnings.may():
+            now, received = self._clock.now_ms(), body.receive_time or body.source_time
+            trace = self.traces.span(
+                "edge.evaluate", "", received, now, alarm=body.alarm, kind=body.kind
+            )
+            self._traced.append((trace, now))
+        return Emit(event(uuid7(self._clock), kind, body.source_time, body, trace))
+
+    def _trace_outbox(self, stored: asyncio.Future[None]) -> None:
+        """Spans of the wait for the common commit."""
+        traced, self._traced = self._traced, []
+
+        def durable(_: object) -> None:
+            now = self._clock.now_ms()
+            for trace, since in traced:
+                self.traces.span("edge.outbox", trace, since, now)
+
+        stored.add_done_callback(durable)
 
     def _show(self, records: list[AlarmRecord], stored: asyncio.Future[None]) -> None:
         shown_all = self._shown_all

@@ -12,7 +12,8 @@ import msgspec
 from edge_node.application.actuation import Outcome
 from edge_node.domain.alarm_unit import AlarmUnit
 from shared.expression import StaticEnvironment, Unknown, compile_expression
-from shared.playbook.journal import ROOTS, Record
+from shared.playbook import fragment
+from shared.playbook.journal import OUTCOME, ROOTS, Record
 from shared.playbook.model import Playbook
 
 
@@ -67,11 +68,18 @@ def about_of(unit: AlarmUnit) -> dict[str, Any]:
 
 
 def records_of(run: Run) -> dict[str, Record]:
-    """A run's journal as the interpreter reads it."""
+    """A run's journal as the interpreter reads it; that it goes on again is no verdict."""
     return {
         path: Record(entry.phase, entry.at, entry.data)  # type: ignore[arg-type]
         for path, entry in run.journal.items()
+        if (path, entry.phase) != (OUTCOME, "intent")
     }
+
+
+def handed_over(run: Run) -> bool:
+    """Whether the brain took it over in the middle, and it has not gone on since."""
+    over = run.journal.get(OUTCOME)
+    return over is not None and over.data.get("status") == fragment.HANDED_OVER
 
 
 def in_doubt(run: Run) -> bool:

@@ -19,6 +19,7 @@ from edge_node.application.fragment_runs import (
     Run,
     about_of,
     concurrency_of,
+    handed_over,
     in_doubt,
     inputs_of,
     records_of,
@@ -181,8 +182,13 @@ class OfflinePlaybooks:
         run = Run(
             name, plan.document.version, unit.id, unit.occurrence, about_of(unit), self._steady()
         )
+        earlier = self._runs.get(run.key)
+        if earlier is not None:
+            if not self._resumable(plan, earlier):
+                return
+            run = earlier
         working = [other for other in self._runs.values() if not other.ended]
-        if run.key in self._runs or len(working) >= MOST_RUNS or not self._wanted(plan, run):
+        if len(working) >= MOST_RUNS or (earlier is None and not self._wanted(plan, run)):
             return
         self._runs[run.key] = run
         key = concurrency_of(plan.document, run)
@@ -190,11 +196,21 @@ class OfflinePlaybooks:
             one.playbook == name and concurrency_of(plan.document, one) == key for one in working
         ):
             run.ended = True  # as in the brain: a further alarm joins the run at work
+            run.journal.pop(OUTCOME, None)  # and does not go on after it
             log.info("fragment_joined", playbook=name, alarm=unit.id, occurrence=unit.occurrence)
             self._journal.write([PutMeta(RUNS, encode(list(self._runs.values())))])
             return
-        log.info("fragment_begun", playbook=name, alarm=unit.id, occurrence=unit.occurrence)
+        run.ended = False
+        word = "fragment_begun" if earlier is None else "fragment_resumed"
+        log.info(word, playbook=name, alarm=unit.id, occurrence=unit.occurrence)
         self._drive(run)
+
+    def _resumable(self, plan: _Plan, run: Run) -> bool:
+        """Whether a part that was handed over in the middle goes on: the brain is away again."""
+        if not run.ended or not handed_over(run):
+            return False  # at work, or it has had its end, which comes once
+        in_time = self._steady() < run.began + plan.document.deadline
+        return in_time and run.version == plan.document.version
 
     @staticmethod
     def _wanted(plan: _Plan, run: Run) -> bool:
@@ -230,7 +246,9 @@ class OfflinePlaybooks:
         names = logical_tags(bound, self.around.devices)
         while not run.ended:
             away, doubt = self._away_ms(), in_doubt(run)
-            if away is None and not doubt:
+            if handed_over(run):  # it goes on, and the brain shall know before anything moves
+                await self._note(run, OUTCOME, "intent", {"status": fragment.RESUMED})
+            elif away is None and not doubt:
                 await self._end(run, fragment.HANDED_OVER, "")
                 return
             alone = away is not None and away >= plan.after_ms

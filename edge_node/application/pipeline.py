@@ -36,6 +36,8 @@ class Pipeline:
         self.tags, self.book, self._clock = tags, book, clock
         self._wall0, self._mono0 = clock.now_ms(), clock.mono_ms()
         self._began = self._wall0
+        self._later: dict[str, int] = {}
+        """Tags that came with a change of the site: when, by steady time."""
         self._units: list[AlarmUnit] = []
         """The alarms that the kernel runs, by the number of their rule."""
         self._rules: dict[str, int] = {}
@@ -100,7 +102,9 @@ class Pipeline:
 
     def _start_time(self, now: int, began: int) -> None:
         self._began = began
-        self.kernel.start(began)
+        tags = [unit.definition.tag for unit in self._units]
+        later = {r: self._later[tag] for r, tag in enumerate(tags) if tag in self._later}
+        self.kernel.start(began, later)
         self._watching.start(now)
         self.modes.start(now)
         for unit in self.book.units.values():
@@ -266,8 +270,10 @@ class Pipeline:
         for rule, unit in enumerate(self._units):  # only now: what is recalled is no news to them
             if unit.definition.kind == "stale":
                 self.kernel.load(rule, unit.point.beyond, unit.point.raw)
-        # Tags that never spoke have been silent since then, unless one of them is new.
-        self._start_time(now, old._began if len(known) == len(list(self.tags)) else now)
+        # Tags that never spoke have been silent since then; new ones since now.
+        kept = {tag: at for tag, at in old._later.items() if tag in known}
+        self._later = kept | {tag: now for tag in self.tags if tag not in known}
+        self._start_time(now, old._began)
         self._watching.look_now(lambda unit: unit.internal)
         self.book.settle_all(now, more=True)  # what is hidden from now on is not announced before
         self._take_changes()

@@ -33,6 +33,7 @@ class AlarmRecord(Stored, frozen=True):
     annunciated_version: int
     annunciated_at: int = 0
     raised_at: int = 0
+    returned_at: int = 0
     value: float | None = None
     quality: str = "good"
     setting: list[float] = []
@@ -44,6 +45,8 @@ class AlarmRecord(Stored, frozen=True):
     first_out: bool = False
     mark: str = ""
     """What its condition was (`site_change.condition_mark`)."""
+    re_alarm_at: int = 0
+    """When it was to be announced again, in steady time; 0: never."""
 
     @classmethod
     def of(cls, unit: AlarmUnit) -> AlarmRecord:
@@ -68,6 +71,7 @@ class AlarmRecord(Stored, frozen=True):
             annunciated_version=told.annunciated_version,
             annunciated_at=unit.annunciated_at,
             raised_at=told.raised_at,
+            returned_at=told.returned_at,
             value=told.value,
             quality=told.quality,
             setting=setting_row(definition.setting),
@@ -78,6 +82,7 @@ class AlarmRecord(Stored, frozen=True):
             notes=dict(unit.notes),
             first_out=told.first_out,
             mark=_mark(unit),
+            re_alarm_at=unit.re_alarm_at if unit.state.active else 0,
         )
 
     @property
@@ -109,8 +114,9 @@ class AlarmRecord(Stored, frozen=True):
         unit.point = PointState(beyond=unit.state.raw, since=0, raw=unit.state.raw)
         unit.occurrence, unit.version = self.occurrence, self.version
         unit.annunciated_version = self.annunciated_version
-        unit.annunciated_at = self.annunciated_at
+        unit.annunciated_at, unit.re_alarm_at = self.annunciated_at, self.re_alarm_at
         unit.raised_at, unit.value, unit.quality = self.raised_at, self.value, self.quality
+        unit.returned_at = self.returned_at
         unit.local_action = self.local_action
         unit.by_operator, unit.first_out = self.by_operator, self.first_out
         unit.notes = dict(self.notes)
@@ -266,6 +272,6 @@ class Snapshot:
     last_hlc: str = ""
 
 
-def event(new_id: str, kind: str, time: int, body: Body) -> Event:
-    """An event of this edge."""
-    return Event(id=new_id, type=kind, time=time, body=body)
+def event(new_id: str, kind: str, time: int, body: Body, trace: str = "") -> Event:
+    """An event of this edge; `trace` is its W3C trace context, if it is traced."""
+    return Event(id=new_id, type=kind, time=time, body=body, trace=trace)

@@ -7,6 +7,7 @@ each event, and nothing else about it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -20,8 +21,9 @@ from edge_node.application.journal import Journal, JournalOutbox
 from edge_node.application.status import ClockStatus
 from edge_node.domain.annunciation import Annunciation
 from shared.bus.nats_bus import NatsBus
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, ContractError, RetryableTransportError
+from shared.messages.bodies import AlarmTransition
 from shared.messages.codec import decode, encode
 from shared.messages.control import (
     CommandRequest,
@@ -32,7 +34,7 @@ from shared.messages.control import (
     SampleRequest,
     Welcome,
 )
-from shared.messages.envelope import Frame
+from shared.messages.envelope import Event, Frame
 from shared.messages.subjects import LIVE, REPLAY, Node
 from shared.outbox.drainer import Drainer
 from shared.outbox.port import OutboxStatus
@@ -44,7 +46,13 @@ BEAT_S = 1.0
 DIRECTIVE_S = 60.0
 BUCKET_RETRY_S = 5.0
 CONNECT_FIRST_S, CONNECT_MAX_S = 1.0, 15.0
-STALLED_MS = 10_000
+STALLED_MS = 1500
+"""Without any confirmation for so long, what is written goes to replay."""
+CROWDED_MS, CROWD = 250, 500
+"""Or for so long while a frame's worth was written: no storm may pile up in the live lane, behind
+which the first alarm after the return would wait."""
+URGENT_HELD = {1: 200, 2: 100}
+"""How many transitions of a priority may wait in the live lane for the link's return."""
 LOST_MS = 12_000
 COMMANDS_AT_ONCE = 16
 
@@ -75,27 +83,43 @@ class Lanes:
     """Whether an event written now travels live or as replay (asked by the store's thread).
 
     Live while the factory confirms what it gets. While it does not, events go to replay, so that
-    the first alarm after the return finds an empty live lane and waits behind nothing.
+    the first alarm after the return waits behind nothing. A few of the highest priorities stay
+    live all the same: what was raised during the cut is told before the backlog, not after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.drainer: Drainer | None = None
-        self._front: tuple[str, int] | None = None
-        self._since = 0
-        self.stalled = False
+        self._clock = clock or SystemClock()
+        self._urgent: Counter[int] = Counter()
+        self._stuck: float | None = None
+        self._crowd = 0
+        """Events written live since the last confirmation."""
 
-    def __call__(self) -> str:
+    def __call__(self, event: Event | None = None) -> str:
         """The lane."""
-        up = self.drainer is not None and self.drainer.link_up and not self.stalled
-        return LIVE if up else REPLAY
+        if self._confirms():
+            self._urgent.clear()
+            self._crowd += 1
+            return LIVE
+        body = event.body if event is not None else None
+        if not isinstance(body, AlarmTransition):
+            return REPLAY
+        if self._urgent[body.priority] >= URGENT_HELD.get(body.priority, 0):
+            return REPLAY
+        self._urgent[body.priority] += 1
+        return LIVE
 
-    def observe(self, pending: list[tuple[str, str, int, int]], now: int) -> None:
-        """Look at the front of the live lane: has anything been confirmed lately?"""
-        front = next(((epoch, first) for epoch, lane, first, _ in pending if lane == LIVE), None)
-        if front is None or front != self._front:
-            self._front, self._since, self.stalled = front, now, False
-        elif now - self._since > STALLED_MS:
-            self.stalled = True
+    def _confirms(self) -> bool:
+        drainer = self.drainer
+        if drainer is None or not drainer.link_up:
+            return False
+        since = drainer.stuck_since(LIVE)
+        if since != self._stuck:
+            self._stuck, self._crowd = since, 0
+        if since is None:
+            return True
+        stuck = self._clock.mono_ms() - since * 1000
+        return stuck < (STALLED_MS if self._crowd < CROWD else CROWDED_MS)
 
 
 class Uplink:
@@ -226,7 +250,6 @@ class Uplink:
         while True:
             try:
                 self._status = await self._outbox.status()
-                self._lanes.observe(await self._outbox.pending(), self._clock.mono_ms())
             except RetryableTransportError as error:
                 log.debug("counters_unreadable", error=str(error))
             around = self._p.board.around

@@ -97,7 +97,7 @@ def with_outbox(tags: int, seconds: float) -> dict[str, float]:
         return [PutAlarm(AlarmRecord.of_transition(transition)), Emit(told)]
 
     with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder) / "edge.db", "bench", lambda: "live", gap_event)
+        store = SqliteStore(Path(folder) / "edge.db", "bench", lambda _: "live", gap_event)
 
         def run() -> int:
             made = storm.transitions()

@@ -244,6 +244,8 @@ class AlarmBook:
 
     def end(self, unit: AlarmUnit, kind: str, at: int) -> None:
         """End the present occurrence for all to see, because its alarm has become another."""
+        if unit.state.active:
+            unit.returned_at = at - self.offset_of(unit)
         unit.state = replace(
             unit.state, raw=False, active=False, acked=True, confirmed=True, latched=False
         )

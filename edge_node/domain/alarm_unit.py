@@ -65,6 +65,8 @@ class AlarmUnit:
     annunciated_version: int = 0
     annunciated_at: int = 0
     raised_at: int = 0
+    returned_at: int = 0
+    """Source time of the present occurrence's return to normal; 0 while it stands."""
     value: float | None = None
     """The value that last changed the condition."""
     quality: str = "good"
@@ -178,12 +180,16 @@ def apply(
         # waits for people it is another, so that each can be acknowledged and labelled by itself.
         unit.occurrence, unit.version, unit.annunciated_version = new_occurrence(), 0, 0
         unit.local_action = None  # what the edge did about another occurrence says nothing of this
+        unit.raised_at = moment.source  # of one that never stood: when people began to speak of it
+        unit.returned_at = 0
     if not _said_by_its_fact(unit, event.trigger):
         unit.version += 1
     if result.annunciate:
         unit.annunciated_version, unit.annunciated_at = unit.version, moment.at
     if raised:
-        unit.raised_at = moment.source
+        unit.raised_at, unit.returned_at = moment.source, 0
+    elif before.active and not after.active:
+        unit.returned_at = moment.source
     body = describe(unit, KINDS[event.trigger], result.annunciate, moment, cause)
     return result, Transition(unit, body, raised, max(0, moment.received - moment.at))
 
@@ -245,4 +251,6 @@ def describe(
         fact=cause.fact,
         actor=cause.actor,
         first_out=unit.first_out,
+        returned_at=unit.returned_at,
+        suppressed_by=list(unit.causes) if unit.state.suppressed else [],
     )

@@ -19,6 +19,8 @@ class Annunciation:
     holder: str = ""
     until: int = 0
     ever: bool = False
+    released: str = ""
+    """The holder's newest release; its ids are ordered by time, an older grant is void."""
     boot: str = ""
     """This edge's boot id; a grant counted from another boot's clock is void."""
 
@@ -26,10 +28,13 @@ class Annunciation:
         """Take, renew or end a lease."""
         if lease.released:
             if lease.holder == self.holder:
-                self.until = 0
+                self.until, self.released = 0, max(self.released, lease.id)
             return LeaseAck(id=lease.id, accepted=True)
         if not 0 < lease.ttl_ms <= MAX_TTL_MS:
             return LeaseAck(id=lease.id, accepted=False, code="ttl_out_of_range")
+        if lease.holder == self.holder and lease.id <= self.released:
+            # Under way since before it was given back: nobody up there would sound.
+            return LeaseAck(id=lease.id, accepted=False, code="superseded")
         if self.holder != lease.holder and now < self.until:
             return LeaseAck(id=lease.id, accepted=False, code="held_by_another")
         since = now
@@ -41,6 +46,8 @@ class Annunciation:
             return LeaseAck(id=lease.id, accepted=False, code="too_late")
         # A grant that overtook a later one shortens nothing.
         self.until = max(self.until, since + lease.ttl_ms)
+        if lease.holder != self.holder:
+            self.released = ""
         self.holder, self.ever = lease.holder, True
         return LeaseAck(id=lease.id, accepted=True)
 

@@ -130,14 +130,14 @@ cdef class Kernel(_RuleBook):
         self._meta[rule] &= ~(BEYOND | RAW)
         self._meta[rule] |= (BEYOND if beyond else 0) | (RAW if raw else 0)
 
-    def start(self, int64_t now):
-        """Time begins: what stays silent from now on goes stale."""
+    def start(self, int64_t now, later=None):
+        """Time begins: what stays silent from now on goes stale; `later`: rules with their own."""
         cdef uint32_t tag, rule
-        self._began = bounded(now)
+        cdef dict own = dict(later or {})
         for tag in range(self._n):
             for rule in range(self._first[tag], self._first[tag + 1]):
                 if self._meta[rule] & KIND == STALE:
-                    self._rules[rule].deadband = <double>self._began
+                    self._rules[rule].deadband = <double>bounded(own.get(rule, now))
                     self._reserve(1)
                     self._arm_stale(rule, tag, NAN, Q_GOOD)
 

@@ -90,7 +90,6 @@ cdef class _RuleBook:
     cdef Entry* _heap
     cdef Change* _changes
     cdef uint32_t _n, _count, _held, _room, _made, _space
-    cdef int64_t _began
     cdef bint _stop
 
     # rules
@@ -202,7 +201,8 @@ cdef class _RuleBook:
 
     cdef int64_t _silent(self, uint32_t r, uint32_t tag) noexcept nogil:
         cdef int64_t heard = self._heard[tag]
-        return (self._began if heard == NEVER else heard) + <int64_t>self._rules[r].limit
+        cdef int64_t since = heard if heard != NEVER else <int64_t>self._rules[r].deadband
+        return since + <int64_t>self._rules[r].limit
 
     cdef void _arm_stale(
         self, uint32_t r, uint32_t tag, double value, uint8_t quality

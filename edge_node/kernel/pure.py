@@ -6,6 +6,7 @@ rules as numbers only, and no clock: all times are given.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from math import inf, isnan, nan
 
@@ -45,7 +46,6 @@ class Kernel:
         self._quality, self._text = bytearray([UNKNOWN]) * n, bytearray(n)
         self._watch = bytearray(n)
         self._heard: list[int | None] = [None] * n
-        self._began = 0
         self._tag, self._kind, self._order = list(rules.tags), rules.kinds, list(rules.orders)
         self._limit, self._deadband = list(rules.limits), list(rules.deadbands)
         self._on, self._off = list(rules.on), list(rules.off)
@@ -110,12 +110,11 @@ class Kernel:
         if self._kind[self._check_rule(rule)] != STALE and self._beyond[rule] != self._raw[rule]:
             self._put(rule, bounded(at), value, quality)
 
-    def start(self, now: int) -> None:
-        """Time begins: what stays silent from now on goes stale."""
-        self._began = bounded(now)
+    def start(self, now: int, later: Mapping[int, int] | None = None) -> None:
+        """Time begins: what stays silent from now on goes stale; `later`: rules with their own."""
         for rule, kind in enumerate(self._kind):
             if kind == STALE:
-                self._since[rule] = self._began
+                self._since[rule] = bounded((later or {}).get(rule, now))
                 self._arm_stale(rule, nan, _GOOD)
 
     def pause(self, rule: int, on: bool) -> None:
@@ -326,7 +325,7 @@ class Kernel:
 
     def _stale_deadline(self, rule: int) -> int:
         heard = self._heard[self._tag[rule]]
-        return (self._began if heard is None else heard) + int(self._limit[rule])
+        return (self._since[rule] if heard is None else heard) + int(self._limit[rule])
 
     def _arm_stale(self, rule: int, value: float, quality: str) -> None:
         """The next deadline of a stale rule: its delay, or the silence that would start it."""

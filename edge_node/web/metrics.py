@@ -5,17 +5,16 @@ A route of the local page, read from the newest status that the engine sent; it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 
 from edge_node.application.status import EdgeStatus, decode_status
+from shared.metrics import CONTENT_TYPE, Exposition
 from shared.web.problem import ProblemError
 
-KIND = "text/plain; version=0.0.4; charset=utf-8"
 LANE_FIELDS = ("produced", "delivered", "buffered", "dropped", "quarantined")
-Sample = tuple[dict[str, str], float]
 
 
 def metrics_router(status: Callable[[], bytes], guarded: list[Any]) -> APIRouter:
@@ -27,32 +26,23 @@ def metrics_router(status: Callable[[], bytes], guarded: list[Any]) -> APIRouter
         body = status()
         if not body:
             raise ProblemError(503, "engine_starting")
-        return Response(exposition(decode_status(body)), media_type=KIND)
+        return Response(exposition(decode_status(body)), media_type=CONTENT_TYPE)
 
     return router
 
 
 def exposition(status: EdgeStatus) -> str:
     """The whole text; `produced = delivered + buffered + dropped + quarantined` in each lane."""
-    who = {"site": status.site, "edge": status.edge}
-    lines: list[str] = []
-
-    def tell(name: str, kind: str, text: str, samples: Iterable[Sample]) -> None:
-        lines.append(f"# HELP andon_edge_{name} {text}")
-        lines.append(f"# TYPE andon_edge_{name} {kind}")
-        for labels, value in samples:
-            told = ",".join(f'{k}="{_escaped(v)}"' for k, v in {**who, **labels}.items())
-            lines.append(f"andon_edge_{name}{{{told}}} {value:.17g}")
-
+    out = Exposition("andon_edge", {"site": status.site, "edge": status.edge})
     for field in LANE_FIELDS:
         gauge = field == "buffered"
-        tell(
+        out.tell(
             f"outbox_{field}" + ("" if gauge else "_total"), "gauge" if gauge else "counter",
             f"Events of the outbox by lane: {field}",
             [({"lane": lane}, getattr(c, field)) for lane, c in sorted(status.lanes.items())],
         )  # fmt: skip
     journal = status.journal
-    for name, kind, text, value in (
+    rows: tuple[tuple[str, Literal["counter", "gauge"], str, float], ...] = (
         ("journal_degraded", "gauge", "The disk does not take what is written", journal.degraded),
         ("journal_waiting", "gauge", "Changes not yet durable", journal.waiting),
         ("journal_lost_samples_total", "counter", "Sample batches shed", journal.lost_samples),
@@ -61,14 +51,11 @@ def exposition(status: EdgeStatus) -> str:
         ("brain_reachable", "gauge", "The factory answers", status.brain_reachable),
         ("horn", "gauge", "This edge sounds", status.horn),
         ("alarms", "gauge", "Alarms that are not at rest", len(status.alarms)),
-    ):
-        tell(name, kind, text, [({}, float(value))])
-    tell(
+    )
+    for name, kind, text, value in rows:
+        out.tell(name, kind, text, float(value))
+    out.tell(
         "driver_connected", "gauge", "A source's driver is connected",
         [({"source": s}, d.state == "connected") for s, d in sorted(status.drivers.items())],
     )  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return out.text()

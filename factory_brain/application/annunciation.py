@@ -1,7 +1,9 @@
 """The annunciation lease: exactly one place sounds.
 
-The brain takes an edge's horn only while its database takes writes and someone attends a console;
-without renewal the edge sounds again. An overlap of one lease is possible, a gap is not.
+The brain takes an edge's horn only while its database takes writes and someone attends a console or
+a confirmed channel is alive; without renewal the edge sounds again. An overlap of one lease is
+possible. A horn is taken only once the edge's backlog is here: what was acknowledged down there
+must not sound a second time.
 """
 
 from __future__ import annotations
@@ -22,6 +24,15 @@ from shared.telemetry import logger
 
 log = logger("annunciation")
 PROBE_S = 1.0
+ANSWER_S = 2.0
+
+
+Claim = Callable[[set[str]], Awaitable[bool]]
+
+
+async def _alone(edges: set[str]) -> bool:
+    """There is no other brain."""
+    return True
 
 
 class Annunciation:
@@ -33,20 +44,58 @@ class Annunciation:
     ) -> None:  # fmt: skip
         self._site, self._holder, self._ttl = site, holder, ttl_ms
         self._bus, self._clock, self._fleet, self._live = bus, clock, fleet, live
-        self._attended, self._writable = attended, writable
+        self.attendance: list[Callable[[], bool]] = [attended]
+        """Who hears it here: attended consoles; one of them is enough."""
+        self.attended_elsewhere: Callable[[], int | None] = lambda: None
+        """How long ago (ms) another brain told of an attended console; None: there is none."""
+        self.confirmed: Callable[[str], bool] = lambda _: False
+        """Whether people are surely reached about an edge though no console is attended."""
+        self.claim: Claim = _alone
+        """Tells the other brains whose horn this factory holds, before an edge falls silent."""
+        self.elsewhere: Callable[[], set[str]] = set
+        """Edges whose horn another brain holds: consoles here sound for them as well."""
+        self.settled: Callable[[str], None] = lambda _: None
+        """Told the edge that has answered."""
+        self._writable = writable
+        self._answer_s = min(ANSWER_S, ttl_ms / 3000)
+        """An edge that does not answer must not cost the others their renewal."""
         self._until: dict[str, int] = {}
         self._probe: asyncio.Future[bool] | None = None
 
     async def run(self) -> None:
         """Renew three times within a lease, for ever."""
         while True:
-            wanted = self._attended() and await self._can_write()
+            wanted = self._heard()
+            if wanted and not await self._can_write():
+                wanted = set()
+            claimed = {edge for edge in wanted if self._concerns(edge, True)}
+            if not await self.claim(claimed | self._until.keys()):
+                wanted = set()
             async with asyncio.TaskGroup() as group:
                 for edge in self._fleet.edges:
-                    if self._fleet.online(edge) and (wanted or edge in self._until):
-                        group.create_task(self._ask(edge, release=not wanted))
-            self._settle()
+                    if self._fleet.online(edge) and self._concerns(edge, edge in wanted):
+                        group.create_task(self._ask(edge, release=edge not in wanted))
+            self.settle()
             await asyncio.sleep(self._ttl / 3000)
+
+    def _heard(self) -> set[str]:
+        """Edges whose alarms somebody hears of here."""
+        attended = self._here() or self.attended_elsewhere() is not None
+        return {edge for edge in self._fleet.edges if attended or self.confirmed(edge)}
+
+    def _here(self) -> bool:
+        return any(hears() for hears in self.attendance)
+
+    def _ttl_of(self, edge: str) -> int:
+        """For how long to take a horn: what was only heard of counts from when it was so."""
+        if self._here() or self.confirmed(edge):
+            return self._ttl
+        return max(self._ttl - (self.attended_elsewhere() or 0), 1)
+
+    def _concerns(self, edge: str, wanted: bool) -> bool:
+        """Whether to ask this edge now: to renew, to hand down, or to take what is caught up."""
+        mine = edge in self._until or edge in self.elsewhere()  # left by who led before
+        return mine or (wanted and self._fleet.caught_up(edge))
 
     async def _can_write(self) -> bool:
         """Whether the database takes writes, answered in a second.
@@ -60,6 +109,10 @@ class Annunciation:
         if not done:
             return False
         probe, self._probe = self._probe, None
+        if (fault := probe.exception()) is not None:
+            # Whatever it is, nothing can be promised: the edges sound, and this loop goes on.
+            log.error("write_probe_failed", error=repr(fault))
+            return False
         return probe.result()
 
     async def release_all(self) -> None:
@@ -69,33 +122,36 @@ class Annunciation:
                 group.create_task(self._ask(edge, release=True))
 
     async def _ask(self, edge: str, *, release: bool) -> None:
-        node = Node(self._site, edge)
+        node, ttl = Node(self._site, edge), self._ttl_of(edge)
         grant = LeaseGrant(
             id=uuid7(self._clock),
             holder=self._holder,
-            ttl_ms=self._ttl,
+            ttl_ms=ttl,
             released=release,
             token=heard[0] if (heard := self._fleet.token(edge)) else None,
         )
         if not release:
             # From the moment the edge may fall silent this console must be ready to sound.
-            self._until[edge] = self._clock.mono_ms() + self._ttl
-            self._settle()
+            self._until[edge] = self._clock.mono_ms() + ttl
+            self.settle()
         try:
-            data = await self._bus.request_down(node, node.lease, encode(grant), 2.0)
+            data = await self._bus.request_down(node, node.lease, encode(grant), self._answer_s)
             accepted = decode(data, LeaseAck).accepted
         except (TransportError, ContractError) as error:
             log.warning("lease_unanswered", edge=edge, error=str(error))
             return  # unknown: keep sounding here until the lease has surely ended
+        self.settled(edge)
         if release or not accepted:
             self._until.pop(edge, None)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Bring what sounds here to the leases as they stand."""
         now = self._clock.mono_ms()
         held = {edge for edge, until in self._until.items() if until > now}
         for edge in list(self._until):
             if edge not in held:
                 del self._until[edge]
+        held |= self.elsewhere()
         self._fleet.annunciator = {
             edge: "brain" if edge in held else "edge" for edge in self._fleet.edges
         }

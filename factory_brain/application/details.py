@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from factory_brain.application.live_view import LiveView
 from factory_brain.application.ports import Alarms
 from factory_brain.domain.rows import Occurrence, make_row, text
+from factory_brain.domain.system_words import sheet_of
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.shadow import setting_of
 from shared.clock import Clock, HybridTime
@@ -30,8 +31,8 @@ class History(Protocol):
 class Trend(Protocol):
     """What the trend reads of the historian."""
 
-    async def read(self, tag: str, since: int, until: int, limit: int) -> list[Any]:
-        """Samples, oldest first."""
+    async def trend(self, tag: str, since: int, until: int, limit: int) -> tuple[str, list[Any]]:
+        """(resolution, rows): samples, or minutes or hours of them, oldest first."""
         ...
 
     async def has_snippet(self, occurrence: str) -> bool:
@@ -65,24 +66,35 @@ class Details:
         if pushed:
             setting = setting_of(pushed[0])
         return AlarmDetail(
-            row=make_row(found, definition),
+            row=make_row(
+                found,
+                definition,
+                self._live.said(alarm),
+                self._live.understanding(found),
+            ),
             limit=setting.limit if setting and definition and definition.side else None,
             side=definition.side if definition else None,
             deadband=setting.deadband if setting else 0.0,
             on_delay_s=setting.on_delay_ms / 1000 if setting else 0.0,
             off_delay_s=setting.off_delay_ms / 1000 if setting else 0.0,
             settings_version=version,
-            response=_sheet(definition),
+            response=sheet_of(alarm) or _sheet(definition),
             timeline=await self._timeline(found),
             run=found.run,
             trend_tag=found.transition.tag or None,
             snippet=await self._trend.has_snippet(found.occurrence),
         )
 
+    async def story(self, found: Occurrence) -> list[TimelineEntry]:
+        """The history of one occurrence."""
+        return await self._timeline(found)
+
     async def _timeline(self, found: Occurrence) -> list[TimelineEntry]:
         entries: list[TimelineEntry] = []
         for row in await self._history.timeline(found.occurrence):
             body = row["body"]
+            if body.get("t") == "fact" or _answered(body):
+                continue  # told below, with what became of it
             lane, kind = _lane(row["type"], body)
             entries.append(
                 TimelineEntry(
@@ -117,25 +129,36 @@ class Details:
         spec = self._tags.get(tag.partition("@")[0])
         if spec is None:
             return None
-        rows = await self._trend.read(tag, since, until or self._clock.now_ms() + 60_000, limit)
+        end = until or self._clock.now_ms() + 60_000
+        resolution, rows = await self._trend.trend(tag, since, end, limit)
+        summed = resolution != "raw"
         return Samples(
             tag=tag,
             unit=spec.unit,
             t=[row["at"] for row in rows],
             v=[row["value"] for row in rows],
             q=[row["quality"] for row in rows],
+            resolution=resolution,  # type: ignore[arg-type]
+            lo=[row["min"] for row in rows] if summed else [],
+            hi=[row["max"] for row in rows] if summed else [],
         )
 
 
+def _answered(body: dict[str, Any]) -> bool:
+    """An edge's plain answer to a fact says nothing that the fact does not."""
+    return body.get("t") == "fact_result" and body.get("result") != "refused"
+
+
 def _lane(kind: str, body: dict[str, Any]) -> tuple[str, str]:
-    match kind:
+    match body.get("t"):  # the type of an alarm's event also says which transition it is
         case "alarm":
             return "alarm", body.get("kind", "alarm")
         case "local_action":
             return "command", f"local_action_{body.get('outcome', '')}"
-        case "fact" | "fact_result":
-            return "people", kind
-        case "fragment.step":  # worded as the run's own steps are; there may be no run to show it
+        case "fact_result":
+            return "people", "fact_refused"
+        case _ if kind == "fragment.step":
+            # Worded as the run's own steps are: there may be no run to show it.
             lane = "command" if "device" in body.get("data", {}) else "playbook"
             return lane, f"{body['path'].rpartition('/')[2]}_{body['phase']}"
         case _:

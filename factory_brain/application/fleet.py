@@ -9,12 +9,15 @@ from shared.errors import ContractError
 from shared.messages import subjects
 from shared.messages.codec import decode
 from shared.messages.control import Health, Token
+from shared.messages.subjects import LIVE, REPLAY
 from shared.site.model import EdgeSpec
 from shared.telemetry import logger
 from shared.web.dto import EdgeHealth, Fleet, LaneCounts, Text
 
 log = logger("fleet")
 OFFLINE_AFTER_MS = 5_000
+IN_FLIGHT = 500
+"""Live events that are on their way at any moment: one frame."""
 
 
 @dataclass(slots=True)
@@ -57,12 +60,28 @@ class FleetView:
         seen = self._seen.get(edge)
         return seen is not None and self._clock.mono_ms() - seen.at_mono < OFFLINE_AFTER_MS
 
+    def unheard_ms(self, edge: str) -> int | None:
+        """Since when no heartbeat came; None before the first one."""
+        seen = self._seen.get(edge)
+        return None if seen is None else self._clock.mono_ms() - seen.at_mono
+
     def token(self, edge: str) -> tuple[Token, str] | None:
         """(clock token, epoch) of an edge for a command's expiry; None while it is not heard."""
         if not self.online(edge):
             return None
         health = self._seen[edge].health
         return Token(boot=health.boot, mono=health.mono), health.epoch
+
+    def caught_up(self, edge: str) -> bool:
+        """Whether what an edge recorded is here but for the last moments; False while unheard.
+
+        Samples of the history lane may lag: they are nothing that sounds.
+        """
+        if not self.online(edge):
+            return False
+        lanes = self._seen[edge].health.lanes
+        behind = {name: counts.buffered for name, counts in lanes.items()}
+        return behind.get(REPLAY, 0) == 0 and behind.get(LIVE, 0) <= IN_FLIGHT
 
     def fragments(self, edge: str) -> str | None:
         """Version of the offline playbook parts that an edge holds; None while it is not heard."""

@@ -7,48 +7,70 @@ It never acknowledges messages and never invents process state.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from factory_brain.application.ports import Alarms, Samples, Transaction
+from factory_brain.application.telling import Doubts, Tell, Telling
 from factory_brain.domain.arrivals import Arrived
+from factory_brain.domain.projection import said_of_action
 from factory_brain.domain.rows import Occurrence
-from factory_brain.domain.samples import Row, unpack
+from factory_brain.domain.samples import Columns, columns
 from shared.clock import Clock
 from shared.errors import ContractError
 from shared.messages.bodies import (
     AlarmTransition,
+    CommandRecord,
     DirectiveReport,
     Fact,
     FactResult,
     FragmentStep,
+    GapRecord,
     LocalAction,
     SampleBatch,
     Snippet,
+    StateChange,
     SystemEvent,
 )
 from shared.messages.control import Hello, Welcome
 from shared.messages.envelope import Event, Frame
+from shared.metrics import Histogram
 from shared.outbox.receiving import Batch, Receipt, Received, Receiver
 from shared.telemetry import logger
+from shared.tracing import OFF, Recent, Traces
 
 log = logger("ingest")
 LATE_MS = 30_000
 """An event older than this on arrival is marked late."""
 
+RECORDED_ONLY = frozenset((StateChange, CommandRecord, GapRecord))
+"""Kinds that the journal keeps and nothing else asks for: floods of them cost no more than that."""
+
 OnOccurrence = Callable[[Occurrence, bool], Awaitable[None]]
 """(merged occurrence, whether a transition of it arrived)."""
-After = Callable[[], Awaitable[None]]
-MAX_TELLS = 5
-"""How often somebody is told of a committed change before a lasting fault is left behind."""
-TELL_AT_ONCE = 50
-_AFTER: ContextVar[list[After]] = ContextVar("after_commit")
+_AFTER: ContextVar[list[Tell]] = ContextVar("after_commit")
 """What the frame in hand sets off once committed; streams are consumed side by side."""
 Forward = Callable[[Transaction, list[Event]], Awaitable[None]]
+OnFact = Callable[[Transaction, str, Fact | FactResult], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class IngestMeters:
+    """What came in since the start, for the counters."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    frames: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    commit_lag: Histogram = field(default_factory=Histogram)
+
+    def took(self, lane: str, receipts: list[Receipt]) -> None:
+        """Frames of one kind of lane were committed."""
+        self.frames[lane] += len(receipts)
+        self.events[lane] += sum(receipt.applied for receipt in receipts)
+        self.quarantined[lane] += sum(receipt.quarantined for receipt in receipts)
 
 
 class Ingest:
@@ -63,53 +85,57 @@ class Ingest:
         )
         self.receiver: Receiver | None = None
         """Set by the bootstrap: commits frames through `apply`."""
+        self._turns: dict[str, asyncio.Lock] = {}
         self.on_occurrence: list[OnOccurrence] = []
         self.on_directive: list[Callable[[Transaction, str, DirectiveReport], Awaitable[None]]] = []
         """Called in the receiver's transaction."""
         self.on_system: list[Callable[[], Awaitable[None]]] = []
         self.on_fragment: list[Callable[[FragmentStep], Awaitable[None]]] = []
+        self.on_fact: list[OnFact] = []
+        """Called in the receiver's transaction with what people said and edges answered."""
+        self.on_said: list[Callable[[str], Awaitable[None]]] = []
+        """Told after the commit of the alarm about which something was said."""
+        self.on_annunciated: list[Callable[[list[int]], Awaitable[None]]] = []
+        """Told after the commit of the times of what was annunciated."""
+        self.on_samples: list[Callable[[Transaction, list[Columns]], Awaitable[None]]] = []
+        """Called in the receiver's transaction, behind the samples that it has stored."""
+        self.on_commit: list[Callable[[], None]] = []
+        """Called after each commit that brought events: wakes who reads the journal's feed."""
         self.latencies: deque[tuple[int, int]] = deque(maxlen=1000)
         """(source time, time committed here) of recent transitions, for the benchmarks."""
-        self.untold = 0
-        """Changes of which somebody could not be told, however often it was tried."""
-        self._due: deque[After] = deque()
-        self._telling = asyncio.Lock()
-        self._tells = 0
+        self.telling = Telling()
+        self._doubts = Doubts()
+        self.meters = IngestMeters()
+        self.traces: Traces = OFF
+        self.recent = Recent()
+        """Traces of occurrences, for what follows: notices and the like."""
+        self.on_traced: list[Callable[[str, str, int], None]] = []
+        """Told after the commit of (alarm, trace context, when it was committed)."""
 
     async def receive(self, frame: Frame) -> Receipt:
         """Commit one frame, then tell the rest of the brain."""
+        return (await self.receive_many([frame]))[0]
+
+    async def receive_many(self, frames: list[Frame]) -> list[Receipt]:
+        """Commit frames of one kind of lane together, then tell the rest of the brain."""
         assert self.receiver is not None
-        after: list[After] = []
+        after: list[Tell] = []
         _AFTER.set(after)
-        receipt = await self.receiver.receive(frame)
-        self._due.extend(after)
-        await self._tell()
-        return receipt
-
-    async def _tell(self) -> None:
-        """Run what is due, in order of commits. What fails stays first and is tried again.
-
-        The frame is committed: nobody would ever hear of it again. The fault travels on, so that
-        the frame is not acknowledged and the consumer comes back to what is due.
-        """
-        async with self._telling:
-            while self._due:
-                if len(self._due) % TELL_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # a long frame must not keep a live alarm waiting
-                try:
-                    await self._due[0]()
-                except Exception as error:
-                    self._tells += 1
-                    if self._tells >= MAX_TELLS:
-                        log.error("after_commit_given_up", error=repr(error), tries=self._tells)
-                        self.untold += 1
-                        self._done()
-                    raise
-                self._done()
-
-    def _done(self) -> None:
-        self._due.popleft()
-        self._tells = 0
+        # However many edges: one transaction for a kind of lane, so that samples and backlogs
+        # leave connections for what is live.
+        async with self._turns.setdefault(frames[0].lane, asyncio.Lock()):
+            try:
+                receipts = await self.receiver.receive_many(frames)
+            except BaseException:
+                self._doubts.add(frames, after)
+                raise
+        after[:0] = self._doubts.believed(frames, receipts)
+        self.meters.took(frames[0].lane, receipts)
+        if any(receipt.applied for receipt in receipts):
+            for wake in self.on_commit:
+                wake()
+        await self.telling.tell(frames[0].lane, after)
+        return receipts
 
     async def hello(self, hello: Hello) -> Welcome:
         """Register an edge's epoch."""
@@ -133,20 +159,23 @@ class Ingest:
             body = item.event.body
             if isinstance(body, SampleBatch):
                 try:
-                    work.samples.extend(unpack(body))
+                    work.samples.append(columns(body))
                 except ContractError as error:
                     log.error("samples_unreadable", source=batch.source, error=str(error))
                 continue
             if isinstance(body, Snippet):
                 await self._keep_snippet(connection, batch, body)
                 continue
-            work.journal.append(_journal_row(batch, item))
-            work.sort(edge, batch.received_at, item)
+            work.journal.append(item)
+            if type(body) not in RECORDED_ONLY:
+                work.sort(edge, batch.received_at, item)
         alarms = self._alarms
         if work.journal:
-            await alarms.insert_events(connection, work.journal)
+            await alarms.insert_events(connection, batch, work.journal, LATE_MS)
         if work.samples:
             await self._samples.insert(connection, work.samples)
+            for listener in self.on_samples:
+                await listener(connection, work.samples)
         if work.touched:
             await alarms.apply_transitions(connection, work.arrived, work.touched)
         for event in work.others:
@@ -154,15 +183,34 @@ class Ingest:
         if work.said:
             await alarms.set_local_actions(connection, work.said)
         await self._refresh(connection, work)
+        if sounded := [a.body.source_time or a.time for a in work.arrived if a.body.annunciate]:
+            work.after.extend(Tell(partial(told, sounded)) for told in self.on_annunciated)
         if work.forward:
             await self._forward(connection, work.forward)
-        self.latencies.extend(work.latencies)
+        if work.traced and self.traces.on:
+            told = partial(self._trace, batch.received_at, work.traced)
+            work.after.insert(0, Tell(told))
+        if work.latencies:
+            self.latencies.extend(work.latencies)
+            oldest = min(at for at, _ in work.latencies)
+            work.after.append(Tell(partial(self._committed, oldest)))
         _AFTER.get().extend(work.after)
+
+    async def _trace(self, since: int, traced: list[tuple[str, AlarmTransition]]) -> None:
+        now = self._clock.now_ms()
+        for trace, body in traced:
+            context = self.traces.span("brain.ingest", trace, since, now, alarm=body.alarm)
+            self.recent.note(body.occurrence, context)
+            for told in self.on_traced:
+                told(body.alarm, context, now)
+
+    async def _committed(self, oldest: int) -> None:
+        self.meters.commit_lag.observe(max(0, self._clock.now_ms() - oldest) / 1000)
 
     async def _keep_snippet(self, connection: Transaction, batch: Batch, body: Snippet) -> None:
         edge = batch.source.partition(".")[2]
         try:
-            unpacked = sum(1 for _ in unpack(body.samples))
+            unpacked = len(columns(body.samples).times)
         except ContractError as error:
             log.error("snippet_unreadable", source=batch.source, error=str(error))
             return
@@ -177,8 +225,10 @@ class Ingest:
         match body:
             case Fact():
                 await self._alarms.insert_fact(connection, body, edge, now, "applied")
+                await self._said(connection, edge, body, work)
             case FactResult():
                 await self._alarms.fact_result(connection, body.fact, body.result, body.code)
+                await self._said(connection, edge, body, work)
             case DirectiveReport():
                 for listener in self.on_directive:
                     await listener(connection, edge, body)
@@ -186,11 +236,18 @@ class Ingest:
                 await self._alarms.set_system(
                     connection, edge, body.code, body.active, body.params, now
                 )
-                work.after.extend(self.on_system)
+                work.after.extend(Tell(told) for told in self.on_system)
             case FragmentStep():
-                work.after.extend(partial(told, body) for told in self.on_fragment)
+                work.after.extend(Tell(partial(told, body)) for told in self.on_fragment)
             case _:
                 return
+
+    async def _said(
+        self, connection: Transaction, edge: str, body: Fact | FactResult, work: _Work
+    ) -> None:
+        for listener in self.on_fact:
+            await listener(connection, edge, body)
+        work.after.extend(Tell(partial(told, body.alarm)) for told in self.on_said)
 
     async def _refresh(self, connection: Transaction, work: _Work) -> None:
         if not work.touched:
@@ -198,15 +255,15 @@ class Ingest:
         for merged in await self._alarms.refresh(connection, list(work.touched)):
             moved = work.touched[merged.occurrence]
             for listener in self.on_occurrence:
-                work.after.append(partial(listener, merged, moved))
+                work.after.append(Tell(partial(listener, merged, moved), merged.occurrence))
 
 
 @dataclass(slots=True)
 class _Work:
     """What a batch asks for, sorted by what can be written together."""
 
-    journal: list[tuple[Any, ...]] = field(default_factory=list)
-    samples: list[Row] = field(default_factory=list)
+    journal: list[Received] = field(default_factory=list)
+    samples: list[Columns] = field(default_factory=list)
     arrived: list[Arrived] = field(default_factory=list)
     others: list[Event] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)
@@ -214,8 +271,9 @@ class _Work:
     touched: dict[str, bool] = field(default_factory=dict)
     """Occurrence -> whether a transition of it arrived."""
     forward: list[Event] = field(default_factory=list)
-    after: list[After] = field(default_factory=list)
+    after: list[Tell] = field(default_factory=list)
     latencies: list[tuple[int, int]] = field(default_factory=list)
+    traced: list[tuple[str, AlarmTransition]] = field(default_factory=list)
 
     def sort(self, edge: str, now: int, item: Received) -> None:
         """Put one event where it belongs."""
@@ -224,14 +282,17 @@ class _Work:
             case AlarmTransition():
                 late = now - (body.source_time or event.time) > LATE_MS
                 self.arrived.append(Arrived(edge, event.id, event.time, now, late, body))
+                self.forward.append(event)  # the group folds the same view: every change goes up
                 if body.kind in ("raised", "returned"):
-                    self.forward.append(event)
                     self.latencies.append((body.receive_time or event.time, now))
                 self.touched[body.occurrence] = True
+                if event.trace:
+                    self.traced.append((event.trace, body))
             case LocalAction():
-                self.said[body.occurrence] = f"{body.device} {body.operation}: {body.outcome}"
+                self.said[body.occurrence] = said_of_action(body)
                 self.touched.setdefault(body.occurrence, False)
             case Fact() | FactResult():
+                self.forward.append(event)
                 self.others.append(event)
                 self.touched.setdefault(body.occurrence, False)
             case DirectiveReport():
@@ -239,13 +300,3 @@ class _Work:
                 self.others.append(event)
             case _:
                 self.others.append(event)
-
-
-def _journal_row(batch: Batch, item: Received) -> tuple[Any, ...]:
-    event, body = item.event, item.event.body
-    return (
-        batch.source, batch.epoch, batch.lane, item.seq, event.id, event.type, event.time,
-        batch.received_at, batch.received_at - event.time > LATE_MS,
-        getattr(body, "alarm", None), getattr(body, "occurrence", None),
-        body,
-    )  # fmt: skip

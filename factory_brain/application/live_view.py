@@ -7,15 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
 from factory_brain.application.fleet import FleetView
-from factory_brain.domain.rows import Occurrence, is_open, make_row, sounds
+from factory_brain.application.list_json import ListJson
+from factory_brain.domain.holds import NOTHING_SAID, SaidOfAlarm
+from factory_brain.domain.rows import (
+    NOT_UNDERSTOOD,
+    Occurrence,
+    Understood,
+    in_front,
+    is_open,
+    make_row,
+    sounds,
+)
+from factory_brain.domain.system_words import is_system, system_sounds
 from shared.alarm.definition import AlarmDefinition
+from shared.alarm.kpi.floods import FloodFlag
+from shared.alarm.kpi.limits import DEFAULT, KpiLimits
 from shared.clock import Clock
 from shared.ids import new_epoch
+from shared.tracing import OFF, Traces
 from shared.web.dto import (
     AlarmDelta,
     AlarmRow,
@@ -29,7 +44,11 @@ from shared.web.sse import Broadcaster
 
 TICK_S = 0.25
 TICK_CRITICAL_S = 0.1
+MAX_ROWS = 500
+"""Rows of one delta; of a flood the highest priorities go first, the rest with the next ticks."""
 RATE_WINDOW_MS = 600_000
+LINK = "link-"
+"""Alarms of linked systems have no edge of their own that could sound: they sound here."""
 
 
 class LiveView:
@@ -37,7 +56,7 @@ class LiveView:
 
     def __init__(
         self, definitions: dict[str, AlarmDefinition], clock: Clock, broadcaster: Broadcaster,
-        fleet: FleetView,
+        fleet: FleetView, limits: KpiLimits = DEFAULT,
     ) -> None:  # fmt: skip
         self._definitions, self._clock = definitions, clock
         self._broadcaster, self._fleet = broadcaster, fleet
@@ -45,14 +64,25 @@ class LiveView:
         self.seq = 0
         self._occurrences: dict[str, Occurrence] = {}
         self._rows: dict[str, AlarmRow] = {}
+        self._json = ListJson()
         self._stale: set[str] = set()
         """Alarms whose row is made when it is next looked at: a flood changes some many times."""
         self._changed: set[str] = set()
         self._removed: set[str] = set()
         self._runs: dict[str, Run] = {}
-        self._rate: deque[int] = deque(maxlen=10_000)
+        self.traces: Traces = OFF
+        self._traced: dict[str, tuple[str, int]] = {}
+        self._flood = FloodFlag(limits)
         self._system: list[Text] = []
+        self.said: Callable[[str], SaidOfAlarm] = lambda _: NOTHING_SAID
+        """What people have said about an alarm; set by the desk."""
+        self.understood: Callable[[str], Understood] = lambda _: NOT_UNDERSTOOD
+        """What is known of an occurrence's incident; set by the part that knows."""
+        self._behind: dict[str, set[str]] = {}
+        """Alarm -> those whose rows depend on whether it still stands."""
         self._wake = asyncio.Event()
+        self._critical = asyncio.Event()
+        """A change of a priority 1 waits to be sent."""
         self._banner: Banner | None = None
         self.horn_edges: set[str] = set()
         """Edges whose annunciation this brain holds now."""
@@ -62,7 +92,20 @@ class LiveView:
         """Rebuild from the store."""
         for occurrence in occurrences:
             self._put(occurrence)
-        self._rate.extend(annunciated_at)
+        for at in annunciated_at:
+            self._flood.add(at)
+
+    def reload(self, occurrences: list[Occurrence], before: dict[str, Occurrence]) -> None:
+        """Bring the list to what is stored; what changed here since `before` is newer still."""
+        shown = {each.alarm for each in occurrences}
+        for alarm, held in before.items():
+            if alarm not in shown and self._occurrences.get(alarm) is held:
+                self._remove(alarm)
+        for each in occurrences:
+            held = self._occurrences.get(each.alarm)
+            if held is before.get(each.alarm) and held != each:
+                self._put(each)
+        self._wake.set()
 
     def set_system(self, texts: list[Text]) -> None:
         """The product's own conditions, for the banner."""
@@ -71,10 +114,13 @@ class LiveView:
 
     async def on_occurrence(self, occurrence: Occurrence, moved: bool) -> None:
         """A committed change of one occurrence."""
-        transition = occurrence.transition
-        if moved and transition.annunciate:
-            self._rate.append(transition.source_time or occurrence.raised_at)
         self._put(occurrence)
+
+    async def annunciated(self, times: list[int]) -> None:
+        """Committed annunciations: the banner's rate and flood flag."""
+        for at in times:
+            self._flood.add(at)
+        self._wake.set()
 
     def _put(self, occurrence: Occurrence) -> None:
         alarm = occurrence.alarm
@@ -90,19 +136,51 @@ class LiveView:
             self._changed.add(alarm)
             self._removed.discard(alarm)
         elif shown and shown.occurrence == occurrence.occurrence:
-            del self._occurrences[alarm]
-            self._rows.pop(alarm, None)
-            self._stale.discard(alarm)
-            self._changed.discard(alarm)
-            self._removed.add(alarm)
+            self._remove(alarm)
+        for child in self._behind.pop(alarm, ()):
+            self.said_changed(child)
         self._wake.set()
+        if occurrence.transition.priority == 1:
+            self._critical.set()
+
+    def _remove(self, alarm: str) -> None:
+        del self._occurrences[alarm]
+        self._rows.pop(alarm, None)
+        self._stale.discard(alarm)
+        self._changed.discard(alarm)
+        self._removed.add(alarm)
 
     def _fresh(self) -> dict[str, AlarmRow]:
         for alarm in self._stale:
             occurrence = self._occurrences[alarm]
-            self._rows[alarm] = make_row(occurrence, self._definitions.get(alarm))
+            definition = self._definitions.get(alarm)
+            understood = self.understanding(occurrence)
+            said = self.said(alarm)
+            self._rows[alarm] = make_row(occurrence, definition, said, understood)
         self._stale.clear()
         return self._rows
+
+    def understanding(self, occurrence: Occurrence) -> Understood:
+        """What its row shows of its incident.
+
+        What is known of incidents follows a moment later, or longer in a storm: nothing that has
+        returned, and nothing whose parent has, may be hidden for so long.
+        """
+        found = self.understood(occurrence.occurrence)
+        if not found.hidden_behind:
+            return found
+        self._behind.setdefault(found.hidden_behind, set()).add(occurrence.alarm)
+        parent = self._occurrences.get(found.hidden_behind)
+        if occurrence.view.state.active and parent is not None and in_front(parent):
+            return found
+        return replace(found, hidden_behind="")
+
+    def said_changed(self, alarm: str) -> None:
+        """Something was said about an alarm: its row is made anew."""
+        if alarm in self._occurrences:
+            self._stale.add(alarm)
+            self._changed.add(alarm)
+            self._wake.set()
 
     def touch(self) -> None:
         """Something on the banner may have changed."""
@@ -119,8 +197,8 @@ class LiveView:
 
     @property
     def occurrences(self) -> list[Occurrence]:
-        """All shown occurrences."""
-        return list(self._occurrences.values())
+        """All shown occurrences of the plant; what concerns Andon itself is not among them."""
+        return [each for each in self._occurrences.values() if not is_system(each.alarm)]
 
     def snapshot(self) -> AlarmSnapshot:
         """The whole list."""
@@ -132,11 +210,18 @@ class LiveView:
             banner=self.banner(),
         )
 
+    def snapshot_json(self) -> bytes:
+        """The whole list as JSON: rows that have not changed are not encoded again."""
+        rows = self._fresh()
+        empty = AlarmSnapshot(
+            epoch=self.epoch, seq=self.seq, at=self._clock.now_ms(), rows=[], banner=self.banner()
+        )
+        return self._json.encode(empty, rows)
+
     def banner(self) -> Banner:
         """What every page shows."""
         now = self._clock.now_ms()
-        while self._rate and self._rate[0] < now - RATE_WINDOW_MS:
-            self._rate.popleft()
+        rate = self._flood.look(now)
         by_priority = {p: {"active": 0, "unacked": 0} for p in (1, 2, 3, 4)}
         hidden = {"shelved": 0, "suppressed": 0, "out_of_service": 0}
         unacked_at: list[int] = []
@@ -154,13 +239,20 @@ class LiveView:
             by_priority=by_priority,
             unacked=len(unacked_at),
             oldest_unacked_at=min(unacked_at, default=None),
-            alarms_10min=len(self._rate),
+            alarms_10min=rate,
+            flood=self._flood.on,
+            flood_since=self._flood.since,
             **hidden,
             edges_online=online,
             edges_total=total,
             cloud_online=self.cloud_online,
             horn=any(
-                occurrence.edge in self.horn_edges and sounds(occurrence)
+                (
+                    occurrence.edge in self.horn_edges
+                    or occurrence.edge.startswith(LINK)
+                    or system_sounds(occurrence.alarm)
+                )
+                and sounds(occurrence)
                 for occurrence in self._occurrences.values()
             ),
             system=self._system + self._fleet.complaints(),
@@ -173,10 +265,12 @@ class LiveView:
                 async with asyncio.timeout(5.0):
                     await self._wake.wait()
             self._wake.clear()
-            rows = self._fresh()
-            urgent = any(rows[alarm].priority == 1 for alarm in self._changed if alarm in rows)
+            self._critical.clear()
             self._flush()
-            await asyncio.sleep(TICK_CRITICAL_S if urgent else TICK_S)
+            await asyncio.sleep(TICK_CRITICAL_S)
+            with contextlib.suppress(TimeoutError):  # a priority 1 ends the longer tick
+                async with asyncio.timeout(TICK_S - TICK_CRITICAL_S):
+                    await self._critical.wait()
 
     def _flush(self) -> None:
         if self._runs:
@@ -188,19 +282,46 @@ class LiveView:
             return
         self.seq += 1
         self._banner = banner
+        sent = self._next_changed()
         delta = AlarmDelta(
             epoch=self.epoch,
             seq=self.seq,
             at=self._clock.now_ms(),
-            rows=[self._rows[alarm] for alarm in self._changed if alarm in self._rows],
+            rows=[self._rows[alarm] for alarm in sent if alarm in self._rows],
             removed=sorted(self._removed),
             banner=banner,
         )
-        self._changed.clear()
+        self._changed.difference_update(sent)
         self._removed.clear()
+        if self._changed:
+            self._wake.set()
+        began = self._clock.now_ms()
         self._broadcaster.send(
             "delta", delta.model_dump_json().encode(), f"{self.epoch}-{self.seq}"
         )
+        if self._traced:
+            self._trace_sent([*sent, *delta.removed], began)
+
+    def traced(self, alarm: str, context: str, committed: int) -> None:
+        """The next frame with this alarm belongs to a trace."""
+        if len(self._traced) >= MAX_ROWS:  # shown by no frame: the oldest goes
+            del self._traced[next(iter(self._traced))]
+        self._traced[alarm] = (context, committed)
+
+    def _trace_sent(self, sent: list[str], began: int) -> None:
+        now = self._clock.now_ms()
+        for alarm in sent:
+            context, committed = self._traced.pop(alarm, ("", 0))
+            if context:
+                shown = self.traces.span("brain.projection", context, committed, began, alarm=alarm)
+                viewers = str(self._broadcaster.viewers)
+                self.traces.span("brain.sse", shown, began, now, viewers=viewers)
+
+    def _next_changed(self) -> list[str]:
+        if len(self._changed) <= MAX_ROWS:
+            return list(self._changed)
+        worst = sorted(self._changed, key=lambda a: self._occurrences[a].transition.priority)
+        return worst[:MAX_ROWS]
 
     def hello_frame(self) -> bytes:
         """First frame of a stream: where the list stands."""

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from factory_brain.domain.arrivals import Arrived
 from factory_brain.domain.rows import Occurrence
-from factory_brain.domain.samples import Row
+from factory_brain.domain.samples import Columns
 from shared.messages.bodies import Fact, Snippet
+from shared.outbox.receiving import Batch, Received
 
 Transaction = Any
 """A running database transaction (an asyncpg connection in production)."""
@@ -25,8 +26,10 @@ class Alarms(Protocol):
         """A transaction that commits at the end of the block."""
         ...
 
-    async def insert_events(self, tx: Transaction, /, rows: list[tuple[Any, ...]]) -> None:
-        """Append to the journal."""
+    async def insert_events(
+        self, tx: Transaction, batch: Batch, items: list[Received], late_ms: int, /
+    ) -> None:
+        """Append events of a batch to the journal; `late_ms` is the age that makes one late."""
         ...
 
     async def apply_transitions(
@@ -96,7 +99,7 @@ class Alarms(Protocol):
 class Samples(Protocol):
     """The historian."""
 
-    async def insert(self, tx: Transaction, /, rows: list[Row]) -> None:
+    async def insert(self, tx: Transaction, batches: list[Columns], /) -> None:
         """Store samples; a repeated (tag, time) keeps the first."""
         ...
 

@@ -6,6 +6,7 @@ What goes up is written to the outbox in the same transaction as what it tells o
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.live_view import LiveView
@@ -15,6 +16,7 @@ from shared.clock import Clock
 from shared.errors import RetryableTransportError
 from shared.ids import uuid7
 from shared.messages.bodies import (
+    AuditHead,
     Body,
     DirectiveReport,
     FactorySummary,
@@ -33,6 +35,10 @@ SUMMARY_EVERY_S = 2.0
 CLOUD_SILENT_MS = 15_000
 
 
+async def _unfenced(tx: Transaction) -> None:
+    """One brain alone needs none."""
+
+
 class Uplink:
     """Everything this factory says to the group."""
 
@@ -46,7 +52,13 @@ class Uplink:
         self.node = Node(info.site, "brain")
         self.drainer = Drainer(self.node, outbox, bus, (LIVE,))
         self.directive_counter = 0
+        self.audit_head: Callable[[], AuditHead | None] = lambda: None
+        """The newest signed head of the audit chain."""
         self._registered = asyncio.Event()
+        self.leads: Callable[[], bool] = lambda: True
+        """Whether this brain speaks for the factory; the others only look."""
+        self.fence: Callable[[Transaction], Awaitable[None]] = _unfenced
+        """Undoes a transaction of a brain that speaks for the factory no more."""
 
     async def forward(self, tx: Transaction, events: list[Event]) -> None:
         """Send edges' events on to the group, each under its own id and time."""
@@ -94,7 +106,7 @@ class Uplink:
                 oldest_buffered_ms=now - status.oldest_at if status.oldest_at else None,
                 directive_counter=self.directive_counter,
             )
-            online = self._registered.is_set() and (
+            online = (self._registered.is_set() or not self.leads()) and (
                 status.oldest_at is None or now - status.oldest_at < CLOUD_SILENT_MS
             )
             if online != self._live.cloud_online:
@@ -103,7 +115,8 @@ class Uplink:
             if self._fleet.changed():
                 self._live.touch()
             try:
-                await self._bus.publish(self.node.health, encode(health))
+                if self.leads():
+                    await self._bus.publish(self.node.health, encode(health))
             except RetryableTransportError:
                 self._live.cloud_online = False
             await asyncio.sleep(1.0)
@@ -122,9 +135,11 @@ class Uplink:
                 worst_priority=min(worst, default=None),
                 edges_online=banner.edges_online,
                 edges_total=banner.edges_total,
+                audit=self.audit_head(),
             )
             if summary != last:
                 async with self._alarms.transaction() as tx:
+                    await self.fence(tx)
                     await self.say(tx, "factory_summary", summary)
                 last = summary
             await asyncio.sleep(SUMMARY_EVERY_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
@@ -17,12 +16,12 @@ from factory_brain.adapters.postgres.sample_store import SampleStore
 from factory_brain.adapters.site_follow import SiteFollow
 from factory_brain.adapters.webhook_sender import HttpWebhooks, Outside
 from factory_brain.application.annunciation import Annunciation
-from factory_brain.application.desk import Desk, fact_lane
+from factory_brain.application.desk import fact_lane
 from factory_brain.application.details import Details
 from factory_brain.application.directive_relay import DirectiveRelay, Keys, Plant
 from factory_brain.application.fact_sender import FactSender
 from factory_brain.application.fleet import FleetView
-from factory_brain.application.ingest import Ingest
+from factory_brain.application.ingest import Ingest, OnOccurrence
 from factory_brain.application.live_view import RATE_WINDOW_MS, LiveView
 from factory_brain.application.outcomes import Outcomes
 from factory_brain.application.playbooks.desk import PlaybookDesk
@@ -32,53 +31,49 @@ from factory_brain.application.playbooks.offline import FragmentSender
 from factory_brain.application.playbooks.plant_tags import PlantTags
 from factory_brain.application.trends import Trends
 from factory_brain.application.uplink import Uplink
+from factory_brain.bootstrap import (
+    brains,
+    desk,
+    health,
+    identity,
+    incidents,
+    kpi,
+    links,
+    notify,
+    sinks,
+    store,
+    units,
+)
 from factory_brain.domain.rows import Occurrence
 from factory_brain.settings import BrainSettings
 from factory_brain.web.app import Parts, create_app
 from shared.bus.nats_bus import NatsBus
-from shared.bus.streams import EVENTS, SAMPLES, alarms, factory_streams
-from shared.clock import Clock, HybridClock, SystemClock
+from shared.bus.streams import factory_streams
+from shared.clock import Clock, SystemClock
 from shared.config import read_secret
 from shared.ids import new_epoch
-from shared.messages.subjects import LIVE, REPLAY, Node, any_node
+from shared.messages.bodies import PlaybookOutcome
+from shared.messages.subjects import LIVE, Node, any_node
 from shared.outbox.receiving import Receiving
-from shared.postgres.accounts import PgAccounts, audit
+from shared.postgres.audit import audit
+from shared.postgres.identity import stand_at
 from shared.postgres.migrate import migrate
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.pool import connect_pool
 from shared.postgres.receiver import FrameReceiver
+from shared.postgres.web_options import web_options
 from shared.security import load_private, load_public
 from shared.service import Service
 from shared.site.loader import Site, load_site
 from shared.telemetry import logger
 from shared.web.app import WebServer
-from shared.web.auth import ROLES, Place
-from shared.web.dto import Text
+from shared.web.auth import Place
 from shared.web.sse import Broadcaster
 
 log = logger("brain")
+INTAKE = 4
+"""Connections for what comes in: one for each kind of lane, one for who says hello."""
 MIGRATIONS = Path(__file__).parents[1] / "adapters" / "postgres" / "migrations"
-DAY_MS = 86_400_000
-SYSTEM_WORDS = {
-    "history_disk_failed": Text(zh="边缘历史磁盘故障", en="edge history disk failed"),
-    "journal_degraded": Text(zh="边缘日志降级", en="edge journal degraded"),
-    "change_refused": Text(zh="边缘有无法保存的记录", en="edge set a record aside"),
-    "frame_forged": Text(zh="收到伪造的消息", en="forged messages received"),
-    "site_refused": Text(
-        zh="站点文件有误，旧版本继续运行", en="site files faulty, the last good runs"
-    ),
-    "keys_missing": Text(
-        zh="缺少公钥，拒绝下发的设置", en="no keys: settings from above are refused"
-    ),
-    "tuning_out_of_bounds": Text(zh="整定值超出允许范围", en="tuned settings outside their bounds"),
-    "driver_failed": Text(zh="数据源中断", en="data source failed"),
-}
-
-
-def _first_fault(params: dict[str, Any]) -> str:
-    """Where and what, in short, of a system condition that names a source or a place in a file."""
-    told = str(params.get("subject") or params.get("faults") or "").partition("\n")[0]
-    return f" ({told[:160]})" if told else ""
 
 
 async def run_brain(settings: BrainSettings) -> None:
@@ -109,31 +104,42 @@ class Brain:
         self.outbox = PgOutbox(pool, self.epoch)
         self.broadcaster = Broadcaster(clock.now_ms)
         self.fleet = FleetView(settings.site, site.info.edges, clock)
-        self.live = LiveView(site.alarms, clock, self.broadcaster, self.fleet)
+        self.live = LiveView(
+            site.alarms, clock, self.broadcaster, self.fleet, site.kpi.limits()
+        )  # fmt: skip
         self.uplink = Uplink(
             site.info, self.epoch, new_epoch(), bus, clock, self.outbox.view(LIVE), self.outbox,
             self.alarms, self.live, self.fleet,
         )  # fmt: skip
         self.ingest = Ingest(clock, self.alarms, self.samples, self.uplink.forward)
         self.ingest.receiver = FrameReceiver(pool, clock, self.ingest.apply)
-        self.desk = Desk(clock, HybridClock(clock), self.alarms, self.outbox, audit)
+        self.desk = desk.make(self)
+        self.system = health.make(self)
+        self.meters = health.meters(self)
+        self.heard_elsewhere: list[OnOccurrence] = []
+        """Told of occurrences that another brain has committed."""
+        self.on_run_ended = [self.uplink.run_ended]
+        """Told the end of every playbook run, before it is written: again after a kill."""
         self.outcomes = Outcomes(site.alarms, clock, self.alarms, self.samples, self.uplink, audit)
         self.details = Details(
             site.alarms, site.tags, clock, self.alarms, self.alarms, self.samples, self.live
         )
         self.trends = Trends(settings.site, site.tags, site.sources, self.samples, bus, clock)
         self.annunciation = Annunciation(
-            settings.site, self.epoch, settings.lease_ttl, bus, clock, self.fleet, self.live,
+            settings.site, self.node.source, settings.lease_ttl, bus, clock, self.fleet, self.live,
             lambda: self.broadcaster.attended, self.positions.writable,
         )  # fmt: skip
+        self.brains = brains.make(self)
+        self.leading = self.brains.leading
 
     @classmethod
     async def start(cls, settings: BrainSettings) -> Brain:
         """Check everything, migrate, connect, load, serve; raises ConfigError."""
         clock = SystemClock()
         site = load_site(settings.site_dir)
+        stand_at("factory", settings.site, site.info.timezone)
         password = read_secret(settings.nats_password_file, "NATS password")
-        pool = await connect_pool(settings.database_url)
+        pool = await connect_pool(settings.database_url, name=brains.own_name(settings))
         await migrate(settings.database_url, MIGRATIONS)
         node = Node(settings.site, "brain")
         bus = await NatsBus.connect(
@@ -142,6 +148,12 @@ class Brain:
         )  # fmt: skip
         brain = cls(settings, site, pool, bus, clock)
         brain.service.on_close("database", pool.close)
+        # Connections of its own: an alarm waits behind nobody's long questions to the database.
+        intake = await connect_pool(
+            settings.database_url, size=INTAKE, name=brains.own_name(settings)
+        )  # fmt: skip
+        brain.service.on_close("database-intake", intake.close)
+        brain.ingest.receiver = FrameReceiver(intake, clock, brain.ingest.apply)
         brain.service.on_close("bus", bus.close)
         await brain._prepare()
         await brain._run()
@@ -158,11 +170,18 @@ class Brain:
             await self.alarms.annunciated_since(now - RATE_WINDOW_MS),
         )
         await self._refresh_system()
-        accounts = PgAccounts(self.pool, self.clock)
-        await accounts.ensure_admin(self.settings.admin_password_file, list(ROLES))
-        self.accounts = accounts
+        self.rollups = await store.wire(self)
+        self.accounts = await identity.wire(self)
+        self.desk_parts = await desk.wire(self)
+        self.kpi_parts = await kpi.wire(self)
+        self.health_parts = await health.wire(self)
         await self._wire_playbooks()
         await self._wire_relay()
+        self.link_parts = await links.wire(self)
+        self.incident_parts = await incidents.wire(self)
+        self.unit_parts = await units.wire(self)
+        self.notify_parts = await notify.wire(self)
+        self.sinks = await sinks.wire(self)
 
     async def _run(self) -> None:
         service, site = self.service, self.settings.site
@@ -174,6 +193,7 @@ class Brain:
 
         self.ingest.on_occurrence.insert(0, on_occurrence)
         self.desk.on_occurrence.append(on_occurrence)
+        self.desk.on_sent.append(lambda edge: senders[edge].wake() if edge in senders else None)
         self.outcomes.on_occurrence.append(on_occurrence)
         self.ingest.on_system.append(self._refresh_system)
         receiving = Receiving(
@@ -185,28 +205,35 @@ class Brain:
         await receiving.serve_hello()
         service.run("watermarks", receiving.report_for_ever)
         service.run("bus", self._until_deaf)
-        # A live alarm waits behind no backlog: each lane is consumed by itself. "brain" first, as
-        # a consumer of both lanes of an earlier version is narrowed to the live one by it.
-        for lane, durable in ((LIVE, "brain"), (REPLAY, "brain-replay")):
-            work = partial(receiving.consume, EVENTS, durable, alarms(site, lane))
-            service.run(f"ingest-{lane}", work)
-        service.run("ingest-samples", lambda: receiving.consume(SAMPLES, "brain"))
+        # A live alarm waits behind no backlog: each lane is consumed by itself, edge by edge.
+        self.sources = await brains.wire(self, receiving)
+        self.news = brains.news(self)
+        self.news.on_occurrence.append(on_occurrence)
+        self.news.on_occurrence += self.heard_elsewhere
+        service.run("sources", self.sources.run)
+        service.run("news", self.news.run)
         service.run("live-view", self.live.broadcast_for_ever)
-        service.run("uplink", self.uplink.drain)
+        service.run("uplink", self.leading(self.uplink.drain))
         service.run("uplink-heartbeat", self.uplink.heartbeat)
-        service.run("uplink-summary", self.uplink.summarise)
-        service.run("annunciation", self.annunciation.run)
-        service.run("housekeeping", self._housekeeping)
+        service.run("uplink-summary", self.leading(self.uplink.summarise))
+        service.run("annunciation", self.leading(self.annunciation.run))
 
         def version(name: str) -> None:
             self.fleet.site_version = name
 
         follow = SiteFollow(self.site, self.settings.state_dir / "site-documents", version)
+        follow.on_taken.append(partial(identity.site_taken, self))
         service.run("site", follow.run)
         for edge, sender in senders.items():
-            service.run(f"facts-{edge}", sender.run)
+            service.run(f"facts-{edge}", self.leading(sender.run))
         self._serve()
-        service.on_close("annunciation", self.annunciation.release_all)
+        service.run("brains", self.brains.run)  # last: what is long to set up delays no renewal
+        service.on_close("brains", self.brains.leave)
+        service.on_close("annunciation", self._hand_down)
+
+    async def _hand_down(self) -> None:
+        if self.brains.leader.held:
+            await self.annunciation.release_all()
 
     async def _until_deaf(self) -> None:
         await self.bus.until_closed()
@@ -218,8 +245,11 @@ class Brain:
         parts = Parts(
             self.live, self.broadcaster, self.desk, self.outcomes, self.details, self.fleet,
             self.trends, self.playbooks, self.positions.read, self.positions.writable,
+            self.desk_parts, self.kpi_parts, self.link_parts,
+            self.incident_parts, self.notify_parts, self.health_parts,
+            self.unit_parts, self.sinks,
         )  # fmt: skip
-        app = create_app(place, self.clock, self.accounts, parts)
+        app = create_app(place, self.clock, self.accounts, parts, web_options(self.settings))
         server = WebServer(app, self.settings.http_host, self.settings.http_port)
         self.service.run("web", server.run)
         self.service.on_close("web", server.close)
@@ -246,22 +276,7 @@ class Brain:
         await self._refresh_system()
 
     async def _refresh_system(self) -> None:
-        texts: list[Text] = []
-        for row in await self.alarms.system():
-            words = SYSTEM_WORDS.get(row["code"], Text(zh=row["code"], en=row["code"]))
-            source = row["source"]
-            told = _first_fault(row["params"])
-            texts.append(Text(zh=f"{source}：{words.zh}{told}", en=f"{source}: {words.en}{told}"))
-        self.live.set_system(texts)
-
-    async def _housekeeping(self) -> None:
-        import asyncio
-
-        while True:
-            now = self.clock.now_ms()
-            await self.samples.prune(now - self.settings.sample_days * DAY_MS)
-            await self.positions.prune(now - DAY_MS)
-            await asyncio.sleep(3600)
+        await self.system.refresh()
 
     async def _wire_playbooks(self) -> None:
         settings, site = self.settings, self.site
@@ -280,7 +295,7 @@ class Brain:
             self.clock,
         )
         engine = Engine(ports, devices)
-        engine.on_ended = self.uplink.run_ended
+        engine.on_ended = self._run_ended
         self.playbooks = PlaybookDesk(site, store, engine, self.clock, self.alarms.set_run)
         self.playbooks.on_run.append(self.live.run_changed)
         self.details.run_entries = self.playbooks.timeline
@@ -301,7 +316,11 @@ class Brain:
         offline = FragmentSender(
             settings.site, self.bus, self.fleet, site.alarms, lambda: self.playbooks.released
         )
-        self.service.run("fragments", offline.run)
+        self.service.run("fragments", self.leading(offline.run))
+
+    async def _run_ended(self, outcome: PlaybookOutcome) -> None:
+        for told in self.on_run_ended:
+            await told(outcome)
 
     async def _wire_relay(self) -> None:
         settings, info = self.settings, self.site.info
@@ -318,4 +337,4 @@ class Brain:
         store = PgRelayStore(self.pool, self.uplink)
         relay = DirectiveRelay(plant, self.bus, self.clock, keys, store)
         self.ingest.on_directive.append(store.applied)
-        self.service.run("directive-relay", relay.run)
+        self.service.run("directive-relay", self.leading(relay.run))

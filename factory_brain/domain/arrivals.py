@@ -56,10 +56,13 @@ def fold_arrivals(arrived: Iterable[Arrived], held: Mapping[str, Held]) -> dict[
         if before is not None and key <= before.order_key:
             continue
         raised = body.raised_at or body.source_time or each.time
-        returned = None if body.state.get("active") else (body.source_time or each.time)
+        returned = None
+        if not body.state.get("active"):
+            returned = body.returned_at or body.source_time or each.time
         if before is not None:
             raised = min(raised, before.raised_at)
-            if returned is not None and before.returned_at is not None:
+            # What says itself when it returned needs no memory: any order gives the same.
+            if returned is not None and before.returned_at is not None and not body.returned_at:
                 returned = before.returned_at
         first = row or each
         received = row.received_at if row else each.received

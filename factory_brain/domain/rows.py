@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from factory_brain.domain.holds import NOTHING_SAID, Hold, SaidOfAlarm
+from factory_brain.domain.system_words import is_system
 from shared.alarm.definition import AlarmDefinition, Words
 from shared.alarm.occurrence import OccurrenceView, fold
+from shared.alarm.states import AlarmState
 from shared.hybrid_time import HybridTime
 from shared.messages.bodies import AlarmTransition, Fact
 from shared.web.dto import AlarmRow, Text
+from shared.web.dto_desk import Permit, RefusedAction, Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a row shows of the incident that its occurrence is in."""
+
+    incident: str = ""
+    first_out: str = ""
+    hidden_behind: str = ""
+    marks: tuple[str, ...] = ()
+
+
+NOT_UNDERSTOOD = Understood()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,16 @@ def text(words: Words) -> Text:
     return Text(zh=words.zh, en=words.en)
 
 
-def make_row(occurrence: Occurrence, definition: AlarmDefinition | None) -> AlarmRow:
+def _named(transition: AlarmTransition) -> Text:
+    """An alarm that no site file knows says itself what it is called, or shows its id."""
+    zh, en = transition.names.get("zh"), transition.names.get("en")
+    return Text(zh=zh or transition.alarm, en=en or transition.alarm)
+
+
+def make_row(
+    occurrence: Occurrence, definition: AlarmDefinition | None, said: SaidOfAlarm = NOTHING_SAID,
+    understood: Understood = NOT_UNDERSTOOD,
+) -> AlarmRow:  # fmt: skip
     """The operator's row; an alarm unknown to this brain's site still shows."""
     view, transition = occurrence.view, occurrence.transition
     return AlarmRow(
@@ -70,9 +96,8 @@ def make_row(occurrence: Occurrence, definition: AlarmDefinition | None) -> Alar
         edge=occurrence.edge,
         asset=transition.asset,
         tag=transition.tag,
-        name=text(definition.name)
-        if definition
-        else Text(zh=occurrence.alarm, en=occurrence.alarm),
+        system=is_system(occurrence.alarm),
+        name=text(definition.name) if definition else _named(transition),
         priority=transition.priority,
         state=view.state.name,  # type: ignore[arg-type]
         isa=view.state.letter,
@@ -93,6 +118,62 @@ def make_row(occurrence: Occurrence, definition: AlarmDefinition | None) -> Alar
         run=occurrence.run,
         outcome=occurrence.label,
         ack_pending=occurrence.pending,
+        assigned_to=view.assigned_to,
+        comments=len(view.comments),
+        shelf=shelf_of(view.state, said.holds.get("shelf")),
+        suppressed_by=suppressed_by(occurrence, said),
+        permit=permit_of(view.state, said.holds.get("out_of_service")),
+        pending=list(said.pending),
+        refused=_refused(occurrence, said),
+        incident=understood.incident,
+        first_out=understood.first_out,  # type: ignore[arg-type]
+        marks=list(understood.marks),
+        hidden_behind=understood.hidden_behind,
+    )
+
+
+def shelf_of(state: AlarmState, hold: Hold | None) -> Shelf | None:
+    """How it is shelved, by whom and why; None if the edge does not say that it is."""
+    if state.shelf == "U":
+        return None
+    return Shelf(
+        mode="timed" if state.shelf == "T" else "one_shot",
+        until=state.shelved_until,
+        by=hold.by if hold else "",
+        reason=hold.reason if hold else "",
+        since=hold.since if hold else None,
+    )
+
+
+def suppressed_by(occurrence: Occurrence, said: SaidOfAlarm) -> list[str]:
+    """What suppresses it: alarms, `state`, `when`, and `operator` while a person's word holds."""
+    if not occurrence.view.state.suppressed:
+        return []
+    names = list(occurrence.transition.suppressed_by)
+    held = said.holds.get("suppressed")
+    if held is not None and not held.pending and "operator" not in names:
+        names.append("operator")
+    return names
+
+
+def permit_of(state: AlarmState, hold: Hold | None) -> Permit | None:
+    """The permit under which it is out of service; None if it is in service."""
+    if not state.out_of_service:
+        return None
+    if hold is None:
+        return Permit()
+    return Permit(
+        id=hold.permit, approved_by=hold.approved_by, until=hold.permit_until, by=hold.by,
+        reason=hold.reason, since=hold.since,
+    )  # fmt: skip
+
+
+def _refused(occurrence: Occurrence, said: SaidOfAlarm) -> RefusedAction | None:
+    refused = said.refused
+    if refused is None or refused.occurrence not in ("", occurrence.occurrence):
+        return None
+    return RefusedAction(
+        action=refused.action, code=refused.code, actor=refused.actor, at=refused.at
     )
 
 
@@ -100,6 +181,12 @@ def is_open(occurrence: Occurrence) -> bool:
     """Whether it stays in the operator's list."""
     state = occurrence.view.state
     return state.retained or (state.hidden and state.active)
+
+
+def in_front(occurrence: Occurrence) -> bool:
+    """Whether others may be shown behind it: present, and to be seen itself."""
+    state = occurrence.view.state
+    return state.active and state.enabled and not state.hidden
 
 
 def sounds(occurrence: Occurrence) -> bool:

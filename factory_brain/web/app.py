@@ -13,15 +13,28 @@ from factory_brain.application.details import Details
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.live_view import LiveView
 from factory_brain.application.outcomes import Outcomes
+from factory_brain.application.sinks.forwarding import Forwarding
 from factory_brain.application.trends import Trends
-from factory_brain.web.routes.alarms import alarm_router
+from factory_brain.web.routes.alarms import alarm_router, picture
+from factory_brain.web.routes.attachments import attachment_router
+from factory_brain.web.routes.desk import DeskParts, desk_router
+from factory_brain.web.routes.handover import handover_router
+from factory_brain.web.routes.incidents import IncidentParts, incident_router
+from factory_brain.web.routes.kpi import KpiParts, kpi_router
+from factory_brain.web.routes.links import LinkParts, link_router
+from factory_brain.web.routes.notify import NotifyParts, notify_router
 from factory_brain.web.routes.plant import plant_router
 from factory_brain.web.routes.runs import Runs, run_router
+from factory_brain.web.routes.sinks import sink_router
+from factory_brain.web.routes.trace import trace_router
 from factory_brain.web.routes.trends import trend_router
+from factory_brain.web.routes.units import UnitParts, unit_router
 from shared.clock import Clock, SystemClock
 from shared.paths import console_dist
-from shared.web.app import create_base_app, serve_console
+from shared.web.app import WebOptions, create_base_app, serve_console
 from shared.web.auth import Accounts, Place
+from shared.web.health import HealthParts, health_router
+from shared.web.live_socket import socket_router
 from shared.web.sse import Broadcaster
 
 
@@ -39,17 +52,41 @@ class Parts:
     runs: Runs
     positions: Callable[[], Awaitable[dict[str, Any]]]
     ready: Callable[[], Awaitable[bool]]
+    desk_parts: DeskParts
+    kpi_parts: KpiParts
+    link_parts: LinkParts
+    incident_parts: IncidentParts
+    notify_parts: NotifyParts
+    health: HealthParts
+    unit_parts: UnitParts
+    sinks: Forwarding
 
 
-def create_app(place: Place, clock: Clock, accounts: Accounts | None, parts: Parts) -> FastAPI:
+def create_app(
+    place: Place, clock: Clock, accounts: Accounts | None, parts: Parts,
+    options: WebOptions | None = None,
+) -> FastAPI:  # fmt: skip
     """The factory console's server."""
-    app = create_base_app("Andon factory brain", place, clock, accounts)
+    app = create_base_app("Andon factory brain", place, clock, accounts, options)
+    # Before the routes of single alarms, whose path would take "shelved" for an alarm's name.
+    app.include_router(desk_router(parts.desk, parts.desk_parts))
+    app.include_router(attachment_router(parts.desk, parts.desk_parts))
+    app.include_router(handover_router(parts.desk_parts))
     app.include_router(
         alarm_router(parts.live, parts.broadcaster, parts.desk, parts.outcomes, parts.details)
     )
+    app.include_router(socket_router(parts.broadcaster, lambda: picture(parts.live)))
     app.include_router(trend_router(parts.trends))
+    app.include_router(kpi_router(parts.kpi_parts))
     app.include_router(run_router(parts.runs))
+    app.include_router(link_router(parts.link_parts))
+    app.include_router(incident_router(parts.incident_parts))
+    app.include_router(unit_router(parts.unit_parts))
+    app.include_router(trace_router(parts.unit_parts))
+    app.include_router(notify_router(parts.notify_parts))
+    app.include_router(sink_router(parts.sinks))
     app.include_router(plant_router(parts.fleet, parts.positions, parts.ready))
+    app.include_router(health_router(parts.health or HealthParts()))
     serve_console(app, console_dist(), "index.html")
     return app
 

@@ -49,16 +49,20 @@ class Ingest:
 
     async def receive(self, frame: Frame) -> Receipt:
         """Commit one frame, then wake whoever has work from it."""
+        return (await self.receive_many([frame]))[0]
+
+    async def receive_many(self, frames: list[Frame]) -> list[Receipt]:
+        """Commit frames together, then wake whoever has work from them."""
         assert self.receiver is not None
         self._kinds = set()
-        receipt = await self.receiver.receive(frame)
-        if receipt.applied:
+        receipts = await self.receiver.receive_many(frames)
+        if any(receipt.applied for receipt in receipts):
             self.on_factory()
             if OutcomeRecord in self._kinds:
                 self.on_outcome()
             if DirectiveReport in self._kinds:
                 self.on_report()
-        return receipt
+        return receipts
 
     async def hello(self, hello: Hello) -> Welcome:
         """Register a brain's epoch; nobody but brains speaks to the group."""

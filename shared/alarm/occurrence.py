@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.alarm.states import AlarmState
 from shared.hybrid_time import HybridTime
-from shared.messages.bodies import AlarmTransition, Fact
+from shared.messages.bodies import AlarmTransition, Fact, FactResult
 
 ACKNOWLEDGE = "acknowledge"
 
@@ -93,6 +93,19 @@ def fold(transitions: Iterable[AlarmTransition], facts: Iterable[Fact]) -> Occur
     )
 
 
+def fold_events(bodies: Iterable[object]) -> OccurrenceView | None:
+    """The view of one occurrence from its events as they travel: what the edge refused is no fact.
+
+    For who keeps events rather than rows: the group, and whoever checks rows against the journal.
+    """
+    kept = list(bodies)
+    refused = {b.fact for b in kept if isinstance(b, FactResult) and b.result == "refused"}
+    return fold(
+        (b for b in kept if isinstance(b, AlarmTransition)),
+        (b for b in kept if isinstance(b, Fact) and b.id not in refused),
+    )
+
+
 def _process_part(transitions: Iterable[AlarmTransition]) -> list[AlarmTransition]:
     """One transition per version, in order of versions.
 
@@ -115,6 +128,8 @@ def _rank(transition: AlarmTransition) -> tuple[bool, bool, str]:
 def _returned_at(process: list[AlarmTransition], state: AlarmState) -> int | None:
     if state.active:
         return None
+    if process[-1].returned_at:
+        return process[-1].returned_at
     returned = [t.source_time for t in process if t.kind in ("returned", "reconfigured", "retired")]
     return returned[-1] if returned else None
 

@@ -304,8 +304,8 @@ class NatsBus:
         try:
             while True:
                 try:
-                    if pull is None:
-                        pull = await self._bind(stream, durable, subject, batch)
+                    if pull is None or not pull.bound:
+                        pull = await self._bind(stream, durable, subject, batch, pull)
                     messages = await pull.next()
                 except (*_RETRYABLE, PullEnded) as error:
                     if self._client.is_closed:
@@ -313,8 +313,9 @@ class NatsBus:
                     log.warning(
                         "consumer_rebinds", stream=stream, durable=durable, error=repr(error)
                     )
-                    await self._unbind(pull)
-                    pull = None
+                    if pull is not None and pull.lost():
+                        await self._unbind(pull)
+                        pull = None
                     await asyncio.sleep(0.5)
                     continue
                 yield [NatsDelivery(message) for message in messages]
@@ -330,7 +331,7 @@ class NatsBus:
         except _RETRYABLE as error:
             log.debug("consumer_unbound", error=repr(error))
 
-    async def _bind(self, stream: str, durable: str, subject: str, batch: int) -> Pull:
+    async def _bind(self, stream: str, durable: str, subject: str, batch: int, old: Any) -> Pull:
         config = api.ConsumerConfig(
             durable_name=durable,
             filter_subject=subject,
@@ -340,6 +341,8 @@ class NatsBus:
             deliver_policy=api.DeliverPolicy.ALL,
         )
         await self._js.add_consumer(stream, config)
+        if old is not None:
+            return old.bind_anew()
         asking = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         pull = Pull(self._client, self._client.new_inbox(), asking, batch)
         await pull.open()

@@ -72,6 +72,9 @@ class NatsServer:
     leaf_port: int | None = None
     mqtt_port: int | None = None
     driver_password: str | None = None
+    broker_password: str | None = None
+    """Of the MQTT user `brain`: the devices are a factory's linked ones, and nothing of theirs
+    crosses to APP."""
     leaves: tuple[Leaf, ...] = ()
     devices: tuple[Device, ...] = ()
     upstream: Upstream | None = None
@@ -216,7 +219,7 @@ def _app_account(server: NatsServer) -> str:
             f"{{ stream: {{ account: {account}, subject: {json.dumps(s)} }} }}"
             for s in joint.streams_up
         ]
-    if server.mqtt_port is not None:
+    if server.mqtt_port is not None and server.broker_password is None:
         exports.append(f'{{ stream: "{NOTICE_PREFIX}.>", accounts: [DEV] }}')
         imports.append(f'{{ stream: {{ account: DEV, subject: "{DEVICE_PREFIX}.>" }} }}')
         if server.driver_password is not None:
@@ -240,6 +243,11 @@ def _device_account(server: NatsServer) -> str:
         )
         for device in server.devices
     ]
+    if server.broker_password is not None:
+        heard = (DEVICE_PREFIX, f"{DEVICE_PREFIX}.>")
+        rights = _permissions((f"{NOTICE_PREFIX}.>",), heard)
+        users.append(_user(BRAIN, server.broker_password, mqtt + rights))
+        return _account("DEV", users, head="    jetstream: enabled\n", exports=[], imports=[])
     return _account(
         "DEV",
         users,

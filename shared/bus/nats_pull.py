@@ -34,6 +34,10 @@ class Pull:
         self._asked = 0
         """Messages that the server may still send for the request that stands."""
         self._reconnects = client.stats["reconnects"]
+        self.bound = True
+        """Whether its consumer is there, as far as is known."""
+        self._answered = False
+        """Whether anything at all has come since it was bound."""
         self._heard = asyncio.get_running_loop().time()
 
     async def open(self) -> None:
@@ -41,6 +45,23 @@ class Pull:
         self._subscription = await self._client.subscribe(
             self._inbox, cb=self._on_message, pending_bytes_limit=256 << 20
         )
+
+    def lost(self) -> bool:
+        """Note that the consumer is to be bound anew; True if this inbox is deaf even so."""
+        deaf = self.bound and not self._answered
+        self.bound = False
+        return deaf
+
+    def bind_anew(self) -> Pull:
+        """The consumer is there again: ask again, on the same inbox.
+
+        A server that was frozen may still answer the request from before; on an inbox given up, an
+        alarm would lie there until the broker's patience ends.
+        """
+        self._asked, self._answered, self.bound = 0, False, True
+        self._reconnects = self._client.stats["reconnects"]
+        self._heard = asyncio.get_running_loop().time()
+        return self
 
     async def _on_message(self, message: Any) -> None:
         self._come.append(message)
@@ -83,7 +104,7 @@ class Pull:
             raise PullEnded("no heartbeat of the consumer")
 
     def _take(self, message: Any, found: list[Any]) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._heard, self._answered = asyncio.get_running_loop().time(), True
         status = (message.headers or {}).get("Status") if not message.data else None
         if status is None:
             self._asked -= 1

@@ -1,4 +1,4 @@
-"""`andon alarms`: hold the alarm machine against a state table, by itself and through the tiers.
+"""`andon alarms`: the state table held against the machine and the tiers; figures of a journal.
 
 Called by the command line; reads the table and leaves the judgement to `alarm/conformance.py` and
 to the tiers' own runs of it, found by entry point.
@@ -17,10 +17,12 @@ from typing import Annotated
 import typer
 
 from shared.alarm.conformance import UNREACHABLE, Mismatch, Row, check
+from shared.cli.alarm_kpi import kpi
 from shared.clock import SystemClock
 from shared.errors import ContractError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="报警 / alarms")
+app.command()(kpi)
 SHOWN = 20
 PURE, ALL = "pure", "all"
 GROUP = "andon.conformance"

@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from shared.bus import streams
 from shared.cli.error_codes import codes, wordings
 from shared.cli.playbook import schema_text
+from shared.cli.roles import roles_text
 from shared.console.openapi import export
 from shared.messages.subjects import BRAIN, HISTORY, LIVE, REPLAY, Node
 from shared.paths import ROOT
@@ -36,8 +37,11 @@ def documents() -> dict[str, str]:
     made["docs/reference/settings.md"] = _settings()
     made["docs/reference/error-codes.md"] = _codes()
     made["edge_node/web/codes.json"] = _page_codes()
+    made["shared/web/problem_words.json"] = made["edge_node/web/codes.json"]
     made["docs/reference/rest.md"] = _rest(apis)
     made["docs/reference/playbook.md"] = _playbook(made)
+    tiers = {name: app() for name, app in _points(OPENAPI)}
+    made["docs/reference/roles.md"] = roles_text(MADE, tiers)
     return made
 
 
@@ -171,7 +175,8 @@ def _rest(apis: dict[str, dict[str, Any]]) -> str:
     text += (
         "Errors are `application/problem+json` with `code` and `params` (RFC 9457). Writes need\n"
     )
-    text += "an `Idempotency-Key`. The full documents are in `shared/console/openapi/`.\n"
+    text += "an `Idempotency-Key`. The full documents are in `shared/console/openapi/`;\n"
+    text += "[how to use it](../howto/use-the-api.md) tells of keys, tags, limits and the stream.\n"
     for name, api in apis.items():
         rows = []
         for path, verbs in sorted(api["paths"].items()):
@@ -179,8 +184,11 @@ def _rest(apis: dict[str, dict[str, Any]]) -> str:
                 answers = [code for code in operation["responses"] if code.startswith("2")]
                 shape = _shape(operation["responses"][answers[0]]) if answers else ""
                 body = _shape(operation.get("requestBody", {}))
-                rows.append((f"`{verb.upper()} {path}`", body, shape))
-        text += f"\n## {name}\n" + _table(("route", "body", "answer"), rows)
+                what = operation.get("summary", "")
+                rows.append((f"`{verb.upper()} {path}`", what, body, shape))
+        if name == "brain":
+            rows.append(("`WS /api/ws`", "实时流 / The live stream", "", "see how to use it"))
+        text += f"\n## {name}\n" + _table(("route", "what for", "body", "answer"), rows)
     return text
 
 

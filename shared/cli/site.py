@@ -32,7 +32,7 @@ def check(
     if not folder.is_dir():
         _cannot(f"{folder}: 不是目录 / not a folder", as_json)
     try:
-        site = load_site(folder, checks=_checks())
+        site = load_site(folder, checks=_checks(), thorough=True)
     except SiteFaults as error:
         _show_faults(error.faults, as_json)
         raise typer.Exit(1) from None

@@ -143,6 +143,8 @@ class Planner:
             }
             if signed := [secret for site in self.sites for _, secret in site.endpoints]:
                 config["webhook_secret_file"] = str(self.secrets.webhook(signed[0]))
+            if linked := self._simulated_devices():
+                config["devices"] = linked
             # Plants first: edges then find their devices at once.
             tiers.insert(0, Tier("sim", ("sim", "run", "--plant", "all"), config, control))
         addresses = {
@@ -198,9 +200,22 @@ class Planner:
                 leaf_port=self._take(7422 + n),
                 leaves=edges,
                 upstream=Upstream(leaf_url(leaf, self._host("nats-cloud"), hub.leaf_port or 0)),
+                **self._linked_devices(site, n),
             )
             for edge in edges:
                 index = self._edge_server(site, edge.node.name, factory, edge, index)
+
+    def _linked_devices(self, site: Site, index: int) -> dict[str, Any]:
+        """The broker of the site's linked devices; without any there is no listener to guard."""
+        if not site.linked:
+            return {}
+        secret = self.secrets.password
+        names = [each.name for each in site.linked]
+        return {
+            "mqtt_port": self._take(1890 + index),
+            "devices": tuple(Device(n, secret(f"mqtt-{site.id}-{n}")) for n in names),
+            "broker_password": secret(f"mqtt-{site.id}-brain"),
+        }
 
     def _edge_server(self, site: Site, edge: str, up: NatsServer, leaf: Any, index: int) -> int:
         name = f"{site.id}-{edge}"
@@ -272,8 +287,12 @@ class Planner:
             "release_key_file": str(self.secrets.key_pair("group-release")[1]),
             "lease_ttl": "6s",
         }
-        for _, secret in site.endpoints:
+        for secret in (*(name for _, name in site.endpoints), *site.hooks):
             self.secrets.webhook(secret)
+        server = self._servers.get(site.id)
+        if server is not None and server.mqtt_port is not None:
+            config["mqtt_url"] = f"mqtt://{self._host(f'nats-{site.id}')}:{server.mqtt_port}"
+            config["mqtt_password_file"] = str(self.secrets.path(f"mqtt-{site.id}-brain"))
         if control is not None:  # the simulated linked system takes the webhooks
             config["endpoint_urls"] = {
                 name: f"http://{self._host('sim')}:{control}/hooks/{site.id}/{name}"
@@ -298,6 +317,24 @@ class Planner:
         return Tier(f"edge-{name}", ("edge", "run"), config, page)
 
     # simulated plants
+
+    def _simulated_devices(self) -> list[dict[str, Any]]:
+        """The linked devices of every site, as the simulators play them."""
+        found: list[dict[str, Any]] = []
+        for site in self.sites:
+            server = self._servers.get(site.id)
+            for device in site.linked if server is not None and server.mqtt_port else ():
+                found.append(
+                    {
+                        "device": device.name,
+                        "kind": device.kind,
+                        "site": site.id,
+                        "mqtt_host": self._host(f"nats-{site.id}"),
+                        "mqtt_port": server.mqtt_port if server else 0,
+                        "password_file": str(self.secrets.path(f"mqtt-{site.id}-{device.name}")),
+                    }
+                )
+        return found
 
     def _plants(self, simulate: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """(The simulators' `plants`, connection settings by source id)."""

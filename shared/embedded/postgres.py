@@ -47,6 +47,8 @@ PROFILES: dict[str, dict[str, str]] = {
         "shared_buffers": "64MB",
         "max_wal_size": "512MB",
         "max_connections": "60",
+        # A question over all days of the journal locks each day's table and its indexes.
+        "max_locks_per_transaction": "512",
         "work_mem": "4MB",
         "maintenance_work_mem": "32MB",
         "autovacuum_max_workers": "1",
@@ -55,6 +57,7 @@ PROFILES: dict[str, dict[str, str]] = {
         "shared_buffers": "1GB",
         "max_wal_size": "8GB",
         "max_connections": "200",
+        "max_locks_per_transaction": "512",
         "work_mem": "16MB",
         "maintenance_work_mem": "256MB",
         "jit": "off",

@@ -25,6 +25,15 @@ class DeviceSource:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedDevice:
+    """A device of links.yaml: its kind, and its name at the broker."""
+
+    id: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A factory: its folder, edges and device connections."""
 
@@ -34,6 +43,10 @@ class Site:
     sources: tuple[DeviceSource, ...]
     endpoints: tuple[tuple[str, str], ...] = ()
     """(name, secret) of the linked systems that webhooks go to."""
+    hooks: tuple[str, ...] = ()
+    """Secrets of the linked systems that report by webhook."""
+    linked: tuple[LinkedDevice, ...] = ()
+    """The devices that are told over MQTT."""
 
 
 def read_sites(folder: Path) -> tuple[Site, ...]:
@@ -68,11 +81,20 @@ def _read(folder: Path) -> Site:
             for s in _mapping(file).get("sources") or ()
         )
         endpoints = _endpoints(folder / "bindings.yaml")
+        links = folder / "links.yaml"
+        found = _mapping(links) if links.exists() else {}
+        hooks = tuple(str(each["secret"]) for each in found.get("inbound") or ())
+        linked = tuple(_linked(each) for each in found.get("devices") or ())
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"incomplete site: {error}", where=str(folder), mend=f"run: andon site check {folder}"
         ) from error
-    return Site(site, folder, edges, sources, endpoints)
+    return Site(site, folder, edges, sources, endpoints, hooks, linked)
+
+
+def _linked(spec: dict[str, Any]) -> LinkedDevice:
+    name = (spec.get("mqtt") or {}).get("name") or spec["id"]
+    return LinkedDevice(str(spec["id"]), str(spec["kind"]), check_token(str(name), "device"))
 
 
 def _endpoints(file: Path) -> tuple[tuple[str, str], ...]:

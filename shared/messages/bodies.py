@@ -49,6 +49,12 @@ class AlarmTransition(Struct, frozen=True, tag="alarm"):
     actor: str = ""
     first_out: bool = False
     """The first of its first-out group, or simultaneous with it."""
+    returned_at: int = 0
+    """Source time of the occurrence's newest return to normal; 0: it stands, or never stood."""
+    suppressed_by: list[str] = []
+    """What suppresses it now: names of alarms, `state`, `when`, `operator`."""
+    names: dict[str, str] = {}
+    """What it is called, by language, where no site file says (an alarm of a linked system)."""
 
 
 class Fact(Struct, frozen=True, tag="fact"):
@@ -129,6 +135,21 @@ class StateChange(Struct, frozen=True, tag="state_change"):
     asset: str
     before: str
     after: str
+
+
+class LinkedEvent(Struct, frozen=True, tag="linked"):
+    """What a linked system reported that is no alarm, or comes too late to change one."""
+
+    link: str
+    kind: str
+    asset: str
+    names: dict[str, str] = {}
+    priority: int = 0
+    value: float | None = None
+    unit: str = ""
+    alarm: str = ""
+    note: str = ""
+    """`older`: an alarm's report that a newer one has overtaken."""
 
 
 class DirectiveReport(Struct, frozen=True, tag="directive_report"):
@@ -228,6 +249,15 @@ class PlaybookOutcome(Struct, frozen=True, tag="playbook_outcome"):
     metrics: dict[str, Any] = {}
 
 
+class AuditHead(Struct, frozen=True):
+    """The signed head of a factory's audit chain: kept by the group as a witness."""
+
+    id: int
+    hash: str
+    at: int
+    signature: bytes
+
+
 class FactorySummary(Struct, frozen=True, tag="factory_summary"):
     """Totals of a factory, for the group's overview."""
 
@@ -238,6 +268,7 @@ class FactorySummary(Struct, frozen=True, tag="factory_summary"):
     worst_priority: int | None
     edges_online: int
     edges_total: int
+    audit: AuditHead | None = None
 
 
 Body = (
@@ -248,6 +279,7 @@ Body = (
     | CommandRecord
     | FragmentStep
     | StateChange
+    | LinkedEvent
     | DirectiveReport
     | SystemEvent
     | GapRecord

@@ -26,7 +26,7 @@ def encode(message: Any) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(data: bytes, kind: type[T]) -> T:
+def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     """Read `data` as `kind`; raises ContractError that says what does not fit."""
     try:
         return _decoder(kind).decode(data)

@@ -25,6 +25,7 @@ RESEND_AFTER_S = 10.0
 RESEND_UNHEARD_S = 300.0
 """While nothing at all is heard of the receiver, sending again only fills the broker."""
 IDLE_S = 0.5
+RETRY_FIRST_S, RETRY_MAX_S = 0.1, 1.0
 
 
 @dataclass
@@ -34,6 +35,9 @@ class _Cursor:
     next: int
     open: list[int] = field(default_factory=list)
     progressed: float = 0.0
+    """When last confirmed or sent anew: what the patience before a resend counts from."""
+    stuck_since: float | None = None
+    """Since when something sent waits without any progress; a resend is none."""
 
 
 class _Road:
@@ -42,6 +46,8 @@ class _Road:
     def __init__(self, lane: str) -> None:
         self.lane = lane
         self.wake = asyncio.Event()
+        self.sending_since: float | None = None
+        """When the publish began whose acknowledgement is awaited."""
         self.refused = ""
         """Why the upper tier's stream did not take the last frame; empty while it takes them."""
 
@@ -59,13 +65,33 @@ class Drainer:
         self._node, self._outbox, self._bus = node, outbox, bus
         self._cursors: dict[tuple[str, str], _Cursor] = {}
         self._roads = [_Road(lane) for lane in lanes]
-        self.link_up = False
-        """Whether the last publish of an alarm was acknowledged by the upper tier's stream."""
+        self._up = asyncio.Event()
         self.frames_sent = 0
         self.resends = 0
         self._heard = 0.0
         self._told: dict[str, tuple[int, int | None]] = {}
         self._subscribed = False
+
+    @property
+    def link_up(self) -> bool:
+        """Whether the last publish of an alarm was acknowledged by the upper tier's stream."""
+        return self._up.is_set()
+
+    @link_up.setter
+    def link_up(self, up: bool) -> None:
+        if up:
+            self._up.set()  # a lane that waits to try again need not wait any longer
+        else:
+            self._up.clear()
+
+    def stuck_since(self, lane: str) -> float | None:
+        """Since when (monotonic seconds) a lane waits for the upper tier without any progress.
+
+        May be asked from another thread: it reads and changes nothing.
+        """
+        since = [c.stuck_since for (_, name), c in list(self._cursors.items()) if name == lane]
+        since += [road.sending_since for road in self._roads if road.lane == lane]
+        return min((at for at in since if at is not None), default=None)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -104,7 +130,10 @@ class Drainer:
             cursor.next = max(cursor.next, through + 1)
             if len(cursor.open) != before:
                 cursor.progressed = asyncio.get_running_loop().time()
+                cursor.stuck_since = cursor.progressed
                 self.wake()
+            if not cursor.open:
+                cursor.stuck_since = None
 
     async def run(self) -> None:
         """Drain for ever."""
@@ -122,16 +151,16 @@ class Drainer:
             await asyncio.gather(*loops, return_exceptions=True)
 
     async def _serve(self, road: _Road) -> None:
-        delay = 0.1
+        delay = RETRY_FIRST_S
         while True:
             road.wake.clear()
             try:
                 moved = await self._pass(road)
-                delay = 0.1
+                delay = RETRY_FIRST_S
             except RetryableTransportError as error:
                 self._failed(road, error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 1.0)
+                await self._pause(road, delay)
+                delay = min(delay * 2, RETRY_MAX_S)
                 continue
             if not moved:
                 try:
@@ -140,6 +169,18 @@ class Drainer:
                         await road.wake.wait()
                 except TimeoutError:
                     continue
+
+    async def _pause(self, road: _Road, delay: float) -> None:
+        """Before the next try; what shows that the link is back ends it for the alarms' lanes."""
+        if road.lane == HISTORY:
+            await asyncio.sleep(delay)
+            return
+        await asyncio.sleep(RETRY_FIRST_S)
+        try:
+            async with asyncio.timeout(delay - RETRY_FIRST_S):
+                await self._up.wait()
+        except TimeoutError:
+            return
 
     def _failed(self, road: _Road, error: RetryableTransportError) -> None:
         if road.lane == HISTORY:
@@ -195,6 +236,7 @@ class Drainer:
         )
         # A resend must reach the receiver even if the broker remembers the first one.
         message_id = f"{frame.message_id}:{self.resends}" if self.resends else frame.message_id
+        road.sending_since = asyncio.get_running_loop().time()
         try:
             await self._bus.publish_durable(self._node.lane(lane), encode(frame), message_id)
         except PermanentTransportError as error:
@@ -205,8 +247,12 @@ class Drainer:
                 error=str(error),
             )
             raise
+        finally:
+            began, road.sending_since = road.sending_since, None
         if not cursor.open:
             cursor.progressed = asyncio.get_running_loop().time()
+            if cursor.stuck_since is None:
+                cursor.stuck_since = began
         cursor.next = frame.last + 1
         cursor.open.append(frame.last)
         self.frames_sent += 1

@@ -18,6 +18,8 @@ ADOPT_MS = 60_000
 VERBS = frozenset({"command", "wait", "wait_until", "set", "switch", "parallel", "log", "fail"})
 """What may stand in a fragment: nothing that needs people, the outside or the brain."""
 HANDED_OVER = "handed_over"
+RESUMED = "resumed"
+"""The brain was away again while the alarm stood: the edge goes on where it had handed over."""
 HEARD = "heard_at"
 """When the brain heard of a step, by its own clock: what an edge stored long ago comes at once."""
 
@@ -45,9 +47,10 @@ def seen(journal: Mapping[str, Record]) -> tuple[bool, int]:
     """Whether no fragment runs any more, and until when to wait for one that may."""
     words = [
         int(record.data.get(HEARD, record.at))
-        for path, record in journal.items() if path.startswith(f"{ROOT}/")
+        for path, record in journal.items() if path == ROOT or path.startswith(f"{ROOT}/")
     ]  # fmt: skip
-    if not words or ROOT in journal:
+    over = journal.get(ROOT)
+    if not words or (over is not None and over.phase != "intent"):
         return True, 0
     return False, max(words) + ADOPT_MS
 

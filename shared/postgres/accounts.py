@@ -1,6 +1,7 @@
-"""Local accounts, sessions, idempotent answers and the audit chain, in PostgreSQL.
+"""Local accounts' logins, sessions of every kind and idempotent answers, in PostgreSQL.
 
-Called by `shared/web` through its ports; passwords are Argon2id, session tokens stored hashed.
+Called by `shared/web` through its ports; session tokens are stored hashed. Administration of
+accounts is `people.py`, of devices `service_accounts.py`, the audit log `audit.py`.
 """
 
 from __future__ import annotations
@@ -8,101 +9,194 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from shared.clock import Clock
-from shared.errors import ConfigError
-from shared.postgres.pool import Connection
-from shared.web.auth import User
+from shared.config import read_secret
+from shared.errors import RetryableTransportError
+from shared.identity.passwords import DECOY, matches
+from shared.identity.policy import Grant, User, Within, prefix_within
+from shared.identity.settings import IdentitySettings
+from shared.postgres.audit import audit as audit
+from shared.postgres.audit_log import AuditLog
+from shared.postgres.oidc_sessions import OidcSessions
+from shared.postgres.people import People
+from shared.postgres.service_accounts import PREFIX, ServiceAccounts, grants_from
 
-SESSION_MS = 12 * 3_600_000
-# OWASP's second recommended Argon2id profile: 19 MiB, 2 passes.
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-_DECOY = _hasher.hash(secrets.token_hex(16))
+SEEN_EVERY_MS = 60_000
+KEPT_MS = 86_400_000
+"""How long an answer is repeated under its idempotency key."""
+IN_HAND, IN_HAND_MS = "andon:in_hand", 30_000
+"""In place of an answer that is being made, and for how long at most."""
+ADMIN = "admin"
 
 
-def _token_hash(token: str) -> str:
+def token_hash(token: str) -> str:
+    """As a session's token is kept."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 class PgAccounts:
     """Accounts and sessions of one tier."""
 
-    def __init__(self, pool: asyncpg.Pool, clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, clock: Clock, settings: IdentitySettings | None = None,
+        *, within: Within = prefix_within,
+    ) -> None:  # fmt: skip
         self._pool, self._clock = pool, clock
+        self.settings = settings or IdentitySettings()
+        self._within = within
+        self.people = People(pool, clock)
+        self.services = ServiceAccounts(pool, clock, within)
+        self.audits = AuditLog(pool)
+        self.sign_in: OidcSessions | None = None
+        """Set by the bootstrap when people sign in at an identity server."""
 
     async def ensure_admin(self, password_file: Path, roles: list[str]) -> None:
         """Make the account `admin` with the password in `password_file`, if there is none."""
-        if await self._pool.fetchval("SELECT true FROM account WHERE username = 'admin'"):
+        if await self._pool.fetchval("SELECT true FROM account WHERE username = $1", ADMIN):
             return
-        try:
-            password = (await asyncio.to_thread(password_file.read_text)).strip()
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read the first administrator's password: {error.strerror}",
-                where=str(password_file),
-                mend="write a password into this file (mode 0600) and start again",
-            ) from error
-        await self.create("admin", password, roles)
+        password = await asyncio.to_thread(
+            read_secret, password_file, "first administrator's password"
+        )
+        await self.create(ADMIN, password, roles)
 
-    async def create(self, username: str, password: str, roles: list[str]) -> None:
-        """Make or replace an account."""
-        hashed = await asyncio.to_thread(_hasher.hash, password)
-        await self._pool.execute(
-            "INSERT INTO account (username, password_hash, roles, disabled, created_at) "
-            "VALUES ($1, $2, $3, false, $4) ON CONFLICT (username) "
-            "DO UPDATE SET password_hash = $2, roles = $3, disabled = false",
-            username, hashed, roles, self._clock.now_ms(),
-        )  # fmt: skip
+    async def create(self, username: str, password: str, roles: Sequence[str | Grant]) -> None:
+        """Make or replace an account by the product itself: no rules are asked."""
+        grants = [role if isinstance(role, Grant) else Grant(role) for role in roles]
+        await self.people.put(username, password, grants, actor="system")
 
     async def login(self, username: str, password: str) -> tuple[str, User] | None:
         """A new session token with its user, or None; takes equally long for unknown names."""
         row = await self._pool.fetchrow(
-            "SELECT username, password_hash, roles, disabled FROM account WHERE username = $1",
+            "SELECT username, password_hash, grants, disabled FROM account WHERE username = $1",
             username,
         )
-        hashed = row["password_hash"] if row else _DECOY
-        try:
-            await asyncio.to_thread(_hasher.verify, hashed, password)
-        except (VerifyMismatchError, InvalidHashError):
+        right = await asyncio.to_thread(matches, row["password_hash"] if row else DECOY, password)
+        if row is None:
             return None
-        if row is None or row["disabled"]:
+        allowed = not row["disabled"] and self._local(username)
+        if not (right and allowed):
+            await self._told("log_in_failed", username)
             return None
+        user = User.of(username, grants_from(row["grants"]), within=self._within)
+        return await self.open_session(user, "local"), user
+
+    def _local(self, username: str) -> bool:
+        """Whether this local account may log in: beside an identity server only break-glass."""
+        settings = self.settings
+        return settings.mode == "local" or (settings.break_glass and username == ADMIN)
+
+    async def open_session(self, user: User, provider: str) -> str:
+        """Begin a session; returns its token."""
         token, now = secrets.token_urlsafe(32), self._clock.now_ms()
-        await self._pool.execute(
-            "INSERT INTO web_session (token_hash, username, created_at, expires_at) "
-            "VALUES ($1, $2, $3, $4)",
-            _token_hash(token), username, now, now + SESSION_MS,
-        )  # fmt: skip
-        await self._pool.execute("DELETE FROM web_session WHERE expires_at < $1", now)
-        return token, User(row["username"], tuple(row["roles"]))
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO web_session (token_hash, username, created_at, expires_at, seen_at, "
+                "provider) VALUES ($1, $2, $3, $4, $3, $5)",
+                token_hash(token), user.name, now, now + self.settings.session_absolute, provider,
+            )  # fmt: skip
+            await connection.execute(
+                "UPDATE account SET last_login_at = $2 WHERE username = $1", user.name, now
+            )
+            await connection.execute(
+                "DELETE FROM web_session WHERE expires_at < $1 OR seen_at < $2",
+                now, now - self.settings.session_idle,
+            )  # fmt: skip
+            await audit(connection, now, user.name, "log_in", user.name, {"provider": provider})
+        return token
 
     async def session(self, token: str) -> User | None:
         """The user of a session token, if it is valid."""
+        now, kept = self._clock.now_ms(), token_hash(token)
         row = await self._pool.fetchrow(
-            "SELECT a.username, a.roles FROM web_session s JOIN account a USING (username) "
-            "WHERE s.token_hash = $1 AND s.expires_at > $2 AND NOT a.disabled",
-            _token_hash(token), self._clock.now_ms(),
+            "SELECT s.username, s.provider, s.seen_at, "
+            "CASE WHEN s.provider = 'local' THEN a.grants ELSE s.grants END AS grants "
+            "FROM web_session s LEFT JOIN account a USING (username) WHERE s.token_hash = $1 "
+            "AND s.expires_at > $2 AND s.seen_at > $3 "
+            "AND (s.provider <> 'local' OR NOT a.disabled)",
+            kept, now, now - self.settings.session_idle,
         )  # fmt: skip
-        return User(row["username"], tuple(row["roles"])) if row else None
+        if row is None:
+            return None
+        if now - row["seen_at"] > SEEN_EVERY_MS:
+            await self._pool.execute(
+                "UPDATE web_session SET seen_at = $2 WHERE token_hash = $1", kept, now
+            )
+        return User.of(
+            row["username"], grants_from(row["grants"]), kind=row["provider"], within=self._within
+        )
+
+    async def bearer(self, token: str) -> User | None:
+        """The user of an API token: a service account's, or the identity server's own."""
+        if token.startswith(PREFIX):
+            return await self.services.check(token)
+        return await self.sign_in.bearer(token) if self.sign_in is not None else None
+
+    async def gone(self, session: str, bearer: str, action: str) -> bool:
+        """Whether a viewer who was let in may no more; a silent database ends no stream."""
+        try:
+            user = await (self.bearer(bearer) if bearer else self.session(session))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return False
+        except RetryableTransportError:  # new keys are wanted of a silent identity server
+            return False
+        return user is None or not user.may(action)
 
     async def logout(self, token: str) -> None:
-        """End a session."""
-        await self._pool.execute(
-            "DELETE FROM web_session WHERE token_hash = $1", _token_hash(token)
+        """End a session, here and at the identity server."""
+        row = await self._pool.fetchrow(
+            "DELETE FROM web_session WHERE token_hash = $1 RETURNING username, provider, refresh",
+            token_hash(token),
         )
+        if row is None:
+            return
+        await self._told("log_out", row["username"])
+        if row["provider"] == "oidc" and self.sign_in is not None:
+            await self.sign_in.end_there(row["refresh"])
+
+    async def _told(self, action: str, username: str) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await audit(connection, self._clock.now_ms(), username, action, username, {})
+
+    async def change_password(self, username: str, old: str, new: str) -> Any:
+        """A person's own new password; the old one is asked. None or a refusal."""
+        return await self.people.change_own(username, old, new)
 
     async def recall(self, key: str, user: str, route: str) -> Any | None:
         """The answer already given under this idempotency key."""
         return await self._pool.fetchval(
-            "SELECT answer FROM idempotent WHERE key = $1 AND username = $2 AND route = $3",
-            key, user, route,
+            "SELECT answer FROM idempotent WHERE key = $1 AND username = $2 AND route = $3 "
+            "AND at > $4 AND NOT answer ? $5",
+            key, user, route, self._clock.now_ms() - KEPT_MS, IN_HAND,
+        )  # fmt: skip
+
+    async def begin(self, key: str, user: str, route: str) -> bool:
+        """Take a key in hand for all processes; False while another one has it, or answered.
+
+        One that ended in the middle holds it for as long as an answer may take.
+        """
+        now = self._clock.now_ms()
+        return bool(
+            await self._pool.fetchval(
+                "INSERT INTO idempotent (key, username, route, answer, at) "
+                "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key, username, route) DO UPDATE SET "
+                "answer = excluded.answer, at = excluded.at WHERE idempotent.at <= $6 "
+                "OR (idempotent.answer ? $7 AND idempotent.at <= $8) RETURNING true",
+                key, user, route, {IN_HAND: True}, now, now - KEPT_MS, IN_HAND,
+                now - IN_HAND_MS,
+            )
+        )  # fmt: skip
+
+    async def let_go(self, key: str, user: str, route: str) -> None:
+        """What was begun failed: it may be asked again."""
+        await self._pool.execute(
+            "DELETE FROM idempotent WHERE key = $1 AND username = $2 AND route = $3 "
+            "AND answer ? $4", key, user, route, IN_HAND,
         )  # fmt: skip
 
     async def remember(self, key: str, user: str, route: str, answer: Any) -> None:
@@ -110,28 +204,11 @@ class PgAccounts:
         now = self._clock.now_ms()
         await self._pool.execute(
             "INSERT INTO idempotent (key, username, route, answer, at) VALUES ($1, $2, $3, $4, $5) "
-            "ON CONFLICT DO NOTHING",
-            key, user, route, answer, now,
+            "ON CONFLICT (key, username, route) DO UPDATE SET answer = excluded.answer, "
+            "at = excluded.at WHERE idempotent.at <= $6 OR idempotent.answer ? $7",
+            key, user, route, answer, now, now - KEPT_MS, IN_HAND,
         )  # fmt: skip
-        await self._pool.execute("DELETE FROM idempotent WHERE at < $1", now - 86_400_000)
+        await self._pool.execute("DELETE FROM idempotent WHERE at <= $1", now - KEPT_MS)
 
 
-async def audit(
-    connection: Connection,
-    at: int,
-    actor: str,
-    action: str,
-    target: str,
-    data: Any,
-) -> None:
-    """Append to the audit chain within the caller's transaction."""
-    await connection.execute("SELECT pg_advisory_xact_lock(1635083369)")  # one writer at a time
-    previous = await connection.fetchval("SELECT hash FROM audit ORDER BY id DESC LIMIT 1") or ""
-    content = msgspec.json.encode(
-        [previous, at, actor, action, target, data], order="deterministic"
-    )
-    await connection.execute(
-        "INSERT INTO audit (id, at, actor, action, target, data, previous, hash) "
-        "VALUES ((SELECT coalesce(max(id), 0) + 1 FROM audit), $1, $2, $3, $4, $5, $6, $7)",
-        at, actor, action, target, data, previous, hashlib.sha256(content).hexdigest(),
-    )  # fmt: skip
+__all__ = ["PgAccounts", "audit", "token_hash"]

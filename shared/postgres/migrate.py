@@ -6,15 +6,19 @@ Each tier brings its folder of revisions; its `env.py` calls `run_env` with the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import Connection, MetaData, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.errors import ConfigError
-from shared.postgres.pool import redacted
+from shared.postgres.pool import Pool, redacted
 
 _LOCK = 0x616E646F6E  # "andon"
 
@@ -51,6 +55,25 @@ async def migrate(url: str, folder: Path) -> None:
         await engine.dispose()
 
 
+def without_partitions(connection: Connection) -> Callable[[str | None, str, Any], bool]:
+    """Alembic's filter of names: partitions are made by the product, not by revisions."""
+    found = connection.execute(text("SELECT relname FROM pg_class WHERE relispartition"))
+    children = {row[0] for row in found}
+    return lambda name, kind, _: not (kind == "table" and name in children)
+
+
+async def behind_head(connection: Pool, folder: Path) -> str:
+    """Empty where the database is at the newest revision of `folder`; else a code."""
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    try:
+        found = await connection.fetchval("SELECT version_num FROM alembic_version", timeout=2)
+    except (OSError, PostgresError, InterfaceError, TimeoutError):
+        return "not_readable"
+    return "" if found == head else f"at_{found}_not_{head}"
+
+
 def run_env(metadata: MetaData) -> None:
     """Body of a tier's `env.py`."""
     connection = context.config.attributes.get("connection")
@@ -59,7 +82,6 @@ def run_env(metadata: MetaData) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        # Child partitions are made by the product, not by revisions.
-        include_name=lambda name, kind, _: not (kind == "table" and name and "_p2" in name),
+        include_name=without_partitions(connection),
     )
     context.run_migrations()

@@ -16,6 +16,8 @@ from shared.errors import ConfigError
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 """A connection, borrowed from a pool or not."""
+Pool = asyncpg.Pool
+NoSuchTable = asyncpg.UndefinedTableError
 _FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
@@ -31,6 +33,10 @@ def redacted(url: str) -> str:
 
 async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=msgspec.json.encode, decoder=msgspec.json.decode,
+        format="binary",
+    )  # fmt: skip
+    await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
         encoder=lambda value: b"\x01" + msgspec.json.encode(value),
@@ -39,8 +45,13 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     )
 
 
-async def connect_pool(url: str, *, size: int = 5, timeout_s: float = 15.0) -> asyncpg.Pool:
-    """Open the pool; raises ConfigError that names the database and the mend."""
+async def connect_pool(
+    url: str, *, size: int = 5, timeout_s: float = 15.0, name: str = "andon"
+) -> asyncpg.Pool:
+    """Open the pool; raises ConfigError that names the database and the mend.
+
+    `name` is who the database is told that this is.
+    """
     where = redacted(url)
     try:
         return await asyncio.wait_for(
@@ -48,7 +59,7 @@ async def connect_pool(url: str, *, size: int = 5, timeout_s: float = 15.0) -> a
                 url, min_size=1, max_size=size, init=_prepare, command_timeout=30,
                 max_inactive_connection_lifetime=300,
                 # Short statements by the thousand: compiling one costs more than running it.
-                server_settings={"jit": "off"},
+                server_settings={"jit": "off", "application_name": name[:63]},
             ),
             timeout_s,
         )  # fmt: skip

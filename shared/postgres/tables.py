@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, LargeBinary
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -116,9 +116,12 @@ class Account(SQLModel, table=True):
     __tablename__ = "account"
     username: str = Field(primary_key=True)
     password_hash: str
-    roles: list[str] = json_column()
     disabled: bool = False
     created_at: int = big()
+    grants: list[list[str]] = json_column()
+    """[role, area] pairs; the area "" is everywhere."""
+    password_at: int | None = big(nullable=True)
+    last_login_at: int | None = big(nullable=True)
 
 
 class WebSession(SQLModel, table=True):
@@ -129,6 +132,32 @@ class WebSession(SQLModel, table=True):
     username: str = Field(index=True)
     created_at: int = big()
     expires_at: int = big()
+    seen_at: int = big()
+    provider: str = "local"
+    grants: list[list[str]] | None = json_column(nullable=True)
+    """What the identity server said; null: the local account's."""
+    subject: str | None = None
+    sid: str | None = None
+    refresh: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    """The refresh token, encrypted with a key made from the client's secret."""
+    refresh_at: int | None = big(nullable=True)
+    __table_args__ = (Index("web_session_subject", "subject"),)
+
+
+class ServiceAccount(SQLModel, table=True):
+    """A linked device or another system; its secret is not stored."""
+
+    __tablename__ = "service_account"
+    client: str = Field(primary_key=True)
+    name: str
+    secret_hash: str
+    grants: list[list[str]] = json_column()
+    actions: list[str] | None = json_column(nullable=True)
+    created_by: str
+    created_at: int = big()
+    expires_at: int | None = big(nullable=True)
+    last_used_at: int | None = big(nullable=True)
+    revoked_at: int | None = big(nullable=True)
 
 
 class Idempotent(SQLModel, table=True):
@@ -154,3 +183,28 @@ class AuditEntry(SQLModel, table=True):
     data: dict[str, Any] = json_column()
     previous: str
     hash: str
+    zone: str
+    tier: str
+    site: str
+    address: str
+    why: str
+    before: Any = json_column(nullable=True)
+    after: Any = json_column(nullable=True)
+    form: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    __table_args__ = (
+        Index("audit_action", "action", "id"),
+        Index("audit_actor", "actor", "id"),
+        Index("audit_target", "target", "id"),
+    )
+
+
+class AuditAnchorRow(SQLModel, table=True):
+    """The audit chain's head at a time, signed."""
+
+    __tablename__ = "audit_anchor"
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    hash: str
+    tier: str
+    site: str
+    at: int = big()
+    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from shared.site.alarms import AlarmsFile, AlarmSpec, BoundsSpec, ResponseSpec
 from shared.site.bindings import (
@@ -28,6 +30,7 @@ from shared.site.fields import (
 )
 from shared.site.life_cycle import LifeCycleFields, PriorityMatrixSpec
 from shared.site.reporting import SnippetSpec
+from shared.site.shifts import ShiftSpec, check_shifts
 from shared.site.spread import SpreadSpec
 from shared.site.tags import SourceSpec, TagsFile, TagSpec
 
@@ -80,5 +83,9 @@ class SiteFile(Model):
     alarm_policy: LifeCycleFields = LifeCycleFields()
     """What alarms choose that say nothing themselves."""
     priority_matrix: PriorityMatrixSpec = PriorityMatrixSpec()
+    shifts: Annotated[list[ShiftSpec], AfterValidator(check_shifts)] = Field(
+        default_factory=list, max_length=12
+    )
+    """When one crew hands over to the next; none: the whole day is one."""
     snippet: SnippetSpec = SnippetSpec()
     """What every raise takes along at full rate."""

@@ -6,6 +6,7 @@ Used by `loader` and the checks; a bad file never hides the faults of another.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from shared.errors import ConfigError
 from shared.site.model import Model
+from shared.site.salvage import ids_in, without
 from shared.site.yaml_file import complaints, position, read_yaml
 
 M = TypeVar("M", bound=Model)
@@ -30,9 +32,13 @@ class SiteFaults(ConfigError):
 class Reader:
     """The faults found so far, and where each id stands."""
 
-    def __init__(self, folder: Path, read: Callable[[Path], Any] = read_yaml) -> None:
-        self._folder, self._read = folder, read
+    def __init__(
+        self, folder: Path, read: Callable[[Path], Any] = read_yaml, *, thorough: bool = False
+    ) -> None:
+        self._folder, self._read, self.thorough = folder, read, thorough
         self.faults: list[ConfigError] = []
+        self.lost: set[str] = set()
+        """Ids of what could not be read: what others say of them is no fault of theirs."""
         self.places: dict[tuple[str, str], str] = {}
         self._items: dict[tuple[str, str], tuple[Any, list[str | int], str]] = {}
         """(section, id) -> document, path in it, file name."""
@@ -42,15 +48,38 @@ class Reader:
             document = self._read(path)
         except ConfigError as fault:
             self.faults.append(fault)
+            self.lost |= ids_in(path)
             return None
         name = path.relative_to(self._folder).as_posix()
         try:
             parsed = model.model_validate(document if document is not None else {})
         except ValidationError as error:
             self.faults += complaints(error, document, name, _fields(model))
-            return None
+            return self._salvage(error, document, model, path) if self.thorough else None
         self._note_places(document, name)
         return parsed
+
+    def _salvage(
+        self, error: ValidationError, document: Any, model: type[M], path: Path
+    ) -> M | None:
+        """The file without the items that have faults; None when nothing of it can be used."""
+        rest, lost = without(document, error)
+        try:
+            parsed = model.model_validate(rest)
+        except ValidationError:
+            self.lost |= ids_in(path)
+            return None
+        self.lost |= lost
+        self._note_places(document, path.relative_to(self._folder).as_posix())
+        return parsed
+
+    def drop_consequences(self, before: int) -> None:
+        """Of the faults since the first `before`, those of what was lost are no news."""
+        if not self.lost:
+            return
+        any_of = "|".join(map(re.escape, self.lost))
+        names = re.compile(rf"(?<![\w.-])(?:{any_of})(?![\w-])")
+        self.faults[before:] = [f for f in self.faults[before:] if not names.search(f.message)]
 
     def _note_places(self, document: Any, name: str) -> None:
         for section, items in (document or {}).items():
@@ -81,10 +110,17 @@ class Reader:
         document, start, name = found
         return position(document, [*start, *path], name)
 
+    def knows(self, section: str, item: str) -> bool:
+        """Whether an item is written in a file, and not made of others."""
+        return (section, item) in self.places
+
     def fault(self, message: str, where: str, mend: str) -> None:
         self.faults.append(ConfigError(message, where=where, mend=mend))
 
-    def reference(self, kind: str, name: str, known: Any, section: str, item: str) -> None:
+    def reference(
+        self, kind: str, name: str, known: Any, section: str, item: str, *path: str | int
+    ) -> None:
+        """Add a fault unless `name` is known; `path` is where the item says it."""
         if name in known:
             return
         close = difflib.get_close_matches(name, list(known), n=1)
@@ -94,9 +130,7 @@ class Reader:
             else f"define it, or write one that exists: {_some(known)}"
         )
         self.fault(
-            f"{item}: unknown {kind} {name!r}",
-            self.places.get((section, item), ""),
-            mend,
+            f"{item}: 未定义 / unknown {kind} {name!r}", self.place(section, item, *path), mend
         )
 
 

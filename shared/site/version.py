@@ -10,6 +10,10 @@ from pathlib import Path
 
 PARTS = ("tags", "alarms", "states", "reflexes")
 SINGLE = ("site.yaml", "bindings.yaml")
+BRAIN = (
+    "assets.yaml", "incidents.yaml", "kpi.yaml", "links.yaml", "notify.yaml", "process.yaml",
+)  # fmt: skip
+"""What only the brain reads: a change there is followed, and is no other version for an edge."""
 FUNCTIONS = "functions"
 """The plant's own functions and models beside the YAML: part of the version, never parsed here."""
 
@@ -39,7 +43,8 @@ def site_version(folder: Path) -> str:
 def site_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Names, sizes and times of the files: cheap to look at, changes whenever a file may have."""
     stamp = []
-    for name, path in site_files(folder).items():
+    more = {name: folder / name for name in BRAIN if (folder / name).is_file()}
+    for name, path in (site_files(folder) | more).items():
         info = path.stat()
         stamp.append((name, info.st_size, info.st_mtime_ns))
     return tuple(stamp)

@@ -17,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent
 
 from shared.errors import ConfigError
+from shared.site.wording import said
 
 MAX_BYTES = 256 * 1024
 
@@ -88,19 +89,48 @@ def position(document: Any, path: Iterable[str | int], name: str) -> str:
 def complaints(
     error: ValidationError, document: Any, name: str, fields: Iterable[str] = ()
 ) -> list[ConfigError]:
-    """Each fault of a validated document with its place and a mend."""
+    """Each fault of a validated document with its place and a mend, in the order of the file."""
     found: list[ConfigError] = []
+    places: dict[tuple[str | int, ...], list[Any]] = {}
     for fault in error.errors():
-        path = [part for part in fault["loc"] if isinstance(part, (str, int))]
+        places.setdefault(_path(document, fault), []).append(fault)
+    for path, faults in places.items():
+        item, label = _label(document, path)
         where = position(document, path, name)
-        label = ".".join(str(part) for part in path)
-        if fault["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(str(path[-1]), list(fields), n=1)
+        if unknown := [fault for fault in faults if fault["type"] == "extra_forbidden"]:
+            close = difflib.get_close_matches(str(unknown[0]["loc"][-1]), list(fields), n=1)
             mend = f"did you mean {close[0]!r}?" if close else "remove it or correct its name"
-            found.append(ConfigError(f"unknown key {label!r}", where=where, mend=mend))
+            message = f"未知的键 / unknown key {label!r}"
         else:
-            found.append(ConfigError(f"{label}: {fault['msg']}", where=where, mend=_mend(fault)))
+            message, mend = said(faults), _mend(faults[0])
+            message = f"{label}: {message}" if label else message
+        found.append(ConfigError(f"{item}: {message}" if item else message, where=where, mend=mend))
     return found
+
+
+def _path(document: Any, fault: Any) -> tuple[str | int, ...]:
+    """Where it is in the document: without the parts that only name a member of a union."""
+    path: list[str | int] = []
+    node = document
+    for part in fault["loc"]:
+        try:
+            node = node[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        path.append(part)
+    if fault["type"] == "missing" and fault["loc"]:
+        path.append(fault["loc"][-1])
+    return tuple(path)
+
+
+def _label(document: Any, path: tuple[str | int, ...]) -> tuple[str, str]:
+    """The id of the item that it is in, if it has one, and the place in it or in the document."""
+    if len(path) > 1 and isinstance(path[1], int):
+        items = document[path[0]]
+        item = items[path[1]] if isinstance(items, list) and path[1] < len(items) else None
+        if isinstance(item, dict) and isinstance(item.get("id"), str):
+            return item["id"], ".".join(map(str, path[2:]))
+    return "", ".".join(map(str, path))
 
 
 def _mend(fault: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -17,12 +18,24 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.clock import Clock
 from shared.errors import ConfigError
+from shared.rates import RateSettings
 from shared.telemetry import logger
 from shared.web.auth import Accounts, Place, session_router
+from shared.web.boundary import Boundary, StoreFaults
+from shared.web.etags import Conditional
+from shared.web.openapi import describe
 from shared.web.problem import install_problem_handlers
+from shared.web.rate_limits import RateLimits
+from shared.web.routes_audit import audit_router
+from shared.web.routes_identity import account_router
+from shared.web.routes_problems import problem_router
+from shared.web.routes_sign_in import sign_in_router
+from shared.web.where import SaysWhere
 
 log = logger("web")
 UNHEARD_MS = 12_000
+LARGEST_SAID = 4096
+"""Bytes of what a WebSocket's client may say; nothing of it is listened to."""
 _NOT_BUILT = (
     "<!doctype html><meta charset=utf-8><title>Andon</title>"
     "<p>控制台尚未构建，请运行 <code>make console</code>。"
@@ -30,12 +43,39 @@ _NOT_BUILT = (
 )
 
 
-def create_base_app(title: str, place: Place, clock: Clock, accounts: Accounts | None) -> FastAPI:
-    """An application with sessions, problems and health; `accounts` is None for OpenAPI export."""
-    app = FastAPI(title=title, version="1", docs_url="/api/docs", openapi_url="/api/openapi.json")
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """What a tier's settings and its database's driver say of the interface."""
+
+    rates: RateSettings = RateSettings()
+    store: StoreFaults = StoreFaults()
+
+
+def create_base_app(
+    title: str, place: Place, clock: Clock, accounts: Accounts | None,
+    options: WebOptions | None = None,
+) -> FastAPI:  # fmt: skip
+    """An application with sessions, problems and limits; `accounts` is None for OpenAPI export."""
+    told = options or WebOptions()
+    app = FastAPI(
+        title=title,
+        version="1",
+        docs_url="/api/docs",
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
     app.state.accounts = accounts
     install_problem_handlers(app)
+    describe(app)
+    app.add_middleware(Conditional)  # the innermost
+    app.add_middleware(Boundary, store=told.store)
+    app.add_middleware(RateLimits, clock=clock, settings=told.rates)
+    app.add_middleware(SaysWhere, place=place)
+    app.include_router(problem_router())
     app.include_router(session_router(place, clock))
+    app.include_router(sign_in_router())
+    app.include_router(account_router())
+    app.include_router(audit_router())
     return app
 
 
@@ -80,6 +120,9 @@ class WebServer:
                 host=host,
                 port=port,
                 http=_Connection,
+                ws="auto",
+                ws_max_size=LARGEST_SAID,
+                ws_per_message_deflate=False,
                 log_config=None,
                 access_log=False,
                 lifespan="off",

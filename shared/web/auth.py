@@ -1,66 +1,39 @@
 """Login, sessions and rights of the REST interface.
 
-One table says which role may do what; every route names its action. Cookies are HttpOnly and
-SameSite=strict, and writes from another origin are refused.
+The table of rights is `shared/identity/policy.py`; every route names its action. Cookies are
+HttpOnly and SameSite=strict, and writes from another origin are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from starlette.requests import HTTPConnection
 
 from shared.clock import Clock
-from shared.web.dto import Login, Session, Text
+from shared.identity.policy import POLICY as POLICY
+from shared.identity.policy import ROLES as ROLES
+from shared.identity.policy import Grant as Grant
+from shared.identity.policy import User as User
+from shared.web.dto import GrantOut, Login, Session, Text
 from shared.web.problem import ProblemError
 
 COOKIE = "andon_session"
-ROLES = (
-    "viewer", "operator", "shift-lead", "engineer", "maintenance", "dispatcher", "administrator",
-)  # fmt: skip
-_DESK = {"operator", "shift-lead", "engineer", "maintenance", "administrator"}
-POLICY: dict[str, set[str]] = {
-    "view": set(ROLES),
-    "acknowledge": {"operator", "shift-lead", "administrator"},
-    "label": _DESK,
-    "answer": _DESK,
-    "start_playbook": {"shift-lead", "engineer", "administrator"},
-    "comment": _DESK,
-    "assign": _DESK,
-    "shelve": {"operator", "shift-lead", "administrator"},
-    "suppress": {"shift-lead", "engineer", "administrator"},
-    "out_of_service": {"shift-lead", "maintenance", "engineer", "administrator"},
-    "hand_over": {"operator", "shift-lead", "administrator"},
-    "handle_incident": _DESK,
-    "report_event": {"operator", "shift-lead", "engineer", "maintenance", "administrator"},
-    "export": _DESK,
-    "manage_notifications": {"shift-lead", "engineer", "administrator"},
-    "manage_links": {"engineer", "administrator"},
-    "read_audit": {"shift-lead", "engineer", "administrator"},
-    "decide_proposal": {"engineer", "dispatcher", "administrator"},
-    "administer": {"administrator"},
-}
-"""action -> roles that may do it."""
+COOKIE_S = 7 * 86_400
+"""The browser forgets it then; when the session itself ends the server says."""
+LOOK_EVERY_S = 20.0
+"""How often an open stream asks whether its viewer may still see it."""
 MAX_FAILURES = 5
 FAILURE_WINDOW_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who is logged in."""
-
-    name: str
-    roles: tuple[str, ...]
-
-    def may(self, action: str) -> bool:
-        """Whether any of the user's roles allows `action`."""
-        return not POLICY[action].isdisjoint(self.roles)
 
 
 class Accounts(Protocol):
@@ -74,6 +47,14 @@ class Accounts(Protocol):
         """The user of a token."""
         ...
 
+    async def bearer(self, token: str) -> User | None:
+        """The user of an API token."""
+        ...
+
+    async def gone(self, session: str, bearer: str, action: str) -> bool:
+        """Whether somebody who was let in may no more; a silent database ends nothing."""
+        ...
+
     async def logout(self, token: str) -> None:
         """End a session."""
         ...
@@ -84,6 +65,14 @@ class Accounts(Protocol):
 
     async def remember(self, key: str, user: str, route: str, answer: Any) -> None:
         """Keep an answer."""
+        ...
+
+    async def begin(self, key: str, user: str, route: str) -> bool:
+        """Take a key in hand; False while another process has it, or has answered."""
+        ...
+
+    async def let_go(self, key: str, user: str, route: str) -> None:
+        """What was begun failed."""
         ...
 
 
@@ -130,35 +119,92 @@ class Place:
     name_en: str
 
 
-def check_origin(request: Request) -> None:
-    """Refuse writes that another site's page sends."""
+def check_origin(request: HTTPConnection) -> None:
+    """Refuse writes (and WebSockets) that another site's page sends."""
     origin = request.headers.get("origin")
     if origin and urlsplit(origin).netloc != request.headers.get("host"):
         raise ProblemError(403, "cross_site", origin=origin)
 
 
-async def current_user(request: Request) -> User:
-    """The logged-in user; 401 otherwise."""
-    token = request.cookies.get(COOKIE, "")
+def session_token(connection: HTTPConnection) -> str:
+    """The session that a browser shows, or ""."""
+    return connection.cookies.get(COOKIE, "")
+
+
+def shown_token(connection: HTTPConnection) -> str:
+    """The API token that a device shows, or ""."""
+    scheme, _, shown = connection.headers.get("authorization", "").partition(" ")
+    return shown.strip() if scheme.lower() == "bearer" else ""
+
+
+async def current_user(request: HTTPConnection) -> User:
+    """The logged-in user, by cookie or by API token; 401 otherwise."""
     accounts: Accounts = request.app.state.accounts
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
+        user = await accounts.bearer(shown_token(request))
+        if user is None:
+            raise ProblemError(401, "bad_token")
+        return user
+    token = session_token(request)
     user = await accounts.session(token) if token else None
     if user is None:
         raise ProblemError(401, "not_logged_in")
     return user
 
 
-def allowed(action: str) -> Callable[[Request], Coroutine[Any, Any, User]]:
-    """Dependency: the logged-in user, who must be allowed `action`."""
+def allowed(
+    action: str, *, everywhere: bool = False
+) -> Callable[[Request], Coroutine[Any, Any, User]]:
+    """Dependency: the logged-in user, who must be allowed `action` somewhere at least.
+
+    A route that acts on one asset asks `user.may(action, asset)` as well; `everywhere` is for what
+    touches the whole plant.
+    """
 
     async def check(request: Request) -> User:
         if request.method not in ("GET", "HEAD"):
             check_origin(request)
         user = await current_user(request)
+        if not (user.may_everywhere(action) if everywhere else user.may(action)):
+            raise ProblemError(403, "not_allowed", action=action, roles=list(user.roles))
+        return user
+
+    check.action = action  # type: ignore[attr-defined]
+    return check
+
+
+def allowed_stream(action: str) -> Callable[[HTTPConnection], Coroutine[Any, Any, User]]:
+    """The same for a WebSocket: no browser keeps another site's page from opening one."""
+
+    async def check(request: HTTPConnection) -> User:
+        check_origin(request)
+        user = await current_user(request)
         if not user.may(action):
             raise ProblemError(403, "not_allowed", action=action, roles=list(user.roles))
         return user
 
+    check.action = action  # type: ignore[attr-defined]
     return check
+
+
+async def while_allowed(
+    request: Request, action: str, frames: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """A stream that ends when the viewer's session or right does.
+
+    Looking also counts as use: a console that is open does not fall idle.
+    """
+    accounts: Accounts = request.app.state.accounts
+    shown = shown_token(request)
+    loop = asyncio.get_running_loop()
+    looked = loop.time()
+    async with aclosing(cast("AsyncGenerator[bytes]", frames)) as stream:
+        async for frame in stream:
+            if loop.time() - looked > LOOK_EVERY_S:
+                looked = loop.time()
+                if await accounts.gone(session_token(request), shown, action):
+                    return
+            yield frame
 
 
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=128)]
@@ -167,20 +213,61 @@ IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=8, ma
 _IN_FLIGHT: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
 
 
+IN_HAND_S = 35.0
+"""For so long a request waits for the same one at another process."""
+_SAME = "andon:request"
+"""Beside an answer: what was asked for then."""
+
+
 async def once(
-    request: Request, user: User, key: str, act: Callable[[], Coroutine[Any, Any, Any]]
-) -> Any:
-    """Run `act` once per (key, user, route); a repetition gets the first answer."""
+    request: Request, user: User, key: str, act: Callable[[], Coroutine[Any, Any, Any]],
+    body: bytes | None = None,
+) -> Any:  # fmt: skip
+    """Run `act` once per (key, user, route); a repetition gets the first answer for a day.
+
+    `body`: what a route has read by itself. The same key with another body is refused.
+    """
+    asked = hashlib.sha256(request.scope.get("query_string", b"") + b"\0")
+    asked.update(await request.body() if body is None else body)
+    digest = asked.hexdigest()
     accounts: Accounts = request.app.state.accounts
     route = f"{request.method} {request.url.path}"
     lock = _IN_FLIGHT.setdefault((key, user.name, route), asyncio.Lock())
     async with lock:  # a second click that overtakes the first waits for its answer
-        earlier = await accounts.recall(key, user.name, route)
+        earlier = await _earlier(accounts, (key, user.name, route))
+        if isinstance(earlier, dict) and earlier.get(_SAME, digest) != digest:
+            raise ProblemError(422, "idempotency_key_reused")
         if earlier is not None:
-            return earlier
-        answer = await act()
-        await accounts.remember(key, user.name, route, answer.model_dump(mode="json"))
+            return earlier["answer"] if _SAME in earlier else earlier
+        try:
+            answer = await act()
+        except BaseException:
+            await accounts.let_go(key, user.name, route)
+            raise
+        kept = {_SAME: digest, "answer": answer.model_dump(mode="json")}
+        await accounts.remember(key, user.name, route, kept)
         return answer
+
+
+async def _earlier(accounts: Accounts, asked: tuple[str, str, str]) -> Any | None:
+    """The answer given under a key; None: it is this request's to answer, in all processes."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + IN_HAND_S
+    while True:
+        earlier = await accounts.recall(*asked)
+        if earlier is not None or await accounts.begin(*asked):
+            return earlier
+        if loop.time() > until:
+            raise ProblemError(503, "store_unavailable")
+        await asyncio.sleep(0.05)
+
+
+def set_session_cookie(request: Request, response: Response, token: str) -> None:
+    """Hand the session's token to the browser, out of reach of scripts and of other sites."""
+    response.set_cookie(
+        COOKIE, token, httponly=True, samesite="strict",
+        secure=request.url.scheme == "https", max_age=COOKIE_S,
+    )  # fmt: skip
 
 
 def session_router(place: Place, clock: Clock) -> APIRouter:
@@ -204,16 +291,17 @@ def session_router(place: Place, clock: Clock) -> APIRouter:
         if found is None:
             raise ProblemError(401, "wrong_login")
         throttle.succeeded(who)
-        response.set_cookie(
-            COOKIE, found[0], httponly=True, samesite="strict",
-            secure=request.url.scheme == "https", max_age=12 * 3600,
-        )  # fmt: skip
+        set_session_cookie(request, response, found[0])
 
     @router.get("")
     async def who(user: Annotated[User, Depends(current_user)]) -> Session:
         return Session(
             user=user.name,
             roles=list(user.roles),
+            grants=[GrantOut(role=g.role, area=g.area) for g in user.grants or ()]
+            or [GrantOut(role=role) for role in user.roles],
+            actions=[action for action in POLICY if user.may(action)],
+            kind=user.kind,
             tier=place.tier,
             site=place.site,
             site_name=Text(zh=place.name_zh, en=place.name_en),

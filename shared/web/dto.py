@@ -13,6 +13,9 @@ from pydantic import Field
 from shared.web.dto_base import Dto as Dto
 from shared.web.dto_base import LaneCounts as LaneCounts
 from shared.web.dto_base import Text as Text
+from shared.web.dto_desk import Permit as Permit
+from shared.web.dto_desk import RefusedAction as RefusedAction
+from shared.web.dto_desk import Shelf as Shelf
 from shared.web.dto_group import CandidateScore as CandidateScore
 from shared.web.dto_group import DecisionRequest as DecisionRequest
 from shared.web.dto_group import Evidence as Evidence
@@ -22,23 +25,35 @@ from shared.web.dto_group import Proposal as Proposal
 from shared.web.dto_group import ProposalList as ProposalList
 from shared.web.dto_group import RolloutState as RolloutState
 from shared.web.dto_group import Setting as Setting
+from shared.web.dto_identity import GrantOut as GrantOut
 
 
 class Problem(Dto):
     """An error as `application/problem+json` (RFC 9457); the console words `code`."""
 
-    type: str = "about:blank"
+    type: str
+    """Leads to what the code means: `/api/problems/{code}`."""
     title: str
     status: int
+    detail: str
+    """The code in the language of `Accept-Language`; Chinese, if there is none."""
     code: str
     params: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProblemType(Dto):
+    """GET /api/problems/{code}."""
+
+    code: str
+    text: Text
+    """With `{name}` where a parameter goes."""
 
 
 class Login(Dto):
     """POST /api/session."""
 
-    username: str
-    password: str
+    username: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
 
 
 class Session(Dto):
@@ -46,6 +61,11 @@ class Session(Dto):
 
     user: str
     roles: list[str]
+    grants: list[GrantOut] = Field(default_factory=list)
+    """Roles by area of the asset tree; "" is everywhere."""
+    actions: list[str] = Field(default_factory=list)
+    """What the user may do, anywhere at least; the server asks again at each action."""
+    kind: str = "local"
     tier: Literal["factory", "group"]
     site: str
     site_name: Text
@@ -97,6 +117,27 @@ class AlarmRow(Dto):
     outcome: str | None = None
     ack_pending: bool = False
     """An acknowledgement is recorded here and not yet confirmed by the edge."""
+    system: bool = False
+    """About Andon itself: no figure of the plant counts it."""
+    assigned_to: str = ""
+    comments: int = 0
+    shelf: Shelf | None = None
+    suppressed_by: list[str] = Field(default_factory=list)
+    """What suppresses it: ids of alarms, `state`, `when`, `operator`."""
+    permit: Permit | None = None
+    """Under which it is out of service."""
+    pending: list[str] = Field(default_factory=list)
+    """Actions recorded here and not yet answered by the edge."""
+    refused: RefusedAction | None = None
+    """The newest action on it, if the edge refused it."""
+    incident: str = ""
+    """The incident that it is part of; "" until that is known."""
+    first_out: Literal["", "first", "tie"] = ""
+    """The first of its incident; `tie`: the clocks cannot tell which of several was."""
+    marks: list[str] = Field(default_factory=list)
+    """chattering, fleeting, stale."""
+    hidden_behind: str = ""
+    """The standing alarm behind which the grouped list shows it; never while it has returned."""
 
 
 class EdgeHealth(Dto):
@@ -131,6 +172,9 @@ class Banner(Dto):
     unacked: int
     oldest_unacked_at: int | None
     alarms_10min: int
+    flood: bool = False
+    """On at the 11th alarm in 10 minutes, off when fewer than 5 remain (site's kpi.yaml)."""
+    flood_since: int | None = None
     shelved: int
     suppressed: int
     out_of_service: int
@@ -212,6 +256,11 @@ class Samples(Dto):
     t: list[int]
     v: list[float | None]
     q: list[int]
+    resolution: Literal["raw", "minute", "hour"] = "raw"
+    """Beyond `max` samples, `v` is the average of each minute or hour, which begins at `t`."""
+    lo: list[float | None] = Field(default_factory=list)
+    """Least and greatest of each minute or hour; empty for raw samples."""
+    hi: list[float | None] = Field(default_factory=list)
 
 
 class SnippetOut(Dto):
@@ -322,9 +371,10 @@ class Run(Dto):
 
 
 class RunList(Dto):
-    """GET /api/runs?limit=."""
+    """GET /api/runs?limit=&cursor=, newest first; on the event stream: the changed ones."""
 
     runs: list[Run]
+    next: str | None = None
 
 
 class AnswerRequest(Dto):

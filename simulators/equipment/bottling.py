@@ -28,6 +28,7 @@ MAX_BPM = 600.0
 LEVEL_ML = 500.0
 AMBIENT_C = 30.0
 ACCELERATION = 40.0
+CRATE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class BottlingState:
     backlog: float = 0.0
     """Bottles piled up before the jam sensor; it sees a jam from 10 on."""
     wander: float = 0.0
+    bottled: float = 0.0
+    """Bottles filled since the start; a crate takes `CRATE` of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def step(
         motor_temp=lag(state.motor_temp, AMBIENT_C + heating, 30.0, dt),
         backlog=backlog,
         wander=slow,
+        bottled=state.bottled + arriving,
     )
 
 
@@ -100,6 +104,7 @@ def observe(
         "speed_sp": inputs.speed_sp,
         "stopped": inputs.stopped,
         "beacon": inputs.beacon,
+        "crate": float(int(state.bottled) // CRATE + 1),
     }
 
 
@@ -129,6 +134,7 @@ BOTTLING = Equipment(
         Signal("jam"),
         Signal("reject_rate", "%", 0.05),
         Signal("motor_temp", "degC", 0.1),
+        Signal("crate"),
         Signal("speed_sp", "bpm", writable=True, high=MAX_BPM),
         Signal("stopped", writable=True, high=1.0),
         Signal("beacon", writable=True, high=1.0),

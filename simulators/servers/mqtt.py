@@ -20,12 +20,12 @@ from paho.mqtt.enums import MQTTErrorCode
 
 from shared.clock import Clock
 from shared.telemetry import logger
-from simulators.equipment.model import Value
+from simulators.equipment.model import Value, number
 from simulators.plant import Plant
 
 log = logger("mqtt_device")
 
-TELEMETRY = ("speed", "fill_level", "jam", "reject_rate", "motor_temp")
+TELEMETRY = ("speed", "fill_level", "jam", "reject_rate", "motor_temp", "crate")
 KEEPALIVE_S = 10
 MAX_BACKOFF_S = 15
 MAX_BODY = 16_384
@@ -92,6 +92,8 @@ class MqttWire:
         self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._state_at = 0
+        # Crates are told apart over restarts: there is more than a second to each of them.
+        self._crates_before = clock.now_ms() // 1000 - 1_700_000_000
         self._state: dict[str, Any] = {}
         self._last_command = ""
         self._last_result = ""
@@ -140,6 +142,8 @@ class MqttWire:
             return
         readings = self._plant.readings
         values = {name: _rounded(readings[name]) for name in TELEMETRY}
+        if (crate := readings["crate"]) is not None:
+            values["crate"] = number(crate) + self._crates_before
         self._send("telemetry", {"ts": self._clock.now_ms(), "values": values}, retain=False)
         due = self._clock.mono_ms() - self._state_at >= STATE_EVERY_MS
         if due or self._current_state() != self._state:

@@ -19,7 +19,9 @@ DIST = Path(__file__).resolve().parents[2] / "shared" / "console" / "dist"
 ORIGIN = "http://console.test"
 AT = 1_790_000_000_000
 SESSION = {
-    "user": "wang", "roles": ["operator"], "tier": "factory", "site": "f1",
+    "user": "wang", "roles": ["operator"], "grants": [{"role": "operator", "area": ""}],
+    "actions": ["view", "acknowledge", "comment", "assign", "shelve", "hand_over"], "kind": "local",
+    "tier": "factory", "site": "f1",
     "site_name": {"zh": "一号工厂", "en": "Factory 1"},
 }  # fmt: skip
 # Opened streams are written through `__say(event, data, id)`; all other calls go to the routes.
@@ -56,7 +58,9 @@ def a_row(alarm: str, **changes: Any) -> Row:
         "value": 1.0, "limit": 2.0, "unit": "°C", "raised_at": AT, "returned_at": None,
         "received_at": AT, "acked_by": None, "acked_at": None, "also_acked_by": [], "count": 1,
         "late": False, "local_action": None, "run": None, "outcome": None, "ack_pending": False,
-        **changes,
+        "system": False, "assigned_to": "", "comments": 0, "shelf": None, "suppressed_by": [],
+        "permit": None, "pending": [], "refused": None, "incident": "", "first_out": "",
+        "marks": [], "hidden_behind": "", **changes,
     }  # fmt: skip
 
 
@@ -66,6 +70,7 @@ def a_banner(rows: list[Row]) -> dict[str, Any]:
     return {
         "by_priority": {"2": {"active": len(rows), "unacked": unacked}}, "unacked": unacked,
         "oldest_unacked_at": AT if unacked else None, "alarms_10min": 1, "shelved": 0,
+        "flood": len(rows) > 10, "flood_since": AT if len(rows) > 10 else None,
         "suppressed": 0, "out_of_service": 0, "edges_online": 2, "edges_total": 2,
         "cloud_online": True, "horn": False, "system": [],
     }  # fmt: skip
@@ -105,7 +110,7 @@ class Stub:
             return route.abort()
         if not url.path.startswith("/api/"):
             return self._file(route, url.path)
-        if url.path == "/api/alarms/ack":
+        if url.path == "/api/alarms/actions":
             return self._ack(route)
         if url.path == "/api/alarms":
             self.snapshots += 1
@@ -117,7 +122,7 @@ class Stub:
                 "banner": a_banner(self.rows),
             },
         }  # fmt: skip
-        return route.fulfill(json=bodies[url.path])
+        return route.fulfill(json=bodies.get(url.path, {"items": [], "next": None}))
 
     def _file(self, route: Route, path: str) -> None:
         file = DIST / (path.lstrip("/") or "index.html")
@@ -264,3 +269,63 @@ def test_ten_thousand_rows_scroll_with_few_nodes(stub: Callable[[list[Row]], Stu
     page.keyboard.press("j")
     page.keyboard.press("Home")
     page.locator("[data-alarm=T00000]").wait_for()
+
+
+def test_a_flood_folds_into_its_incident_and_hides_neither_the_worst_nor_what_returned(
+    stub: Callable[[list[Row]], Stub],
+) -> None:
+    many = [
+        a_row(f"P{n:02}", priority=3, incident="i1", hidden_behind="" if n < 4 else "P00")
+        for n in range(14)
+    ]
+    many[0]["first_out"] = "first"
+    worst = a_row("WORST", priority=1, incident="i1", marks=["chattering"])
+    back = a_row(
+        "BACK", priority=3, incident="i1", active=False, state="rtn_unacknowledged",
+        returned_at=AT + 1,
+    )  # fmt: skip
+    one = stub([*many, worst, back])
+    page = one.page
+    one.open()
+    expect(page.get_by_test_id("rate")).to_contain_text("告警泛滥")
+    rows = page.get_by_test_id("alarm-row")
+    assert [r.get_attribute("data-alarm") for r in rows.all()] == ["WORST", "BACK"]
+    expect(rows.first).to_contain_text("抖动")
+    group = page.get_by_test_id("alarm-group")
+    expect(group).to_contain_text("14 条")
+    expect(group).to_contain_text("P00")
+    # By keyboard: down to the group, unfold it; the parent still counts what is behind it.
+    for key in ("j", "j", "j", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(rows).to_have_count(6)
+    expect(page.locator("[data-alarm=P00]").get_by_test_id("behind")).to_contain_text("+10")
+    expect(page.locator("[data-alarm=P00]").get_by_test_id("first-out")).to_have_text("首出")
+
+
+def test_the_edges_refusal_stands_on_the_row_and_the_palette_finds_actions(
+    stub: Callable[[list[Row]], Stub],
+) -> None:
+    one = stub([a_row("A"), a_row("B", raised_at=AT - 1)])
+    page = one.page
+    one.open()
+    page.locator("[data-alarm=A]").click()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("搁置")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("minutes").fill("20")
+    page.get_by_test_id("reason").fill("test")
+    page.keyboard.press("Enter")
+    first = page.locator("[data-alarm=A]")
+    expect(first.get_by_test_id("row-status")).to_have_text("发送中")
+    assert one.posted[-1]["action"] == "shelve"
+    assert one.posted[-1]["args"] == {"reason": "test", "minutes": 20}
+    refused = {
+        "action": "shelve", "code": "Bad_ShelvingTimeOutOfRange", "actor": "wang",
+        "at": AT + 10**12,
+    }  # fmt: skip
+    one.delta([a_row("A", refused=refused)])
+    expect(first.get_by_test_id("row-status")).to_contain_text("边缘拒绝：搁置时间须大于零")
+    expect(page.get_by_test_id("refusals")).to_contain_text("搁置时间")
+    page.get_by_role("button", name="知道了").click()
+    # What was refused stays marked, its words in the tooltip.
+    expect(first.get_by_test_id("row-refused")).to_contain_text("搁置")

@@ -29,13 +29,27 @@ async def test_login_is_needed_and_wrong_passwords_are_refused(web) -> None:
     assert (await web.get("/api/session")).json()["site"] == "f1"
 
 
+async def test_an_alarm_waits_behind_nobodys_long_questions(brain: Brain, edge: FakeEdge) -> None:
+    asking = [await brain.pool.acquire() for _ in range(brain.pool.get_max_size())]
+    try:
+        await edge.send(transition(1, active=True, acked=False, kind="raised"))
+
+        async def shown() -> bool:
+            return brain.live.occurrence(ALARM) is not None
+
+        await until(shown)
+    finally:
+        for each in asking:
+            await brain.pool.release(each)
+
+
 async def test_raise_acknowledge_return(brain: Brain, edge: FakeEdge, web) -> None:
     await log_in(web)
     await edge.send(transition(1, active=True, acked=False, kind="raised"))
 
     async def row() -> Any:
         rows = (await web.get("/api/alarms")).json()["rows"]
-        return rows[0] if rows else None
+        return next((row for row in rows if not row["system"]), None)
 
     shown = await until(row)
     assert (shown["state"], shown["priority"], shown["value"]) == ("unacknowledged", 1, 1291.5)
@@ -131,7 +145,8 @@ def occurrence(number: int, version: int, kind: str, *, active: bool) -> AlarmTr
 
 
 async def shown(web: httpx.AsyncClient) -> list[str]:
-    return [row["occurrence"] for row in (await web.get("/api/alarms")).json()["rows"]]
+    rows = (await web.get("/api/alarms")).json()["rows"]
+    return [row["occurrence"] for row in rows if not row["system"]]
 
 
 async def test_more_acknowledgements_at_once_than_connections(brain, edge: FakeEdge, web) -> None:

@@ -18,6 +18,7 @@ from shared.paths import ROOT
 from shared.security import generate_key
 from tests.support.servers import NatsForTests
 
+pytestmark = pytest.mark.timeout(240)
 RSS_BUDGET = 130 << 20
 
 
@@ -53,13 +54,13 @@ async def process(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Proces
     port = next(line.split()[1] for line in config.read_text().splitlines() if "http_port" in line)
     url = f"http://127.0.0.1:{port}/api/healthz"
     try:
-        async with asyncio.timeout(30), httpx.AsyncClient() as client:
+        async with asyncio.timeout(100), httpx.AsyncClient() as client:
             while True:
                 assert running.returncode is None, await running.communicate()
                 try:
                     if (await client.get(url)).json() == {"ok": True}:
                         break
-                except httpx.ConnectError:
+                except httpx.TransportError:
                     await asyncio.sleep(0.1)
         yield running, url
     finally:
@@ -75,7 +76,7 @@ async def test_it_is_small_quiet_and_stops_when_told(
     seen = psutil.Process(running.pid)
     assert seen.memory_info().rss < RSS_BUDGET
     running.send_signal(signal.SIGTERM)
-    out, err = await asyncio.wait_for(running.communicate(), 5)
+    out, err = await asyncio.wait_for(running.communicate(), 30)
     assert running.returncode == 0, err
     assert b'"cloud_started"' in out
 
@@ -95,7 +96,7 @@ async def test_it_says_what_is_wrong_and_ends_with_2(
     lines = [li for li in config.read_text().splitlines() if not li.startswith(setting + ":")]
     config.write_text("\n".join([*lines, f"{setting}: {value}"]) + "\n")
     running = await launch(config)
-    _, err = await asyncio.wait_for(running.communicate(), 40)
+    _, err = await asyncio.wait_for(running.communicate(), 100)
     text = err.decode()
     assert running.returncode == 2, text
     assert says in text

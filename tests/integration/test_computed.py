@@ -25,7 +25,7 @@ from shared.site.tags import SourceSpec, TagSpec
 from tests.support.computed import compiled, computed, configure, feed, linear_model, numbers
 from tests.support.edge_children import Child
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 FUNCTIONS = """
 import re, time
 
@@ -71,7 +71,7 @@ def python(site: Path, function: str, tags: dict[str, str], **more: Any) -> Any:
 
 
 async def fed(
-    child: Child, values: list[float], what: Callable[[], Any], seconds: float = 20
+    child: Child, values: list[float], what: Callable[[], Any], seconds: float = 45
 ) -> Any:
     """Feed until it shows: on a loaded machine a call may be over its budget."""
     deadline = time.monotonic() + seconds
@@ -133,9 +133,9 @@ async def test_a_hung_call_ends_the_process_also_while_it_holds_the_lock(
         await fed(child, [1], lambda: child.last(0) == (1.0, 0))
         began = time.monotonic()
         feed(child, 9)
-        await child.until(lambda: child.process.returncode is not None, 10)
+        await child.until(lambda: child.process.returncode is not None)
         assert child.process.returncode == code
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 30
         if said:
             assert (child.last(0) or (0, 0))[1] == 2
             assert child.state == "failed"
@@ -153,7 +153,7 @@ async def test_a_crashing_library_ends_its_child_only(site: Path) -> None:
     async with computed(message) as child:
         await fed(child, [1], lambda: child.last(0) == (1.0, 0))
         feed(child, 9)
-        await child.until(lambda: child.process.returncode is not None, 10)
+        await child.until(lambda: child.process.returncode is not None)
         assert child.process.returncode == -11
 
 
@@ -183,10 +183,10 @@ async def test_an_estimator_learns_every_sample_and_keeps_what_it_learnt(site: P
     message = configure("river", ["A"], {"M": "mean"}, options, settings=settings)
     async with computed(message) as child:
         child.send(numbers([(0, 1.0), (0, 2.0), (0, 3.0), (0, 4.0)], round(time.time() * 1000)))
-        await child.until(lambda: child.last(0) == (2.0, 0), 20)
+        await child.until(lambda: child.last(0) == (2.0, 0))
     async with computed(message) as child:
         feed(child, 99)
-        await child.until(lambda: child.last(0) == (2.5, 0), 20)
+        await child.until(lambda: child.last(0) == (2.5, 0))
 
 
 class Table(BaseHTTPRequestHandler):
@@ -235,7 +235,7 @@ async def test_a_lookup_over_http_follows_its_key_and_outlives_an_outage(http: s
         await child.until(lambda: child.last(0) == (80.0, 0))
         assert child.texts[-1][2:] == ("黄铜", 0)
         Table.rows["R1"] = {"limit": 81, "name": "黄铜"}
-        await child.until(lambda: child.last(0) == (81.0, 0), 5)
+        await child.until(lambda: child.last(0) == (81.0, 0))
         recipe(child, "R 2/x")
         await child.until(lambda: (child.last(0) or (0, 0))[0] == 95.5)
         recipe(child, "R9")
@@ -246,11 +246,11 @@ async def test_a_lookup_over_http_follows_its_key_and_outlives_an_outage(http: s
         Table.broken = True
         await child.until(lambda: child.last(0) == (81.0, 1), 5)  # uncertain, not gone
         assert child.state == "connected"
-        await child.until(lambda: child.state == "failed", 8)
+        await child.until(lambda: child.state == "failed")
         assert (child.last(0) or (0, 0))[1] == 2
         assert "older than `grace`" in child.states[-1].detail
         Table.broken = False
-        await child.until(lambda: child.last(0) == (81.0, 0), 8)
+        await child.until(lambda: child.last(0) == (81.0, 0))
     assert {"R1", "R 2/x", "R9"} <= set(Table.asked)
 
 
@@ -267,7 +267,7 @@ async def test_a_lookup_in_sql_binds_its_key(tmp_path: Path) -> None:
         await child.until(lambda: child.texts and child.texts[-1][2:] == ("A", 0))
         base.execute("update batch set speed = 13 where id = 7")
         base.commit()
-        await child.until(lambda: child.last(0) == (13.0, 0), 5)
+        await child.until(lambda: child.last(0) == (13.0, 0))
         await fed(child, [8], lambda: child.last(0) == (20.0, 0))
         assert child.texts[-1][2:] == ("", 2)  # null has no value
     base.close()
@@ -321,7 +321,7 @@ async def test_a_model_computes_in_its_child_within_its_memory(site: Path) -> No
         "onnx", ["A", "B"], {"Y": "0", "T": "total"}, options, settings={"site_dir": str(site)}
     )
     async with computed(message) as child:
-        await fed(child, [3, 4], lambda: child.last(1) == (129.0, 0), 20)
+        await fed(child, [3, 4], lambda: child.last(1) == (129.0, 0))
         assert child.last(0) == (43.0, 0)
 
 

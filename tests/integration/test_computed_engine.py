@@ -15,7 +15,7 @@ from tests.support.computed import compiled
 from tests.support.edge_world import HIHI, Brain, Engine, World, raised, until
 
 pytest_plugins = ("tests.support.edge_fixtures",)
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(240)
 FUNCTIONS = """
 def total(now):
     return now["TT-1"].value + now["TT-2"].value
@@ -91,58 +91,58 @@ async def edge(servers: World, tmp_path: Path) -> AsyncIterator[Engine]:
             made.kill()
 
 
-def failed(brain: Brain) -> dict[str, str]:
+def failed(above: Brain) -> dict[str, str]:
     return {
-        e.params["subject"]: e.params["detail"] for e in brain.bodies(SystemEvent)
+        e.params["subject"]: e.params["detail"] for e in above.bodies(SystemEvent)
         if e.code == "driver_failed" and e.active
     }  # fmt: skip
 
 
-def ended(brain: Brain) -> set[str]:
+def ended(above: Brain) -> set[str]:
     last = {
-        e.params["subject"]: e.active for e in brain.bodies(SystemEvent)
+        e.params["subject"]: e.active for e in above.bodies(SystemEvent)
         if e.code == "driver_failed"
     }  # fmt: skip
     return {subject for subject, active in last.items() if not active}
 
 
-def is_normal(brain: Brain, alarm: str) -> bool:
-    bodies = [b for b in brain.bodies(AlarmTransition) if b.alarm == alarm]
+def is_normal(above: Brain, alarm: str) -> bool:
+    bodies = [b for b in above.bodies(AlarmTransition) if b.alarm == alarm]
     return bool(bodies) and not bodies[-1].state["active"]
 
 
 async def test_computed_tags_raise_alarms_and_a_broken_one_costs_only_itself(
-    brain: Brain, edge: Engine
+    above: Brain, edge: Engine
 ) -> None:
-    await until(lambda: brain.health, 10)
+    await until(lambda: above.health, 10)
     names = ("f-sum", "f-twice", "f-hang", "f-crash")
 
     def up() -> bool:
-        return all(brain.health[-1].drivers.get(name) == "connected" for name in names)
+        return all(above.health[-1].drivers.get(name) == "connected" for name in names)
 
     await until(up, 20, "the computed sources are not connected")
     await edge.tell("s1", samples=[["TT-1", 115]])
-    total = await raised(brain, "X-1.SUM-1.HI")
+    total = await raised(above, "X-1.SUM-1.HI")
     assert total.value == 195.0
-    twice = await raised(brain, "X-1.TWICE-1.HI")  # computed from what is computed
+    twice = await raised(above, "X-1.TWICE-1.HI")  # computed from what is computed
     assert twice.value == 390.0
 
     await edge.tell("s2", samples=[["TT-2", 95]])
-    await raised(brain, "X-1.HANG-1.BAD")
-    await raised(brain, "X-1.CRASH-1.STALE")
-    await until(lambda: {"f-hang", "f-crash"} <= set(failed(brain)), 10, "no system event")
-    assert "functions/calc.py:hang has not come back for 0.5 s" in failed(brain)["f-hang"]
-    assert "driver process: exit code -11" in failed(brain)["f-crash"]
-    assert {"f-sum", "f-twice"}.isdisjoint(failed(brain))
+    await raised(above, "X-1.HANG-1.BAD")
+    await raised(above, "X-1.CRASH-1.STALE")
+    await until(lambda: {"f-hang", "f-crash"} <= set(failed(above)), 10, "no system event")
+    assert "functions/calc.py:hang has not come back for 0.5 s" in failed(above)["f-hang"]
+    assert "driver process: exit code -11" in failed(above)["f-crash"]
+    assert {"f-sum", "f-twice"}.isdisjoint(failed(above))
 
     # While both end and start again and again, all else works as before.
     await edge.tell("s1", samples=[["TT-1", 130]])
-    action: LocalAction = (await until(lambda: brain.bodies(LocalAction)))[0]
+    action: LocalAction = (await until(lambda: above.bodies(LocalAction)))[0]
     assert (action.alarm, action.outcome, action.readback) == (HIHI, "done", 40.0)
     assert action.latency_ms is not None
     assert action.latency_ms < 1000
     await edge.tell("s2", samples=[["TT-2", 50]])
     for name in ("X-1.HANG-1.BAD", "X-1.CRASH-1.STALE", "X-1.SUM-1.HI"):
-        await until(lambda name=name: is_normal(brain, name), 30, f"{name} does not return")
-    await until(lambda: ended(brain) >= {"f-hang", "f-crash"}, 15, "they are not said to be well")
-    assert brain.gapless()
+        await until(lambda name=name: is_normal(above, name), 30, f"{name} does not return")
+    await until(lambda: ended(above) >= {"f-hang", "f-crash"}, 15, "they are not said to be well")
+    assert above.gapless()

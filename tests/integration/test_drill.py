@@ -46,16 +46,16 @@ site: f1
 speed: 12
 steps:
   - fault: {plant: furnace, fault: burner_runaway}
-  - expect: {alarm: FUR-01.TT-101.HIHI, within: 20s}
+  - expect: {alarm: FUR-01.TT-101.HIHI, within: 60s}
   - expect:
       write: {plant: furnace, address: Burner.OutSP, op: "<=", value: 40, times: %(times)d}
-      within: 20s
-  - expect: {run: {playbook: furnace-overtemp, status: waiting}, within: 20s}
-  - do: {answer: {playbook: furnace-overtemp, option: vent}, within: 10s}
-  - expect: {run: {playbook: furnace-overtemp, status: success}, within: 10s}
-  - do: {ack: FUR-01.TT-101.HIHI, within: 10s}
-  - expect: {alarm: FUR-01.TT-101.HIHI, state: acknowledged, within: 10s}
-  - expect: {alarm: FUR-01.TT-101.HIHI, state: returned, within: 20s}
+      within: 60s
+  - expect: {run: {playbook: furnace-overtemp, status: waiting}, within: 60s}
+  - do: {answer: {playbook: furnace-overtemp, option: vent}, within: 30s}
+  - expect: {run: {playbook: furnace-overtemp, status: success}, within: 30s}
+  - do: {ack: FUR-01.TT-101.HIHI, within: 30s}
+  - expect: {alarm: FUR-01.TT-101.HIHI, state: acknowledged, within: 30s}
+  - expect: {alarm: FUR-01.TT-101.HIHI, state: returned, within: 60s}
 """
 
 
@@ -182,13 +182,25 @@ async def system(tmp_path: Path, password: str = "right") -> AsyncIterator[Path]
     up.write_text(json.dumps({"console": {"f1": url}, "simulators": control, "state": str(state)}))
     loop = asyncio.create_task(_live(stand_in))
     try:
+        await _serving(stand_in.control, tasks[0])
         yield up
     finally:
         loop.cancel()
         stop.set()
         brain.should_exit = True
-        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        await asyncio.wait_for(asyncio.gather(*tasks), 40)
         await stand_in.control.aclose()
+
+
+async def _serving(control: httpx.AsyncClient, simulators: asyncio.Task[None]) -> None:
+    """Until the plant is there: on a busy machine its OPC UA server takes many seconds."""
+    async with asyncio.timeout(120):
+        while not simulators.done():
+            with contextlib.suppress(httpx.HTTPError):
+                await control.get("/healthz")
+                return
+            await asyncio.sleep(0.1)
+    await simulators  # it ended: says why
 
 
 async def _live(stand_in: StandIn) -> None:
@@ -204,7 +216,7 @@ async def drill(up: Path, scenario: Path) -> tuple[int, dict[str, Any]]:
     return result.exit_code, json.loads(result.stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 async def test_a_drill_is_scored_with_times(tmp_path: Path) -> None:
     scenario = tmp_path / "s.yaml"
     scenario.write_text(SCENARIO % {"times": 1}, encoding="utf-8")
@@ -216,7 +228,7 @@ async def test_a_drill_is_scored_with_times(tmp_path: Path) -> None:
     assert all(0 <= line["seconds"] <= line["within"] for line in report["lines"])
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 async def test_a_drill_that_does_not_hold_says_which_line(tmp_path: Path) -> None:
     scenario = tmp_path / "s.yaml"
     scenario.write_text(SCENARIO % {"times": 2}, encoding="utf-8")
@@ -227,7 +239,7 @@ async def test_a_drill_that_does_not_hold_says_which_line(tmp_path: Path) -> Non
     assert failed[0]["reason"] == "came 1 times"
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 async def test_a_drill_that_cannot_run_exits_2(tmp_path: Path) -> None:
     scenario = tmp_path / "s.yaml"
     scenario.write_text(SCENARIO % {"times": 1}, encoding="utf-8")

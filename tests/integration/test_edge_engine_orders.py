@@ -36,11 +36,11 @@ from shared.messages.directives import (
 from tests.support.edge_world import HI, HIHI, NODE, Brain, Engine, World, ask, raised, until
 
 pytest_plugins = ("tests.support.edge_fixtures",)
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(240)
 
 
-def command(brain: Brain, name: str, value: float, **more: Any) -> CommandRequest:
-    health = brain.health[-1]
+def command(above: Brain, name: str, value: float, **more: Any) -> CommandRequest:
+    health = above.health[-1]
     given: dict[str, Any] = {
         "device": "X-1/second", "operation": "set", "args": {"pct": value}, "fence": 1,
         "token": Token(boot=health.boot, mono=health.mono), "expires_ms": 5000,
@@ -50,18 +50,18 @@ def command(brain: Brain, name: str, value: float, **more: Any) -> CommandReques
     return CommandRequest(command=Command(id=name, **given))
 
 
-async def test_commands_from_above(brain: Brain, engine: Engine) -> None:
-    await until(lambda: brain.health and brain.health[-1].drivers.get("s2") == "connected", 10)
+async def test_commands_from_above(above: Brain, engine: Engine) -> None:
+    await until(lambda: above.health and above.health[-1].drivers.get("s2") == "connected", 10)
 
     async def run(name: str, value: float, **more: Any) -> CommandResult:
-        return await ask(brain, NODE.command, command(brain, name, value, **more), CommandResult)
+        return await ask(above, NODE.command, command(above, name, value, **more), CommandResult)
 
     done = await run("c1", 30.0)
     assert (done.outcome, done.before, done.readback) == ("done", 10.0, 30.0)
     again = await run("c1", 99.0)
     assert (again.outcome, again.readback) == ("done", 30.0)
     writes = len(engine.writes())
-    old = Token(boot=brain.health[-1].boot, mono=brain.health[-1].mono - 60_000)
+    old = Token(boot=above.health[-1].boot, mono=above.health[-1].mono - 60_000)
     assert (await run("c2", 31.0, token=old)).outcome == "expired"
     cases: list[tuple[str, dict[str, Any]]] = [
         ("other_epoch", {"epoch": "0" * 16}),
@@ -82,28 +82,28 @@ async def test_commands_from_above(brain: Brain, engine: Engine) -> None:
     assert (await run("c4", 34.0, fence=4)).reason == "fenced"
     assert (await run("c5", 35.0, fence=5)).reason == "rate_limited"
     query = CommandRequest(query=CommandQuery(id="c3"))
-    assert (await ask(brain, NODE.command, query, CommandResult)).outcome == "done"
+    assert (await ask(above, NODE.command, query, CommandResult)).outcome == "done"
     query = CommandRequest(query=CommandQuery(id="nobody"))
-    assert (await ask(brain, NODE.command, query, CommandResult)).outcome == "never_seen"
-    await until(lambda: len(brain.bodies(CommandRecord)) == 13)
+    assert (await ask(above, NODE.command, query, CommandResult)).outcome == "never_seen"
+    await until(lambda: len(above.bodies(CommandRecord)) == 13)
     engine.kill()
     engine.start()
-    await until(lambda: len(brain.epochs) == 2, 15)
+    await until(lambda: len(above.epochs) == 2, 15)
     query = CommandRequest(query=CommandQuery(id="c3"))
-    assert (await ask(brain, NODE.command, query, CommandResult)).outcome == "done"
+    assert (await ask(above, NODE.command, query, CommandResult)).outcome == "done"
     assert len(engine.writes()) == writes + 1
 
 
 async def test_a_hung_driver_stops_no_reflex_and_its_tags_go_stale(
-    brain: Brain, engine: Engine
+    above: Brain, engine: Engine
 ) -> None:
     await engine.tell("s2", hang=True)
     await engine.tell("s1", samples=[["TT-1", 130]])
-    assert (await until(lambda: brain.bodies(LocalAction), 5))[0].outcome == "done"
-    await until(lambda: brain.alarms("X-1.TT-2.STALE"), 8)
+    assert (await until(lambda: above.bodies(LocalAction), 5))[0].outcome == "done"
+    await until(lambda: above.alarms("X-1.TT-2.STALE"), 8)
     await until(lambda: engine.events("driver_hangs"), 25)
     await engine.tell("s2", samples=[["TT-2", 80]])  # a new child answers
-    await until(lambda: len(brain.alarms("X-1.TT-2.STALE")) == 2, 10)
+    await until(lambda: len(above.alarms("X-1.TT-2.STALE")) == 2, 10)
 
 
 def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: Any) -> bytes:
@@ -127,16 +127,16 @@ def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: An
 
 
 async def test_directives_are_verified_swapped_and_survive_offline(
-    servers: World, brain: Brain, engine: Engine
+    servers: World, above: Brain, engine: Engine
 ) -> None:
     async def put(data: bytes) -> DirectiveReport:
-        before = len(brain.bodies(DirectiveReport))
-        await brain.bus.bucket_put(NODE.directive_bucket, "current", data)
-        await brain.bus.publish(NODE.directive, b"")
-        await until(lambda: len(brain.bodies(DirectiveReport)) > before, 15)
-        return brain.bodies(DirectiveReport)[-1]
+        before = len(above.bodies(DirectiveReport))
+        await above.bus.bucket_put(NODE.directive_bucket, "current", data)
+        await above.bus.publish(NODE.directive, b"")
+        await until(lambda: len(above.bodies(DirectiveReport)) > before, 15)
+        return above.bodies(DirectiveReport)[-1]
 
-    await until(lambda: brain.health, 10)
+    await until(lambda: above.health, 10)
     for code, data in (
         ("malformed", b"nonsense"),
         ("bad_approval_signature", directive(engine, 5, HI, 105, approval=engine.release)),
@@ -159,8 +159,8 @@ async def test_directives_are_verified_swapped_and_survive_offline(
     await engine.tell("s1", samples=[["TT-1", 106]])
     await until(lambda: engine.events("alarm_raised"), 5)
     await servers.start("f9-e9")
-    assert (await raised(brain, HI)).settings_version == 5
-    assert (await raised(brain, HI)).value == 106
+    assert (await raised(above, HI)).settings_version == 5
+    assert (await raised(above, HI)).value == 106
 
 
 def model(**more: Any) -> AlarmModel:
@@ -180,7 +180,7 @@ RISK = {
 
 
 async def test_a_model_comes_down_as_numbers_and_survives_a_restart(
-    servers: World, brain: Brain, tmp_path: Path
+    servers: World, above: Brain, tmp_path: Path
 ) -> None:
     engine = Engine(tmp_path, servers.url("f9-e9"))
     path = tmp_path / "site" / "alarms" / "a.yaml"
@@ -190,14 +190,14 @@ async def test_a_model_comes_down_as_numbers_and_survives_a_restart(
     engine.start()
     try:
         await engine.ready()
-        await until(lambda: brain.health, 10)
+        await until(lambda: above.health, 10)
 
         async def put(data: bytes) -> DirectiveReport:
-            before = len(brain.bodies(DirectiveReport))
-            await brain.bus.bucket_put(NODE.directive_bucket, "current", data)
-            await brain.bus.publish(NODE.directive, b"")
-            await until(lambda: len(brain.bodies(DirectiveReport)) > before, 15)
-            return brain.bodies(DirectiveReport)[-1]
+            before = len(above.bodies(DirectiveReport))
+            await above.bus.bucket_put(NODE.directive_bucket, "current", data)
+            await above.bus.publish(NODE.directive, b"")
+            await until(lambda: len(above.bodies(DirectiveReport)) > before, 15)
+            return above.bodies(DirectiveReport)[-1]
 
         for wrong in (model(alarm=HI), model(type="linear"), model(weights=[1.0, 2.0])):
             report = await put(directive(engine, 5, HI, 0, models=[wrong]))
@@ -205,51 +205,51 @@ async def test_a_model_comes_down_as_numbers_and_survives_a_restart(
         await engine.tell("s2", samples=[["TT-2", 80]])
         report = await put(directive(engine, 6, HI, 0, models=[model()]))
         assert report.status == "applied"
-        first = await raised(brain, "X-1.TT-2.RISK")  # judged at once by the new numbers
+        first = await raised(above, "X-1.TT-2.RISK")  # judged at once by the new numbers
         assert first.settings_version == 6
         engine.kill()
         engine.start()
         await engine.ready()
         await engine.tell("s2", samples=[["TT-2", 20]])
         await engine.tell("s2", samples=[["TT-2", 90]])
-        await until(lambda: len(brain.alarms("X-1.TT-2.RISK")) >= 3, 10)
+        await until(lambda: len(above.alarms("X-1.TT-2.RISK")) >= 3, 10)
     finally:
         if engine.process is not None and engine.process.poll() is None:
             engine.kill()
 
 
 async def test_a_failing_disk_stops_no_reflex_and_loses_nothing(
-    brain: Brain, engine: Engine
+    above: Brain, engine: Engine
 ) -> None:
-    await until(lambda: brain.health and brain.health[-1].drivers.get("s2") == "connected", 10)
+    await until(lambda: above.health and above.health[-1].drivers.get("s2") == "connected", 10)
     assert engine.process is not None
     pid, limits = engine.process.pid, resource.RLIMIT_FSIZE
     _, hard = resource.prlimit(pid, limits)
     resource.prlimit(pid, limits, (0, hard))  # from now on every write to a file is refused
     await engine.tell("s1", samples=[["TT-1", 110]])
-    await until(lambda: brain.health[-1].journal_degraded, 10)
+    await until(lambda: above.health[-1].journal_degraded, 10)
     await engine.tell("s1", samples=[["TT-1", 130]])
     await until(engine.writes, 3, "the safe reflex waited for the disk")
-    refused = await ask(brain, NODE.command, command(brain, "c1", 30.0), CommandResult)
+    refused = await ask(above, NODE.command, command(above, "c1", 30.0), CommandResult)
     assert (refused.outcome, refused.reason) == ("refused", "journal_degraded")
     await engine.tell("s1", samples=[["TT-1", 80]])
-    assert brain.alarms() == []
+    assert above.alarms() == []
     resource.prlimit(pid, limits, (resource.RLIM_INFINITY, hard))
-    await until(lambda: not brain.health[-1].journal_degraded, 10)
-    await until(lambda: [k for k, _, _ in brain.alarms(HIHI)] == ["raised", "returned"], 10)
-    kinds = [k for k, _, _ in brain.alarms(HI)]
+    await until(lambda: not above.health[-1].journal_degraded, 10)
+    await until(lambda: [k for k, _, _ in above.alarms(HIHI)] == ["raised", "returned"], 10)
+    kinds = [k for k, _, _ in above.alarms(HI)]
     assert (kinds[0], kinds[-1]) == ("raised", "unsuppressed")
-    told = [(e.code, e.active) for e in brain.bodies(SystemEvent)]
+    told = [(e.code, e.active) for e in above.bodies(SystemEvent)]
     assert told == [("journal_degraded", True), ("journal_degraded", False)]
-    assert brain.bodies(LocalAction)[0].outcome == "done"
-    assert brain.gapless()
+    assert above.bodies(LocalAction)[0].outcome == "done"
+    assert above.gapless()
     assert [w["value"] for w in engine.writes()] == [40.0]
 
 
-async def test_the_annunciation_lease(brain: Brain, engine: Engine) -> None:
-    await until(lambda: brain.health and brain.health[-1].annunciating, 10)
+async def test_the_annunciation_lease(above: Brain, engine: Engine) -> None:
+    await until(lambda: above.health and above.health[-1].annunciating, 10)
     grant = LeaseGrant(id="l1", holder="brain", ttl_ms=3000)
-    answer = await ask(brain, NODE.lease, grant, LeaseAck)
+    answer = await ask(above, NODE.lease, grant, LeaseAck)
     assert answer.accepted
-    await until(lambda: not brain.health[-1].annunciating, 3)
-    await until(lambda: brain.health[-1].annunciating, 6)
+    await until(lambda: not above.health[-1].annunciating, 3)
+    await until(lambda: above.health[-1].annunciating, 6)

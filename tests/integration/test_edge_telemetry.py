@@ -15,7 +15,7 @@ from shared.messages.control import SampleAnswer, SampleRequest
 from tests.support.edge_world import HIHI, NODE, SITE, Brain, Engine, World, ask, raised, until
 
 pytest_plugins = ("tests.support.edge_fixtures",)
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -44,27 +44,27 @@ def rows(batch: SampleBatch, tag: str) -> list[tuple[int, float]]:
     ]  # fmt: skip
 
 
-def snippets(brain: Brain) -> list[Snippet]:
-    return brain.bodies(Snippet)
+def snippets(above: Brain) -> list[Snippet]:
+    return above.bodies(Snippet)
 
 
 async def test_a_raise_takes_its_samples_along_at_full_rate_also_across_a_restart(
-    brain: Brain, engine: Engine
+    above: Brain, engine: Engine
 ) -> None:
-    await until(lambda: brain.health, 15)
+    await until(lambda: above.health, 15)
     quiet = [80 + i / 100 for i in range(20)]  # all within the deadband: none of it is reported
     for value in quiet:
         await engine.tell("s1", samples=[["TT-1", value]])
     await engine.tell("s1", samples=[["TT-1", 130]])
-    alarm: AlarmTransition = await raised(brain, HIHI)
+    alarm: AlarmTransition = await raised(above, HIHI)
     await engine.tell("s1", samples=[["TT-1", 131.25]])
     # A clean stop between the raise and the end of its time: the next run makes up for it.
     assert engine.stop() == 0
-    assert not snippets(brain)
+    assert not snippets(above)
     await asyncio.sleep(0.5)
     engine.start()
     await engine.ready()
-    found = {s.alarm: s for s in await until(lambda: len(snippets(brain)) >= 2 and snippets(brain))}
+    found = {s.alarm: s for s in await until(lambda: len(snippets(above)) >= 2 and snippets(above))}
     snippet = found[HIHI]
     assert (snippet.occurrence, snippet.raised_at) == (alarm.occurrence, alarm.raised_at)
     assert (snippet.since, snippet.until) == (alarm.raised_at - 30_000, alarm.raised_at + 2_000)
@@ -75,22 +75,22 @@ async def test_a_raise_takes_its_samples_along_at_full_rate_also_across_a_restar
     assert [at for at, _ in curve] == sorted(at for at, _ in curve)
     assert {*quiet, 130.0, 131.25} <= {value for _, value in curve}
     assert all(snippet.since <= at <= snippet.until for at, _ in curve)
-    reported = {v for batch in brain.samples() for _, v in rows(batch, "TT-1")}
+    reported = {v for batch in above.samples() for _, v in rows(batch, "TT-1")}
     assert not set(quiet[1:]) & reported
     await asyncio.sleep(1.5)
-    occurrences = [s.occurrence for s in snippets(brain)]
+    occurrences = [s.occurrence for s in snippets(above)]
     assert len(occurrences) == len(set(occurrences))
-    assert brain.gapless()
+    assert above.gapless()
 
 
 async def test_the_factory_gets_a_tag_s_every_sample_for_a_time(
-    brain: Brain, engine: Engine
+    above: Brain, engine: Engine
 ) -> None:
-    await until(lambda: brain.health, 15)
+    await until(lambda: above.health, 15)
 
     async def wish(tag: str, ttl_ms: int) -> SampleAnswer:
         request = SampleRequest(id="r1", tag=tag, ttl_ms=ttl_ms)
-        return await ask(brain, NODE.sampling, request, SampleAnswer)
+        return await ask(above, NODE.sampling, request, SampleAnswer)
 
     assert (await wish("NO-1", 60_000)).code == "unknown_tag"
     answer = await wish("TT-1", 60_000)
@@ -99,7 +99,7 @@ async def test_the_factory_gets_a_tag_s_every_sample_for_a_time(
         await engine.tell("s1", samples=[["TT-1", value]])
 
     def seen(*wanted: float) -> bool:
-        found = {v for batch in brain.samples() for _, v in rows(batch, "TT-1")}
+        found = {v for batch in above.samples() for _, v in rows(batch, "TT-1")}
         return set(wanted) <= found
 
     await until(lambda: seen(80.01, 80.02, 80.03))

@@ -13,9 +13,11 @@ import httpx
 import pytest
 
 from edge_node.adapters.sources.http_wire import HttpWire, Posted, Reply
+from edge_node.adapters.tag_trial import Trial
 from shared import webhooks
 from shared.clock import SystemClock
-from shared.errors import ConfigError
+from shared.errors import ConfigError, RetryableTransportError
+from shared.site.model import SourceSpec, TagSpec
 from tests.support.driver_here import Here, here
 from tests.support.edge_plants import free_port, tag
 
@@ -258,3 +260,19 @@ async def test_a_listener_for_everybody_needs_a_secret_and_a_free_port(tmp_path:
         async with here(taken, PUSH_TAGS):
             pass
     await wire.close()
+
+
+async def test_a_server_that_is_stopped_is_named_at_once_also_where_tags_are_tried() -> None:
+    base = f"http://127.0.0.1:{free_port()}"
+    source = {"driver": "http", "url": base, "interval": 60_000}
+    with pytest.raises(RetryableTransportError, match="connection refused") as raised:
+        async with here(source, [tag("A", "/a")]):
+            pytest.fail("connected to nothing")
+    assert base in str(raised.value)
+    spec = SourceSpec.model_validate({"id": "h", "edge": "e1", **source, "interval": "60s"})
+    tried = TagSpec.model_validate(
+        {"id": "A", "source": "h", "address": "/a", "asset": "X", "name": {"zh": "a", "en": "a"}}
+    )
+    (report,) = await Trial(spec, [tried], {}, SystemClock()).run(0.1, {})
+    assert "connection refused" in report.wrong
+    assert "check that the service runs" in report.mend

@@ -20,7 +20,7 @@ from tests.support.playbook_world import playbook_world
 from tests.support.playbook_world import raised as occurrence_raised
 
 pytest_plugins = ("tests.support.edge_fixtures",)
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(240)
 
 BOOK = Playbook.model_validate(
     {
@@ -56,19 +56,19 @@ def fragments() -> CommandRequest:
     return CommandRequest(fragments=Fragments(version="v7", items=[item]))
 
 
-def told(brain: Brain) -> list[tuple[str, str]]:
-    return [(step.path, step.phase) for step in brain.bodies(FragmentStep)]
+def told(above: Brain) -> list[tuple[str, str]]:
+    return [(step.path, step.phase) for step in above.bodies(FragmentStep)]
 
 
 async def test_an_edge_alone_runs_the_fragment_once_and_hands_over(
-    servers: World, brain: Brain, engine: Engine
+    servers: World, above: Brain, engine: Engine
 ) -> None:
-    await until(lambda: brain.health and brain.health[-1].drivers.get("s2") == "connected", 10)
-    held = await ask(brain, NODE.command, fragments(), CommandResult)
+    await until(lambda: above.health and above.health[-1].drivers.get("s2") == "connected", 10)
+    held = await ask(above, NODE.command, fragments(), CommandResult)
     assert (held.id, held.outcome) == ("v7", "done")
-    await until(lambda: brain.health[-1].fragments == "v7", 5)
+    await until(lambda: above.health[-1].fragments == "v7", 5)
     await engine.tell("s1", samples=[["TT-1", 105]])
-    occurrence = (await raised(brain, HI)).occurrence
+    occurrence = (await raised(above, HI)).occurrence
     servers.stop("f9")
     writes = [w for w in await until(lambda: _of(engine, 15.0), 25, "no write while alone")]
     assert len(writes) == 1
@@ -77,8 +77,8 @@ async def test_an_edge_alone_runs_the_fragment_once_and_hands_over(
     await engine.ready()
     await engine.tell("s2", samples=[["SP-2", 15]])  # the device kept what was written
     await servers.start("f9")
-    await until(lambda: ("/offline", "done") in told(brain), 40, "not handed over")
-    steps = [step for step in brain.bodies(FragmentStep) if step.occurrence == occurrence]
+    await until(lambda: ("/offline", "done") in told(above), 40, "not handed over")
+    steps = [step for step in above.bodies(FragmentStep) if step.occurrence == occurrence]
     phases = [step.phase for step in steps if step.path == "/offline/close"]
     # The kill came after the result, or between the write and its result: then it was read back.
     assert phases in (["intent", "done"], ["intent", "reconciled"])
@@ -91,13 +91,13 @@ def _of(engine: Engine, value: float) -> list[dict[str, Any]]:
 
 
 async def test_a_malformed_fragment_is_refused_and_the_old_one_stays(
-    brain: Brain, engine: Engine
+    above: Brain, engine: Engine
 ) -> None:
-    await ask(brain, NODE.command, fragments(), CommandResult)
+    await ask(above, NODE.command, fragments(), CommandResult)
     bad = Fragments(version="v8", items=[Fragment(playbook="x", version=1, document=b"{}")])
-    answer = await ask(brain, NODE.command, CommandRequest(fragments=bad), CommandResult)
+    answer = await ask(above, NODE.command, CommandRequest(fragments=bad), CommandResult)
     assert (answer.outcome, answer.reason) == ("refused", "malformed")
-    await until(lambda: brain.health and brain.health[-1].fragments == "v7", 5)
+    await until(lambda: above.health and above.health[-1].fragments == "v7", 5)
 
 
 @pytest.fixture

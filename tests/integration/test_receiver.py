@@ -183,3 +183,24 @@ async def test_hello_returns_the_watermarks_of_older_epochs(receiving) -> None:
         Hello(source="f1.e1", epoch="new", boot="b", at=1, held={"old": ["live"]})
     )
     assert welcome.watermarks == {"old/live": 1}
+
+
+async def test_two_that_claim_one_position_are_found_out_within_one_transaction(receiving) -> None:
+    receiver, _, pool = receiving
+    frames = [frame(1, event(1)), frame(1, event(1, "other")), frame(2, event(2))]
+    receipts = await receiver.receive_many(frames)
+    assert [(each.applied, each.quarantined) for each in receipts] == [(1, 0), (0, 1), (1, 0)]
+    assert await stored(pool) == [1, 2]
+    [row] = await pool.fetch("SELECT seq, reason FROM quarantined")
+    assert tuple(row) == (1, "position_conflict")
+
+
+async def test_no_word_of_a_gap_stops_its_lane(receiving) -> None:
+    receiver, _, pool = receiving
+    body = GapRecord(lane="live", first=-5, last=(1 << 63) + 1, reason="full\x00disk")
+    told = msgspec.Raw(encode(Event(id="g", type="gap", time=1, body=body)))
+    assert (await receiver.receive(frame(1, told))).watermark == 1
+    far = Frame(source="f1.e1", epoch="b", lane="live", first=1, events=[event(1)], oldest=900)
+    assert (await receiver.receive(far)).applied == 1  # says that it holds only what comes later
+    gaps = await pool.fetch("SELECT first, last, reason FROM gap")
+    assert [tuple(gap) for gap in gaps] == [(0, 1 << 62, "full\\0disk")]

@@ -274,7 +274,9 @@ async def bottling(tmp_path: Path, port: int) -> AsyncIterator[tuple[Simulation,
 async def test_mqtt_telemetry_state_and_commands(tmp_path: Path, broker: int) -> None:
     async with bottling(tmp_path, broker) as (simulation, watcher):
         body = json.loads((await eventually(lambda: watcher.said("dev/line1/telemetry")))[0])
-        assert set(body["values"]) == {"speed", "fill_level", "jam", "reject_rate", "motor_temp"}
+        assert set(body["values"]) == {
+            "speed", "fill_level", "jam", "reject_rate", "motor_temp", "crate",
+        }  # fmt: skip
         assert abs(body["ts"] - SystemClock().now_ms()) < 5000
         assert 380 < body["values"]["speed"] < 420
         await eventually(lambda: ("dev/line1/status", "online", True) in watcher.heard)

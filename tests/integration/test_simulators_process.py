@@ -14,13 +14,15 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from simulators.cli import serve
 from simulators.settings import Plants, ServerPlant, SimulatorSettings
 
+pytestmark = pytest.mark.timeout(240)
 FURNACE = SimulatorSettings(plants=Plants(furnace=ServerPlant()))
 IDLE_CORE_SHARE = 0.04
-IDLE_BYTES = 130 * 2**20
+IDLE_BYTES = 160 * 2**20  # 121 MiB at rest, some more after a start on a busy machine
 
 
 def free_port() -> int:
@@ -36,15 +38,16 @@ async def controlled() -> AsyncIterator[httpx.AsyncClient]:
     url = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-            for _ in range(100):
-                with contextlib.suppress(httpx.HTTPError):
-                    await http.get("/healthz")
-                    break
-                await asyncio.sleep(0.1)
+            async with asyncio.timeout(100):
+                while not task.done():
+                    with contextlib.suppress(httpx.HTTPError):
+                        await http.get("/healthz")
+                        break
+                    await asyncio.sleep(0.1)
             yield http
     finally:
         stop.set()
-        await asyncio.wait_for(task, 8)
+        await asyncio.wait_for(task, 30)
 
 
 async def test_control_api_switches_resets_and_refuses_clearly() -> None:
@@ -57,11 +60,9 @@ async def test_control_api_switches_resets_and_refuses_clearly() -> None:
             state = (await http.get("/state")).json()
             return float(state["plants"]["furnace"]["state"]["zone1"])
 
-        for _ in range(100):
-            if await temperature() > 1250:
-                break
-            await asyncio.sleep(0.1)
-        assert await temperature() > 1250
+        async with asyncio.timeout(60):
+            while await temperature() <= 1250:
+                await asyncio.sleep(0.1)
         assert (await http.post("/reset")).status_code == 200
         state = (await http.get("/state")).json()
         assert state["plants"]["furnace"]["faults"] == {}
@@ -104,14 +105,14 @@ async def test_the_command_serves_where_it_says_and_stops_on_sigterm(tmp_path: P
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        line = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        line = json.loads(await asyncio.wait_for(process.stdout.readline(), 100))
         assert line["event"] == "simulators_started"
         async with httpx.AsyncClient(base_url=line["control"], trust_env=False) as http:
             assert (await http.get("/healthz")).json() == {"status": "ok"}
             assert (await http.get("/state")).json()["endpoints"] == line["endpoints"]
         await assert_idle(psutil.Process(process.pid))
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), 20) == 0
     finally:
         if process.returncode is None:
             process.kill()
@@ -127,7 +128,7 @@ async def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
             sys.executable, "-m", "simulators.cli", "run", "--config", str(config),
             stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode == 2
     assert str(port) in err.decode()
     assert "Traceback" not in err.decode()

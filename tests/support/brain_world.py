@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from shared.alarm.states import AlarmState
-from shared.messages.bodies import AlarmTransition, Fact
+from shared.messages.bodies import AlarmTransition, Fact, FragmentStep
 from shared.messages.codec import decode, encode
 from shared.messages.control import Committed, Health, Hello, LeaseAck, LeaseGrant, Welcome
 from shared.messages.envelope import Event, Frame
@@ -82,9 +82,13 @@ class FakeEdge:
         self.leases.append(grant)
         return encode(LeaseAck(id=grant.id, accepted=True))
 
-    async def send(self, body: AlarmTransition) -> None:
+    async def send(self, body: AlarmTransition | FragmentStep) -> None:
         self.seq += 1
-        event = Event(id=f"ev-{self.seq}", type="alarm", time=body.source_time, body=body)
+        if isinstance(body, FragmentStep):
+            kind, at = "fragment.step", 1_700_000_000_000 + self.seq
+        else:
+            kind, at = "alarm", body.source_time
+        event = Event(id=f"ev-{self.seq}", type=kind, time=at, body=body)
         frame = Frame(
             source=EDGE.source, epoch="ep", lane="live", first=self.seq,
             events=[msgspec.Raw(encode(event))],

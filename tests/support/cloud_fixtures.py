@@ -51,7 +51,7 @@ async def factory(world: World, group: Group) -> AsyncIterator[Factory]:
 
 
 @pytest.fixture
-async def web(group: Group) -> AsyncIterator[httpx.AsyncClient]:
+async def group_web(group: Group) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=group.url, timeout=10) as client:
 
         async def logged_in() -> bool:

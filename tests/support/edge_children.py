@@ -59,7 +59,7 @@ class Child:
         """The newest state."""
         return self.states[-1].state if self.states else ""
 
-    async def until(self, what: Callable[[], Any], seconds: float = 10.0) -> Any:
+    async def until(self, what: Callable[[], Any], seconds: float = 45.0) -> Any:
         """Wait until `what()` is true; fails with everything the child said last."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not (found := what()):

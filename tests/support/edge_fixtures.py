@@ -20,7 +20,7 @@ async def servers(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def brain(servers: World) -> AsyncIterator[Brain]:
+async def above(servers: World) -> AsyncIterator[Brain]:
     made = await servers.brain()
     yield made
     await made.stop()

@@ -103,7 +103,7 @@ def write_site(folder: Path) -> None:
         path.write_text(yaml.safe_dump(document, allow_unicode=True))
 
 
-async def until(what: Callable[[], Any], seconds: float = 10.0, why: str = "") -> Any:
+async def until(what: Callable[[], Any], seconds: float = 40.0, why: str = "") -> Any:
     """Poll until `what()` is true, within a deadline."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
@@ -186,7 +186,7 @@ class Engine:
 
     async def tell(self, source: str, **order: object) -> None:
         """One order to a scripted driver."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while True:
             try:
                 reader, writer = await asyncio.open_unix_connection(self.folder / f"{source}.sock")
@@ -323,7 +323,7 @@ class World:
                 [str(find_nats_server()), "-c", str(path)], stdout=log, stderr=log
             )
         port = self.servers[name].client_port
-        await until(lambda: answers(port), 10, f"{name} does not listen")
+        await until(lambda: answers(port), 40, f"{name} does not listen")
 
     def stop(self, name: str) -> None:
         """Stop one server."""
@@ -364,4 +364,4 @@ async def raised(brain: Brain, alarm: str) -> AlarmTransition:
         bodies = brain.bodies(AlarmTransition)
         return next((b for b in reversed(bodies) if b.alarm == alarm and b.kind == "raised"), None)
 
-    return await until(found, 10, f"{alarm} not raised: {brain.alarms()}")
+    return await until(found, 40, f"{alarm} not raised: {brain.alarms()}")

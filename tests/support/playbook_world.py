@@ -26,6 +26,7 @@ from factory_brain.application.playbooks.engine import Engine, Ports
 from factory_brain.application.playbooks.plant_tags import PlantTags
 from factory_brain.bootstrap import MIGRATIONS
 from factory_brain.domain.rows import Occurrence, order_key
+from factory_brain.domain.samples import Columns
 from shared.alarm.states import AlarmState
 from shared.bus.nats_bus import NatsBus
 from shared.clock import SystemClock
@@ -206,11 +207,9 @@ class World:
 
     async def sample(self, tag: str, value: float) -> None:
         """A new value in the historian."""
-        now = SystemClock().now_ms()
-        await self.pool.execute(
-            "INSERT INTO sample (tag, at, value, quality) VALUES ($1, $2, $3, 0) "
-            "ON CONFLICT DO NOTHING", tag, now, value,
-        )  # fmt: skip
+        rows = Columns.of([(tag, SystemClock().now_ms(), value, 0)])
+        async with self.pool.acquire() as tx, tx.transaction():
+            await SampleStore(self.pool).insert(tx, [rows])
 
 
 @contextlib.asynccontextmanager

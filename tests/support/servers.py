@@ -68,6 +68,11 @@ class PostgresForTests:
 
         self._host.call(ready())
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process now; another one after a kill, as it is supervised."""
+        return self._child.pid
+
     def stop(self) -> None:
         """Stop and delete its data."""
         self._host.call(self._child.stop())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +82,7 @@ class HttpDriver:
         )  # fmt: skip
         for request in self._requests:
             await self._get(request)
-        self._check()
+        self._check(most=1)  # where nothing answers the first time, there is no connection
 
     def _auth(self) -> dict[str, str]:
         match self._options.auth:
@@ -136,8 +137,8 @@ class HttpDriver:
             await asyncio.sleep(max(0, request.due_ms - self._clock.mono_ms()) / 1000)
             await self._get(request)
 
-    def _check(self) -> None:
-        if self._requests and all(request.misses >= MAX_MISSES for request in self._requests):
+    def _check(self, most: int = MAX_MISSES) -> None:
+        if self._requests and all(request.misses >= most for request in self._requests):
             raise RetryableTransportError(
                 f"HTTP source {self._source.id}: {self._requests[0].fault}\n"
                 "  mend: check that the service runs, and this source's url, path and auth"
@@ -154,7 +155,7 @@ class HttpDriver:
                 body = await self._fetch(self._client, request)
         except (httpx.HTTPError, OSError, TimeoutError, _Nonsense) as error:
             request.misses += 1
-            what = str(error) or "no answer in time"
+            what = _why(error)
             request.fault = f"GET {request.url}: {what}"
             if request.misses >= MAX_MISSES or isinstance(error, _Nonsense):
                 self._all_bad(request)
@@ -270,6 +271,21 @@ class HttpDriver:
 
 class _Nonsense(Exception):
     """An answer that cannot be used; says why."""
+
+
+def _why(error: BaseException) -> str:
+    """What went wrong, from the system's own word on it where the library has only its own."""
+    below: list[BaseException | None] = [error]
+    for found in below:  # it grows meanwhile; bounded by the depth of the causes
+        if isinstance(found, ConnectionRefusedError):
+            return "connection refused: no service listens there"
+        if isinstance(found, socket.gaierror):
+            return f"no such host: {found.strerror}"
+        if isinstance(found, BaseExceptionGroup):
+            below += found.exceptions
+        elif found is not None:
+            below.append(found.__cause__ or found.__context__)
+    return str(error) or "no answer in time"
 
 
 async def _bounded(answer: httpx.Response, most: int) -> bytes | None:

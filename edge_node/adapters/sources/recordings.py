@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from edge_node.adapters.sources.json_values import parse_time
-from edge_node.adapters.sources.port import BAD, GOOD
+from edge_node.adapters.sources.port import BAD, GOOD, Source
 from edge_node.adapters.sources.replay import ReplayOptions
 from shared.errors import ConfigError
+
+MOST_CHECKED = 20_000
+"""Rows that a check reads in search of a tag's first value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,50 @@ class Recorded:
     at_ms: int
     values: dict[str, Any]
     quality: int
+
+
+def recording_of(source: Source) -> Path:
+    """The file that a source plays; ConfigError when there is none."""
+    url = urlsplit(source.url)
+    if url.scheme != "file" or url.netloc or not url.path:
+        raise ConfigError(
+            f"source {source.id}: {source.url!r} is no file",
+            mend="write it as file:///folder/day.csv, or file:day.csv beside the site's files",
+        )
+    folder = source.settings.get("beside") or source.settings.get("site_dir", "")
+    path = Path(str(folder)) / unquote(url.path)
+    if not path.is_file():
+        raise ConfigError(
+            f"source {source.id}: there is no file {path}",
+            mend="copy the recording there, or correct the source's url",
+        )
+    return path
+
+
+def check_recording(source: Source) -> None:
+    """Whether the file fits the options and has something of every tag; raises ConfigError.
+
+    Of a long file only the beginning is read: what is not there may come later.
+    """
+    path, absent = recording_of(source), {point.address: point.id for point in source.points}
+    n = 0
+    try:
+        for n, row in enumerate(rows(path, source.options), 1):
+            for address in row.values:
+                absent.pop(address, None)
+            if not absent or n >= MOST_CHECKED:
+                return
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"cannot be read: {error}", where=str(path), mend="save it as UTF-8 text"
+        ) from error
+    if not n:
+        raise ConfigError("no row in the recording", where=str(path), mend="record it anew")
+    address, tag = next(iter(absent.items()))
+    raise ConfigError(
+        f"tag {tag}: nothing in the recording is called {address!r}", where=str(path),
+        mend="correct the tag's address: the name of a column, or what stands in the column `name`",
+    )  # fmt: skip
 
 
 def rows(path: Path, options: ReplayOptions) -> Iterator[Recorded]:

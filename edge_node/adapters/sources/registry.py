@@ -17,6 +17,7 @@ from edge_node.adapters.sources.port import Driver, DriverInfo, Sink, Source
 from edge_node.application.ipc import Configure
 from shared.clock import Clock
 from shared.errors import ConfigError
+from shared.site.wording import said
 
 GROUP = "andon.drivers"
 
@@ -65,9 +66,9 @@ def option_fault(info: DriverInfo, fault: Any) -> tuple[list[str | int], str, st
         mend = _did_you_mean(str(path[-1]), info.options.model_fields)
         return path, f"the driver {info.name} has no option {label!r}", mend
     if fault["type"] == "missing":
-        return path, f"{label} is missing", f"add the key {str(path[-1])!r}"
+        return path, f"{label}: {said([fault])}", f"add the key {str(path[-1])!r}"
     expected = fault.get("ctx", {}).get("expected")
-    return path, f"{label}: {fault['msg']}", (
+    return path, f"{label}: {said([fault])}", (
         f"write one of {expected}" if expected else "correct the value"
     )  # fmt: skip
 

@@ -70,6 +70,14 @@ def check_write(address: str) -> str:
     return f"{address!r}: a recording cannot be written to"
 
 
+def verify(source: Source) -> None:
+    """Where the recording can be looked at: whether it is there and has every tag's values."""
+    from edge_node.adapters.sources.recordings import check_recording
+
+    if "beside" in source.settings:
+        check_recording(source)
+
+
 def _build(source: Source, sink: Sink, clock: Clock) -> Driver:
     from edge_node.adapters.sources.replay_player import ReplayDriver
 
@@ -83,4 +91,5 @@ DRIVER = DriverInfo(
     check_address=check_address,
     schemes=("file",),
     check_write=check_write,
+    verify=verify,
 )

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from edge_node.adapters.sources.json_values import as_raw
 from edge_node.adapters.sources.port import BAD, Point, Sink, Source, emit
-from edge_node.adapters.sources.recordings import Recorded, rows
+from edge_node.adapters.sources.recordings import Recorded, recording_of, rows
 from edge_node.adapters.sources.replay import ReplayOptions
 from edge_node.application.ipc import Write, WriteResult
 from shared.clock import Clock
@@ -37,20 +36,7 @@ class ReplayDriver:
         """Find the file; one that is broken is not played from its beginning again and again."""
         if self._broken is not None:
             raise self._broken
-        url = urlsplit(self._source.url)
-        if url.scheme != "file" or url.netloc or not url.path:
-            raise ConfigError(
-                f"source {self._source.id}: {self._source.url!r} is no file",
-                mend="write it as file:///folder/day.csv, or file:day.csv beside the site's files",
-            )
-        given = self._source.settings
-        folder = given.get("beside") or given.get("site_dir", "")
-        self._path = Path(str(folder)) / unquote(url.path)
-        if not self._path.is_file():
-            raise ConfigError(
-                f"source {self._source.id}: there is no file {self._path}",
-                mend="copy the recording there, or correct the source's url",
-            )
+        self._path = recording_of(self._source)
 
     async def run(self) -> None:
         """Play; at the end begin again, or rest."""

@@ -42,7 +42,9 @@ def _verify(site: Site, source: SourceSpec, info: DriverInfo, reader: Reader) ->
         source=source.model_dump(),
         tags=[tag.model_dump() for tag in site.tags.values() if tag.source == source.id],
         inputs=[site.tags[tag].model_dump() for tag in source.inputs],
-        settings={"site_dir": str(site.folder)},
+        # Recordings lie beside the files as people left them, not beside an edge's own copy.
+        settings={"site_dir": str(site.folder)}
+        | ({"beside": str(site.folder)} if reader.thorough else {}),
     )
     try:
         info.verify(Source.of(message, registry.options_of(info, source.options)))

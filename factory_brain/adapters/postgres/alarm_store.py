@@ -14,9 +14,12 @@ import asyncpg
 import msgspec
 
 from factory_brain.adapters.postgres import arrival_rows
+from factory_brain.adapters.postgres.copy_rows import EVENT_COLUMNS, event_rows
+from factory_brain.adapters.postgres.partitions import EVENTS, Partitions
 from factory_brain.domain.arrivals import Arrived
 from factory_brain.domain.rows import Occurrence, is_open
 from shared.messages.bodies import AlarmTransition, Fact
+from shared.outbox.receiving import Batch, Received
 
 _COUNT = (
     "(SELECT count(*) FROM (SELECT 1 FROM occurrence p WHERE p.alarm = o.alarm "
@@ -26,6 +29,8 @@ _COUNT = (
 
 
 CODES_OF_A_SOURCE = 100
+CLOCKS_APART_MS = 3_600_000
+"""An edge's clock may be ahead of this brain's by so much where the journal is read by time."""
 
 
 _COLUMNS = (
@@ -83,6 +88,7 @@ class AlarmStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
+        self.partitions = Partitions(pool)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -99,18 +105,29 @@ class AlarmStore:
         return _occurrence(row) if row else None
 
     async def insert_events(
-        self, connection: asyncpg.Connection, rows: list[tuple[Any, ...]]
+        self, connection: asyncpg.Connection, batch: Batch, items: list[Received], late_ms: int
     ) -> None:
-        """Append to the journal (source, epoch, lane, seq, id, type, time, received, late, alarm,
-        occurrence, body)."""
-        await connection.copy_records_to_table(
-            "event",
-            records=rows,
-            columns=[
-                "source", "epoch", "lane", "seq", "id", "type", "time", "received_at", "late",
-                "alarm", "occurrence", "body",
-            ],
-        )  # fmt: skip
+        """Append events of a batch to the journal; `late_ms` is the age that makes one late."""
+        lane = (batch.source, batch.epoch, batch.lane)
+        await self.partitions.ensure(EVENTS, [batch.received_at])
+        data = event_rows(*lane, batch.received_at, items, late_ms)
+        try:
+            async with connection.transaction():
+                await _copy_into(connection, "event", data)
+        except asyncpg.CheckViolationError:  # its partition was dropped since it was remembered
+            self.partitions.forget()
+            await self.partitions.ensure(EVENTS, [batch.received_at])
+            await _copy_into(connection, "event", data)
+        except asyncpg.UniqueViolationError:
+            # The watermark lets nothing come twice; should it be wrong, the rows still do not.
+            await connection.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS event_staged (LIKE event) ON COMMIT DELETE ROWS"
+            )
+            await _copy_into(connection, "event_staged", data)
+            await connection.execute(
+                "INSERT INTO event SELECT * FROM event_staged ON CONFLICT DO NOTHING"
+            )
+            await connection.execute("TRUNCATE event_staged")
 
     async def apply_transitions(
         self, connection: asyncpg.Connection, arrived: list[Arrived], also: Iterable[str] = ()
@@ -207,6 +224,15 @@ class AlarmStore:
         row = await self.pool.fetchrow(_SELECT + "WHERE o.occurrence = $1", occurrence)
         return _occurrence(row) if row else None
 
+    async def several(self, occurrences: list[str]) -> list[Occurrence]:
+        """These occurrences, in one statement (not counted)."""
+        return [_occurrence(row) for row in await self.pool.fetch(_SELECT_THESE, occurrences)]
+
+    async def counted(self, occurrences: list[str]) -> list[Occurrence]:
+        """These occurrences, counted as the list shows them."""
+        rows = await self.pool.fetch(_SELECT + "WHERE o.occurrence = ANY($1)", occurrences)
+        return [_occurrence(row) for row in rows]
+
     async def newest(self, alarm: str, tx: asyncpg.Connection | None = None) -> Occurrence | None:
         """The newest occurrence of an alarm.
 
@@ -233,9 +259,10 @@ class AlarmStore:
     async def annunciated_since(self, since: int) -> list[int]:
         """Times of annunciated alarms since `since` (for the rate on the banner)."""
         rows = await self.pool.fetch(
-            "SELECT time FROM event WHERE time >= $1 AND alarm IS NOT NULL "
-            "AND body->>'annunciate' = 'true' ORDER BY time",
+            "SELECT time FROM event WHERE time >= $1 AND received_at >= $2 "
+            "AND alarm IS NOT NULL AND body->>'annunciate' = 'true' ORDER BY time",
             since,
+            since - CLOCKS_APART_MS,
         )
         return [row["time"] for row in rows]
 
@@ -261,11 +288,23 @@ class AlarmStore:
         A source has room for so many codes: whoever invents new ones fills no table.
         """
         await connection.execute(
-            "INSERT INTO system_condition (source, code, active, params, at) "
-            "SELECT $1::text, $2::text, $3::boolean, $4::jsonb, $5::bigint WHERE $6::bigint > "
+            "INSERT INTO system_condition (source, code, active, params, at, episode, raised_at) "
+            "SELECT $1::text, $2::text, $3::boolean, $4::jsonb, $5::bigint, $3::boolean::int, "
+            "CASE WHEN $3::boolean THEN $5::bigint END WHERE $6::bigint > "
             "(SELECT count(*) FROM system_condition s WHERE s.source = $1::text "
             "AND s.code <> $2::text) ON CONFLICT (source, code) DO UPDATE "
-            "SET active = excluded.active, params = excluded.params, at = excluded.at",
+            "SET active = excluded.active, params = excluded.params, at = excluded.at, "
+            # A new episode each time it comes on: nobody has acknowledged that one yet.
+            "episode = system_condition.episode + (excluded.active AND NOT "
+            "system_condition.active)::int, "
+            "raised_at = CASE WHEN excluded.active AND NOT system_condition.active "
+            "THEN excluded.at ELSE system_condition.raised_at END, "
+            "returned_at = CASE WHEN excluded.active THEN NULL WHEN system_condition.active "
+            "THEN excluded.at ELSE system_condition.returned_at END, "
+            "acked_by = CASE WHEN excluded.active AND NOT system_condition.active THEN NULL "
+            "ELSE system_condition.acked_by END, "
+            "acked_at = CASE WHEN excluded.active AND NOT system_condition.active THEN NULL "
+            "ELSE system_condition.acked_at END",
             source[:100], code[:100], active, params, at, CODES_OF_A_SOURCE,
         )  # fmt: skip
 
@@ -274,3 +313,9 @@ class AlarmStore:
         return await self.pool.fetch(
             "SELECT source, code, params, at FROM system_condition WHERE active ORDER BY at"
         )
+
+
+async def _copy_into(connection: asyncpg.Connection, table: str, data: bytes) -> None:
+    await connection.copy_to_table(
+        table, source=memoryview(data), columns=EVENT_COLUMNS, format="binary",
+    )  # fmt: skip

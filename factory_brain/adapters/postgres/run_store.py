@@ -12,6 +12,7 @@ from shared.clock import Clock
 from shared.ids import uuid7
 from shared.playbook.fragment import HEARD
 from shared.playbook.run import Effect, Record
+from shared.postgres.audit import audit
 
 LIVE = "status IN ('running', 'waiting')"
 SEND_AGAIN_MS = 25_000
@@ -48,15 +49,20 @@ class PgRunStore:
     async def create(self, run: NewRun) -> bool:
         """Start a run once; False if this occurrence or key has one already."""
         try:
-            tag = await self._pool.execute(
-                "INSERT INTO run (id, digest, playbook, version, key, alarm, occurrence, context, "
-                "status, started_at, deadline_at, wake_at, lease_until, fence) "
-                "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,'running',$9,$10,$11,0,0) "
-                "ON CONFLICT ON CONSTRAINT run_once_per_occurrence DO NOTHING",
-                run.id, run.digest, run.playbook, run.version, run.key, run.alarm, run.occurrence,
-                run.context, run.at, run.deadline_at,
-                run.at if run.wake_at is None else run.wake_at,
-            )  # fmt: skip
+            async with self._pool.acquire() as connection, connection.transaction():
+                tag = await connection.execute(
+                    "INSERT INTO run (id, digest, playbook, version, key, alarm, occurrence, "
+                    "context, status, started_at, deadline_at, wake_at, lease_until, fence) "
+                    "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,'running',$9,$10,$11,0,0) "
+                    "ON CONFLICT ON CONSTRAINT run_once_per_occurrence DO NOTHING",
+                    run.id, run.digest, run.playbook, run.version, run.key, run.alarm,
+                    run.occurrence, run.context, run.at, run.deadline_at,
+                    run.at if run.wake_at is None else run.wake_at,
+                )  # fmt: skip
+                if run.occurrence is None and tag.endswith("1"):  # by hand
+                    who = str(run.context.get("started_by", ""))
+                    told = {"playbook": run.playbook, "version": run.version, "alarm": run.alarm}
+                    await audit(connection, run.at, who, "start_playbook", run.id, told)
         except asyncpg.UniqueViolationError:  # a live run of this key
             return False
         return tag.endswith("1")
@@ -111,8 +117,8 @@ class PgRunStore:
         """Every journal row (path, record, order), oldest first; what an edge did alone first."""
         rows = await self._pool.fetch(
             "SELECT e.body->>'path' AS path, e.body->>'phase' AS phase, "
-            "coalesce(e.body->'data', '{}'::jsonb) || jsonb_build_object($2::text, e.received_at) "
-            "AS data, e.time AS at, 0 AS n "
+            "coalesce((e.body->'data')::jsonb, '{}'::jsonb) "
+            "|| jsonb_build_object($2::text, e.received_at) AS data, e.time AS at, 0 AS n "
             "FROM event e JOIN run r ON r.occurrence = e.occurrence "
             "WHERE r.id = $1 AND e.type = 'fragment.step' AND e.body->>'playbook' = r.playbook "
             "ORDER BY e.time, e.id",
@@ -179,7 +185,11 @@ class PgRunStore:
     async def answer(self, run: str, path: str, data: Any, at: int) -> bool:
         """Record an answer and wake the run; False if there was one already."""
         async with self._pool.acquire() as connection, connection.transaction():
-            return await self._signal(connection, run, path, data, at)
+            if not await self._signal(connection, run, path, data, at):
+                return False
+            told = {"step": path, "answer": data.get("answer"), "comment": data.get("comment", "")}
+            await audit(connection, at, data.get("by", ""), "answer_task", run, told)
+            return True
 
     @staticmethod
     async def _signal(connection: Any, run: str, path: str, data: Any, at: int) -> bool:
@@ -198,9 +208,14 @@ class PgRunStore:
         row = await self._pool.fetchrow("SELECT * FROM run WHERE id = $1", run)
         return _run(row) if row else None
 
-    async def newest(self, limit: int) -> list[RunRecord]:
-        """Newest runs first."""
-        rows = await self._pool.fetch("SELECT * FROM run ORDER BY started_at DESC LIMIT $1", limit)
+    async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[RunRecord]:
+        """Newest runs first, of those before this start and id."""
+        at, name = before or (2**63 - 1, "")
+        rows = await self._pool.fetch(
+            "SELECT * FROM run WHERE (started_at, id) < ($2, $3) "
+            "ORDER BY started_at DESC, id DESC LIMIT $1",
+            limit, at, name,
+        )  # fmt: skip
         return [_run(row) for row in rows]
 
     async def next_due(self) -> int | None:

@@ -1,4 +1,4 @@
-"""The brain's own tables: events, occurrences, facts, samples, settings, system conditions.
+"""The brain's own tables: occurrences, facts, snippets, settings, system conditions.
 
 Declared here with SQLModel; filled by `alarm_store.py` and `sample_store.py`.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Double, Index, LargeBinary, SmallInteger
+from sqlalchemy import Column, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from shared.postgres import tables as common
@@ -17,36 +17,12 @@ from shared.postgres.tables import big, json_column
 
 __all__ = [
     "AlarmSettingRow",
-    "EventRow",
     "FactRow",
     "OccurrenceRow",
-    "SampleRow",
     "SnippetRow",
     "SystemRow",
     "common",
 ]
-
-
-class EventRow(SQLModel, table=True):
-    """The factory's journal: every event of every edge, by position."""
-
-    __tablename__ = "event"
-    source: str = Field(primary_key=True)
-    epoch: str = Field(primary_key=True)
-    lane: str = Field(primary_key=True)
-    seq: int = big(primary_key=True)
-    id: str
-    type: str
-    time: int = big()
-    received_at: int = big()
-    late: bool = False
-    alarm: str | None = None
-    occurrence: str | None = None
-    body: dict[str, Any] = json_column()
-    __table_args__ = (
-        Index("event_occurrence", "occurrence"),
-        Index("event_alarm_time", "alarm", "time"),
-    )
 
 
 class OccurrenceRow(SQLModel, table=True):
@@ -71,7 +47,10 @@ class OccurrenceRow(SQLModel, table=True):
     label_at: int | None = big(nullable=True)
     local_action: str | None = None
     run: str | None = None
-    __table_args__ = (Index("occurrence_alarm_raised", "alarm", "raised_at"),)
+    __table_args__ = (
+        Index("occurrence_alarm_raised", "alarm", "raised_at"),
+        Index("occurrence_returned", "returned_at"),
+    )
 
 
 class FactRow(SQLModel, table=True):
@@ -92,16 +71,7 @@ class FactRow(SQLModel, table=True):
     result: str | None = None
     """What the edge answered: applied, recorded, refused; null while on its way."""
     code: str | None = None
-
-
-class SampleRow(SQLModel, table=True):
-    """The historian's slim samples."""
-
-    __tablename__ = "sample"
-    tag: str = Field(primary_key=True)
-    at: int = big(primary_key=True)
-    value: float | None = Field(default=None, sa_column=Column(Double))
-    quality: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    __table_args__ = (Index("fact_alarm", "alarm", "action"),)
 
 
 class SnippetRow(SQLModel, table=True):
@@ -157,3 +127,9 @@ class SystemRow(SQLModel, table=True):
     active: bool
     params: dict[str, Any] = json_column()
     at: int = big()
+    episode: int = big()
+    """Counts how often it came on; an acknowledgement is of one of them."""
+    raised_at: int | None = big(nullable=True)
+    returned_at: int | None = big(nullable=True)
+    acked_by: str | None = None
+    acked_at: int | None = big(nullable=True)

@@ -121,3 +121,6 @@ class NotificationRow(SQLModel, table=True):
     channel: str
     to: list[str] = json_column()
     message: dict[str, str] = json_column()
+    told_at: int | None = big(nullable=True)
+    """When those who are named were told by their own channels."""
+    __table_args__ = (Index("notification_untold", "at", postgresql_where=text("told_at IS NULL")),)

@@ -46,7 +46,7 @@ class PlaybookDesk:
         self.faults: list[str] = []
         self.on_run: list[Callable[[Run], None]] = []
         self.on_started: list[Callable[[str], Awaitable[None]]] = []
-        engine.on_changed = self._changed
+        engine.on_changed = self.changed
 
     async def load(self, folder: Path) -> None:
         """Release every playbook of a folder that fits the site; a faulty one stops only itself."""
@@ -152,6 +152,18 @@ class PlaybookDesk:
         await self._store.wake_for(step.occurrence, step.playbook, self._clock.now_ms())
         self._engine.wake()
 
+    async def asset_of_run(self, run_id: str) -> str | None:
+        """The asset that a run is about, for the rights; None for a run that is not there."""
+        run = await self._store.get(run_id)
+        return None if run is None else str(run.context.get("alarm", {}).get("asset") or "")
+
+    def asset_of_playbook(self, playbook: str) -> str | None:
+        """The asset that a start by hand is about; None for a playbook that is not there."""
+        loaded = self._loaded.get(playbook)
+        triggers = loaded.playbook.triggers if loaded else ()
+        known = (self._site.alarms.get(t.alarm) for t in triggers if t.alarm)
+        return next((each.asset for each in known if each is not None), None)
+
     async def start_manually(
         self, playbook: str, user: str, roles: tuple[str, ...]
     ) -> Run | Rejected:
@@ -164,7 +176,9 @@ class PlaybookDesk:
         if manual is None or not ({*allowed} & {*roles}):
             return Rejected("not_allowed", {"playbook": playbook, "roles": allowed})
         named = next(t.alarm for t in loaded.playbook.triggers if t.alarm)
-        definition: AlarmDefinition = self._site.alarms[named]
+        definition: AlarmDefinition | None = self._site.alarms.get(named)
+        if definition is None:  # gone with the site's newest files
+            return Rejected("unknown_alarm", {"alarm": named})
         alarm = {"id": named, "asset": definition.asset, "tag": definition.tag, "value": None,
                  "limit": definition.setting.limit, "unit": definition.unit}  # fmt: skip
         started = await self._start(loaded, alarm, None, user)
@@ -195,15 +209,16 @@ class PlaybookDesk:
         self._engine.wake()
         return None
 
-    async def _changed(self, run_id: str) -> None:
+    async def changed(self, run_id: str) -> None:
+        """A run was advanced, here or by another brain."""
         run = await self.get_run(run_id)
         if run is not None:
             for listener in self.on_run:
                 listener(run)
 
-    async def list_runs(self, limit: int) -> list[Run]:
-        """Newest runs first, without steps."""
-        return [self._run(record) for record in await self._store.newest(limit)]
+    async def list_runs(self, limit: int, before: tuple[int, str] | None = None) -> list[Run]:
+        """Newest runs first, without steps, of those before this start and id."""
+        return [self._run(record) for record in await self._store.newest(limit, before)]
 
     async def get_run(self, run_id: str) -> Run | None:
         """One run with its steps."""

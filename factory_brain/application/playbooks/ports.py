@@ -125,7 +125,7 @@ class RunStore(Protocol):
         """One run."""
         ...
 
-    async def newest(self, limit: int) -> list[RunRecord]:
+    async def newest(self, limit: int, before: tuple[int, str] | None = None) -> list[RunRecord]:
         """Newest runs first."""
         ...
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from factory_brain.application.desk import Desk
@@ -12,7 +13,7 @@ from factory_brain.application.details import Details
 from factory_brain.application.live_view import LiveView
 from factory_brain.application.outcomes import Outcomes
 from shared.errors import Rejected
-from shared.web.auth import IdempotencyKey, User, allowed, once
+from shared.web.auth import IdempotencyKey, User, allowed, once, while_allowed
 from shared.web.dto import (
     AckRequest,
     ActionResult,
@@ -22,11 +23,14 @@ from shared.web.dto import (
     OutcomeRequest,
     Samples,
 )
+from shared.web.etags import tag_of
 from shared.web.problem import ProblemError
-from shared.web.sse import Broadcaster
+from shared.web.sse import Broadcaster, StreamFrame
 
 Viewer = Annotated[User, Depends(allowed("view"))]
 Operator = Annotated[User, Depends(allowed("acknowledge"))]
+Moment = Annotated[int, Query(ge=0, le=1 << 53)]
+_AT = re.compile(rb'"at":\d+')
 Labeller = Annotated[User, Depends(allowed("label"))]
 
 
@@ -39,21 +43,30 @@ def item_result(occurrence: str, refusal: Rejected | None) -> ItemResult:
     )
 
 
+def picture(live: LiveView) -> StreamFrame:
+    """The whole list as a frame of the stream, with the place in it that it stands for."""
+    return StreamFrame("snapshot", live.snapshot_json(), f"{live.epoch}-{live.seq}")
+
+
 def alarm_router(
     live: LiveView, broadcaster: Broadcaster, desk: Desk, outcomes: Outcomes, details: Details
 ) -> APIRouter:
     """Routes of the alarm list."""
     router = APIRouter(prefix="/api", tags=["alarms"])
 
-    @router.get("/alarms")
-    async def snapshot(_: Viewer) -> AlarmSnapshot:
-        return live.snapshot()
+    @router.get("/alarms", response_model=AlarmSnapshot)
+    async def snapshot(_: Viewer) -> Response:
+        body = live.snapshot_json()
+        # The moment of asking alone is no change.
+        tag = tag_of(_AT.sub(b"", body, count=1))
+        return Response(body, media_type="application/json", headers={"ETag": f"W/{tag}"})
 
     @router.get("/stream", response_class=StreamingResponse)
     async def stream(
-        user: Viewer, last_event_id: Annotated[str | None, Header()] = None
+        user: Viewer, request: Request, last_event_id: Annotated[str | None, Header()] = None
     ) -> StreamingResponse:
         frames = broadcaster.stream(last_event_id=last_event_id, attends=user.may("acknowledge"))
+        frames = while_allowed(request, "view", frames)
         return StreamingResponse(
             frames, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
@@ -65,9 +78,12 @@ def alarm_router(
         async def act() -> ActionResult:
             results: list[ItemResult] = []
             for item in body.items:
-                refusal = await desk.acknowledge(
-                    item.alarm, item.occurrence, item.version, user.name, body.comment
-                )
+                if not user.may("acknowledge", await desk.asset(item.alarm)):
+                    refusal = Rejected("not_allowed_here", {"alarm": item.alarm})
+                else:
+                    refusal = await desk.acknowledge(
+                        item.alarm, item.occurrence, item.version, user.name, body.comment
+                    )
                 results.append(item_result(item.occurrence, refusal))
             return ActionResult(results=results)
 
@@ -86,7 +102,12 @@ def alarm_router(
         occurrence: str, body: OutcomeRequest, user: Labeller, key: IdempotencyKey,
         request: Request,
     ) -> ItemResult:  # fmt: skip
+        here = user.may("label", await desk.asset_of(occurrence))
+
         async def act() -> ItemResult:
+            if not here:
+                refusal = Rejected("not_allowed_here", {"alarm": occurrence, "action": "label"})
+                return item_result(occurrence, refusal)
             refusal = await outcomes.label(
                 occurrence, body.outcome, body.cause, body.comment, user.name
             )
@@ -99,9 +120,10 @@ def alarm_router(
 
     @router.get("/tags/{tag}/samples")
     async def samples(
-        tag: str, _: Viewer, since: int = 0, until: int | None = None, max: int = 2000
-    ) -> Samples:
-        found = await details.samples(tag, since, until, min(max, 10_000))
+        tag: str, _: Viewer, since: Moment = 0, until: Moment | None = None,
+        max: Annotated[int, Query(ge=1, le=10_000)] = 2000,
+    ) -> Samples:  # fmt: skip
+        found = await details.samples(tag, since, until, max)
         if found is None:
             raise ProblemError(404, "unknown_tag", tag=tag)
         return found

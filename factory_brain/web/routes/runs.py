@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from factory_brain.web.routes.alarms import item_result
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto import AnswerRequest, ItemResult, Run, RunList
+from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
 
 Viewer = Annotated[User, Depends(allowed("view"))]
@@ -20,12 +21,20 @@ Starter = Annotated[User, Depends(allowed("start_playbook"))]
 class Runs(Protocol):
     """What the routes need of the playbook engine."""
 
-    async def list_runs(self, limit: int) -> list[Run]:
-        """Newest runs first, without steps."""
+    async def list_runs(self, limit: int, before: tuple[int, str] | None = None) -> list[Run]:
+        """Newest runs first, without steps, of those before this start and id."""
         ...
 
     async def get_run(self, run_id: str) -> Run | None:
         """One run with its steps."""
+        ...
+
+    async def asset_of_run(self, run_id: str) -> str | None:
+        """The asset that a run is about, for the rights; None for a run that is not there."""
+        ...
+
+    def asset_of_playbook(self, playbook: str) -> str | None:
+        """The asset that a start by hand is about; None for a playbook that is not there."""
         ...
 
     async def answer(
@@ -42,13 +51,29 @@ class Runs(Protocol):
         ...
 
 
+def _roles_there(user: User, action: str, asset: str | None, name: str) -> tuple[str, ...]:
+    """The roles that count where something is done; refuses who may not do it there."""
+    if asset is None:
+        return user.roles
+    if not user.may(action, asset):
+        raise ProblemError(403, "not_allowed_here", alarm=name, action=action)
+    return user.roles_at(asset)
+
+
 def run_router(runs: Runs) -> APIRouter:
     """Routes of playbook runs."""
     router = APIRouter(prefix="/api", tags=["runs"])
 
     @router.get("/runs")
-    async def newest(_: Viewer, limit: int = 50) -> RunList:
-        return RunList(runs=await runs.list_runs(min(limit, 200)))
+    async def newest(
+        _: Viewer, limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=500)] = None,
+    ) -> RunList:  # fmt: skip
+        before = None if cursor is None else tuple(parts_of(cursor, int, str))
+        found = await runs.list_runs(limit + 1, before)  # type: ignore[arg-type]
+        last = found[limit - 1] if len(found) > limit else None
+        following = cursor_of(last.started_at, last.id) if last else None
+        return RunList(runs=found[:limit], next=following)
 
     @router.get("/runs/{run_id}")
     async def one(run_id: str, _: Viewer) -> Run:
@@ -61,9 +86,11 @@ def run_router(runs: Runs) -> APIRouter:
     async def answer(
         run_id: str, body: AnswerRequest, user: Answerer, key: IdempotencyKey, request: Request
     ) -> ItemResult:
+        roles = _roles_there(user, "answer", await runs.asset_of_run(run_id), run_id)
+
         async def act() -> ItemResult:
             refusal = await runs.answer(
-                run_id, body.step, body.option, user.name, user.roles, body.comment, key
+                run_id, body.step, body.option, user.name, roles, body.comment, key
             )
             if refusal is not None and refusal.code == "not_allowed":
                 raise ProblemError.of(403, refusal)
@@ -76,8 +103,11 @@ def run_router(runs: Runs) -> APIRouter:
 
     @router.post("/playbooks/{playbook}/runs")
     async def start(playbook: str, user: Starter, key: IdempotencyKey, request: Request) -> Run:
+        asset = runs.asset_of_playbook(playbook)
+        roles = _roles_there(user, "start_playbook", asset, playbook)
+
         async def act() -> Run:
-            started = await runs.start_manually(playbook, user.name, user.roles)
+            started = await runs.start_manually(playbook, user.name, roles)
             if isinstance(started, Rejected):
                 raise ProblemError.of(409, started)
             return started

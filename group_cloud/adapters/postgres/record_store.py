@@ -14,7 +14,7 @@ import msgspec
 
 from group_cloud.application.ports import FactoryRow
 from group_cloud.domain.evidence import Point
-from shared.messages.bodies import FactorySummary, OutcomeRecord, PlaybookOutcome
+from shared.messages.bodies import Body, FactorySummary, OutcomeRecord, PlaybookOutcome
 
 _EVENT_COLUMNS = [
     "source", "epoch", "lane", "seq", "site", "id", "type", "time", "received_at", "alarm",
@@ -52,6 +52,12 @@ class RecordStore:
             site, summary.names, summary.active, summary.unacked, summary.worst_priority,
             summary.edges_online, summary.edges_total, at,
         )  # fmt: skip
+        if (head := summary.audit) is not None:
+            await connection.execute(
+                "INSERT INTO audit_witness (site, id, hash, at, signature, received_at) "
+                "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                site, head.id, head.hash, head.at, head.signature, at,
+            )  # fmt: skip
 
     async def count_events(
         self, connection: asyncpg.Connection, site: str, events: int, at: int
@@ -87,6 +93,14 @@ class RecordStore:
             "DO UPDATE SET status = $4, received_at = $5, body = $6",
             site, outcome.run, outcome.playbook, outcome.status, at, msgspec.to_builtins(outcome),
         )  # fmt: skip
+
+    async def bodies(self, site: str, occurrence: str) -> list[Any]:
+        """All that a factory has told of one of its occurrences."""
+        rows = await self._pool.fetch(
+            "SELECT body FROM group_event WHERE site = $1 AND occurrence = $2 LIMIT 10000",
+            site, occurrence,
+        )  # fmt: skip
+        return [msgspec.convert(row["body"], Body) for row in rows]
 
     async def save_seen(self, seen: dict[str, int]) -> None:
         """Keep when each factory was last heard."""

@@ -59,7 +59,10 @@ class GroupEventRow(SQLModel, table=True):
     alarm: str | None = None
     occurrence: str | None = None
     body: dict[str, Any] = json_column()
-    __table_args__ = (Index("group_event_received", "received_at", postgresql_using="brin"),)
+    __table_args__ = (
+        Index("group_event_received", "received_at", postgresql_using="brin"),
+        Index("group_event_occurrence", "site", "occurrence"),
+    )
 
 
 class OutcomeRow(SQLModel, table=True):
@@ -163,3 +166,15 @@ class CounterRow(SQLModel, table=True):
     site: str = Field(primary_key=True)
     edge: str = Field(primary_key=True)
     counter: int = big()
+
+
+class AuditWitness(SQLModel, table=True):
+    """The heads of the factories' audit chains, as they sent them."""
+
+    __tablename__ = "audit_witness"
+    site: str = Field(primary_key=True)
+    id: int = big(primary_key=True)
+    hash: str = Field(primary_key=True)
+    at: int = big()
+    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    received_at: int = big()

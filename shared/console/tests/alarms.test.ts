@@ -1,26 +1,12 @@
 import { createPinia, setActivePinia } from "pinia";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { AlarmDelta, AlarmRow, AlarmSnapshot, Banner } from "@/api/types";
+import type { AlarmDelta, AlarmRow, AlarmSnapshot } from "@/api/types";
+import { BANNER, row } from "./rows";
 import { compareRows, isAudible, parseFilter } from "@/lib/alarmOrder";
-import { ackItems, useAcks } from "@/stores/acks";
 import { useAlarms } from "@/stores/alarms";
+import { itemsOf, useDesk } from "@/stores/desk";
 import { useListView } from "@/stores/listView";
 
-const BANNER: Banner = {
-  by_priority: {}, unacked: 0, oldest_unacked_at: null, alarms_10min: 0, shelved: 0, suppressed: 0,
-  out_of_service: 0, edges_online: 2, edges_total: 2, cloud_online: true, horn: false, system: [],
-};
-
-function row(alarm: string, changes: Partial<AlarmRow> = {}): AlarmRow {
-  return {
-    alarm, occurrence: `o-${alarm}`, version: 1, annunciated_version: 1, edge: "e1",
-    asset: "FUR-01", tag: alarm, name: { zh: "炉温高", en: "Temperature high" }, priority: 3,
-    state: "unacknowledged", isa: "B", active: true, acked: false, value: 1, limit: 2, unit: "°C",
-    raised_at: 1000, returned_at: null, received_at: 1000, acked_by: null, acked_at: null,
-    also_acked_by: [], count: 1, late: false, local_action: null, run: null, outcome: null,
-    ack_pending: false, ...changes,
-  };
-}
 const snapshot = (seq: number, rows: AlarmRow[]): AlarmSnapshot => ({
   epoch: "e", seq, at: Date.now(), rows, banner: BANNER,
 });
@@ -110,34 +96,34 @@ describe("acknowledging", () => {
     const fetcher = answers({ results: [{ occurrence: "o-A", accepted: true, code: "ok", params: {} }] });
     vi.stubGlobal("fetch", fetcher);
     const alarms = useAlarms();
-    const acks = useAcks();
+    const desk = useDesk();
     alarms.applySnapshot(snapshot(1, [row("A", { version: 7 })]));
     const shown = [...alarms.rows.values()];
-    expect(ackItems(shown)).toEqual([{ alarm: "A", occurrence: "o-A", version: 7 }]);
-    await acks.acknowledge(shown);
+    expect(itemsOf(shown)).toEqual([{ alarm: "A", occurrence: "o-A", version: 7 }]);
+    await desk.acknowledge(shown);
     const init = (fetcher.mock.calls as unknown as [string, RequestInit][])[0]?.[1];
     expect(JSON.parse(String(init?.body)).items[0].version).toBe(7);
     expect(new Headers(init?.headers).get("idempotency-key")).toMatch(/.{16,}/);
     expect(alarms.rows.get("A")?.acked).toBe(false);
-    expect(acks.sending.has("A")).toBe(true);
+    expect(desk.sending.has("A")).toBe(true);
     alarms.applyDelta(delta(2, [row("A", { version: 7, acked: true, state: "acknowledged" })]));
-    expect(acks.sending.has("A")).toBe(false);
+    expect(desk.sending.has("A")).toBe(false);
   });
 
   it("shows a refusal at its row with the server's reason", async () => {
     vi.stubGlobal("fetch", answers({ results: [{ occurrence: "o-A", accepted: false, code: "not_seen", params: { reason: "newer_version" } }] }));
     const alarms = useAlarms();
-    const acks = useAcks();
+    const desk = useDesk();
     alarms.applySnapshot(snapshot(1, [row("A")]));
-    await acks.acknowledge([...alarms.rows.values()]);
-    expect(acks.refusals[0]).toMatchObject({ alarm: "A", code: "not_seen" });
-    expect(acks.sending.size).toBe(0);
+    await desk.acknowledge([...alarms.rows.values()]);
+    expect(desk.refusals[0]).toMatchObject({ alarm: "A", code: "not_seen" });
+    expect(desk.sending.size).toBe(0);
   });
 
   it("says so when the server cannot be reached", async () => {
     vi.stubGlobal("fetch", vi.fn(async () => { throw new TypeError("down"); }));
-    const acks = useAcks();
-    await acks.acknowledge([row("A")]);
-    expect(acks.refusals[0]?.code).toBe("network");
+    const desk = useDesk();
+    await desk.acknowledge([row("A")]);
+    expect(desk.refusals[0]?.code).toBe("network");
   });
 });

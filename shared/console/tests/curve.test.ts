@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Samples } from "@/api/types";
 import { toCurve, withSnippet } from "@/lib/curve";
 
-const samples = (t: number[], v: (number | null)[]): Samples => ({ tag: "T", unit: "", t, v, q: t.map(() => 0) });
+const samples = (t: number[], v: (number | null)[]): Samples => ({ tag: "T", unit: "", t, v, q: t.map(() => 0), resolution: "raw", lo: [], hi: [] });
 
 describe("the part of a curve around a raise", () => {
   const slim = toCurve(samples([1000, 5000, 9000], [1, 5, 9]));

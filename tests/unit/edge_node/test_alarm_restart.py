@@ -26,6 +26,7 @@ from tests.support.edge_script import START, _tag, columns, limit
 ALARMS = [
     limit("T.HI", "T", "HI", 100, first_out="LINE", suppressed_when='tag("P").value < 1'),
     limit("S.HI", "S", "HI", 100, first_out="LINE", suppressed_in=("M:idle",)),
+    limit("P.HI", "P", "HI", 100, re_alarm_ms=3_600_000),
 ]
 TAGS = ("T", "S", "P")
 
@@ -39,7 +40,7 @@ class Edge:
 
     def __init__(self, path: Path, now: int) -> None:
         self.clock = ManualClock(now)
-        self.store = SqliteStore(path / "edge.db", f"e{now}", lambda: LIVE, _gap)
+        self.store = SqliteStore(path / "edge.db", f"e{now}", lambda _: LIVE, _gap)
         snapshot = self.store.load()
         source = SourceSpec(id="s1", edge="e1", driver="opcua", url="opc.tcp://x")
         tags = TagTable([source], [_tag(name) for name in TAGS])
@@ -141,6 +142,24 @@ def test_a_shelf_that_ended_while_nobody_ran_ends_at_the_start_with_one_sound(ed
     assert [(t.body.kind, t.body.annunciate) for t in after.log] == [("unshelved", True)]
     again = edge(hours=1)
     assert again.log == []
+
+
+@pytest.mark.parametrize(("down", "rest"), [(0.5, 30), (0.9, 6), (3.0, 0)])
+def test_the_time_until_an_alarm_sounds_again_goes_on_over_a_restart(
+    edge: Any, down: float, rest: int
+) -> None:
+    edge().sample("P", 110)
+    after = edge(hours=down)
+    assert [t.body.kind for t in after.log] == ([] if rest else ["re_alarmed"])
+    for _ in range(rest):
+        after.clock.advance(60_000)
+        after.keep([], after.pipeline.tick())
+    assert [t.body.kind for t in after.log] == ["re_alarmed"]
+    again = edge(hours=0.5)  # and runs from the last sound, not from the first
+    assert again.log == []
+    again.clock.advance(1_800_000)
+    again.keep([], again.pipeline.tick())
+    assert [t.body.kind for t in again.log] == ["re_alarmed"]
 
 
 def test_what_people_and_conditions_keep_from_people_stays_kept(edge: Any) -> None:

@@ -26,7 +26,7 @@ from edge_node.domain.windows import Late, Sliding
 from shared.alarm.states import AlarmState
 from shared.clock import ManualClock
 from shared.errors import StoreError, UnstorableError
-from shared.messages.bodies import GapRecord, SystemEvent
+from shared.messages.bodies import AlarmTransition, GapRecord, SystemEvent
 from shared.messages.control import LeaseGrant, Token
 from shared.messages.envelope import Event
 from shared.messages.subjects import LIVE, REPLAY
@@ -71,18 +71,50 @@ def test_a_grant_that_was_long_under_way_makes_no_silence() -> None:
 
 class _Drainer:
     link_up = True
+    since: float | None = None
+
+    def stuck_since(self, lane: str) -> float | None:
+        assert lane == LIVE
+        return self.since
+
+
+def _raised(priority: int) -> Event:
+    body = AlarmTransition(
+        alarm="a", occurrence="o", version=1, annunciated_version=1, kind="raised", annunciate=True,
+        state={}, settings_version=1, priority=priority, asset="a", tag="t",
+    )  # fmt: skip
+    return Event(id="id", type="alarm.raised", time=0, body=body)
 
 
 def test_events_go_live_only_while_the_factory_confirms() -> None:
-    lanes = Lanes()
+    clock, drainer = ManualClock(), _Drainer()
+    lanes = Lanes(clock)
     assert lanes() == REPLAY
+    lanes.drainer = drainer  # type: ignore[assignment]
+    assert lanes() == LIVE
+    drainer.since = 0.0
+    assert lanes(_raised(3)) == LIVE
+    clock.advance(1500)
+    assert lanes(_raised(3)) == REPLAY  # accepted by the broker, confirmed by nobody
+    drainer.since = 1.4
+    assert lanes(_raised(3)) == LIVE  # the first confirmation is enough
+    clock.advance(100)
+    assert [lanes(_raised(3)) for _ in range(600)] == [LIVE] * 600
+    clock.advance(100)
+    assert lanes(_raised(3)) == REPLAY  # a storm shows it sooner
+    drainer.since, drainer.link_up = None, False
+    assert lanes(_raised(3)) == REPLAY
+
+
+def test_a_few_of_the_highest_priorities_are_told_before_the_backlog() -> None:
+    lanes = Lanes(ManualClock())
+    assert [lanes(_raised(1)) for _ in range(201)] == [LIVE] * 200 + [REPLAY]
+    assert lanes(_raised(2)) == LIVE
+    assert (lanes(_raised(3)), lanes()) == (REPLAY, REPLAY)
     lanes.drainer = _Drainer()  # type: ignore[assignment]
-    assert lanes() == LIVE
-    lanes.observe([("e", LIVE, 7, 9)], 0)
-    lanes.observe([("e", LIVE, 7, 20)], 10_001)
-    assert lanes() == REPLAY  # accepted by the broker, confirmed by nobody
-    lanes.observe([("e", LIVE, 8, 20)], 11_000)
-    assert lanes() == LIVE
+    assert lanes(_raised(1)) == LIVE  # and the count begins anew
+    lanes.drainer = None
+    assert lanes(_raised(1)) == LIVE
 
 
 def test_windows() -> None:
@@ -116,7 +148,7 @@ def open_store(path: Path, epoch: str, caps: Caps | None = None) -> SqliteStore:
     def gap(record: GapRecord) -> Event:
         return event("gap", "outbox.gap", 0, record)
 
-    return SqliteStore(path / "edge.db", epoch, lambda: LIVE, gap, caps)
+    return SqliteStore(path / "edge.db", epoch, lambda _: LIVE, gap, caps)
 
 
 def record(occurrence: str, **state: object) -> AlarmRecord:
@@ -173,7 +205,7 @@ async def test_what_a_cap_drops_becomes_a_gap_record(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_any_kind_in_a_commit_leaves_nothing_of_it_behind(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "edge.db", "ep", lambda: LIVE, lambda gap: _told(gap))
+    store = SqliteStore(tmp_path / "edge.db", "ep", lambda _: LIVE, lambda gap: _told(gap))
     good = Emit(_told(SystemEvent(code="a", active=True)))
     far = Emit(_told(SystemEvent(code="b", active=True), at=1 << 70))  # more than SQLite can hold
     with pytest.raises(UnstorableError):

@@ -16,7 +16,8 @@ from edge_node.application.fragments import OfflinePlaybooks, Surroundings
 from edge_node.application.ipc import WriteResult
 from edge_node.application.journal import Journal
 from edge_node.domain.operations import PlannedWrite
-from shared.messages.bodies import GapRecord
+from shared.messages.bodies import FragmentStep, GapRecord
+from shared.messages.codec import decode
 from shared.messages.control import Fragment, Fragments
 from shared.messages.envelope import Event
 from shared.messages.subjects import LIVE
@@ -63,7 +64,7 @@ class Place:
         def gap(record: GapRecord) -> Event:
             return Event(id=f"gap-{record.first}", type="outbox.gap", time=START, body=record)
 
-        store = SqliteStore(self.folder / "edge.db", f"e{self.boots}", lambda: LIVE, gap)
+        store = SqliteStore(self.folder / "edge.db", f"e{self.boots}", lambda _: LIVE, gap)
         self.journal = Journal(store, self.script.clock)
         self.writer = asyncio.create_task(self.journal.run())
         s = self.script
@@ -95,6 +96,15 @@ class Place:
         async with asyncio.timeout(10):
             while self.parts._tasks:
                 await asyncio.sleep(0.001)
+
+    async def told(self, path: str) -> list[FragmentStep]:
+        """What went up under a path, over all boots."""
+        steps: list[FragmentStep] = []
+        for boot in range(1, self.boots + 1):
+            part = await self.journal.outbox(lambda box, e=f"e{boot}": box.read(e, LIVE, 1))
+            bodies = [decode(bytes(raw), Event).body for raw in part.events] if part else []
+            steps += [body for body in bodies if isinstance(body, FragmentStep)]
+        return [step for step in steps if step.path == path]
 
     def ends(self) -> list[str]:
         runs = self.parts._runs.values()
@@ -181,3 +191,49 @@ async def test_what_still_stands_has_had_its_run_whatever_came_since(
         place.script.sample("S", 50)
     assert place.written == [50, 0] * 4
     assert len(place.parts._runs) <= 3
+
+
+async def test_handed_over_in_the_middle_it_goes_on_when_the_brain_is_away_again(
+    place: Place,
+) -> None:
+    place.script.sample("T", 110)
+    place.reachable = False
+    await place.to(10)
+    place.reachable = True
+    await place.to(12)
+    assert (place.written, place.ends()) == ([50], ["handed_over"])
+    place.reachable = False
+    await place.to(16)
+    assert place.written == [50]  # the brain may only have blinked: it has its time again
+    await place.boot()  # and a kill in between forgets nothing
+    await place.to(60)
+    assert (place.written, place.ends()) == ([50, 0], ["success"])
+    place.reachable = True
+    await place.to(62)
+    place.reachable = False
+    await place.to(100)
+    assert place.written == [50, 0]  # it has had its end
+    told = [step.phase + ":" + step.data["status"] for step in await place.told("/offline")]
+    ways = list(dict.fromkeys(told))
+    assert ways == ["done:handed_over", "intent:resumed", "done:success"]
+
+
+async def test_handed_over_it_does_not_go_on_once_the_alarm_or_the_deadline_is_over(
+    place: Place,
+) -> None:
+    place.script.sample("T", 110)
+    place.reachable = False
+    await place.to(10)
+    place.reachable = True
+    await place.to(12)
+    place.script.sample("T", 50)
+    place.reachable = False
+    await place.to(60)
+    assert (place.written, place.ends()) == ([50], ["handed_over"])
+    place.script.sample("T", 110)  # a new occurrence has its own
+    await place.to(70)
+    place.reachable = True
+    await place.to(10 + 11 * 60)
+    place.reachable = False
+    await place.to(90 + 11 * 60)
+    assert (place.written, place.ends()) == ([50, 50], ["handed_over", "handed_over"])

@@ -36,7 +36,7 @@ def gap_event(gap: GapRecord) -> Event:
 
 
 def open_store(path: Path) -> SqliteStore:
-    return SqliteStore(path, "ep", lambda: LIVE, gap_event)
+    return SqliteStore(path, "ep", lambda _: LIVE, gap_event)
 
 
 def balanced(status: OutboxStatus) -> bool:

@@ -18,7 +18,7 @@ from shared.alarm.machine import Policy
 from shared.alarm.point import Setting
 from shared.site.model import SourceSpec
 from tests.support.edge_rules import alarm, sounded, standing
-from tests.support.edge_script import Script, limit
+from tests.support.edge_script import Script, _tag, limit
 
 
 class Plant(Script):
@@ -30,12 +30,12 @@ class Plant(Script):
 
     def change(
         self, *alarms: AlarmDefinition, kept: Collection[str] = (), url: str = "opc.tcp://x",
-        **tags: dict[str, Any],
+        more: Collection[str] = (), **tags: dict[str, Any],
     ) -> Plant:  # fmt: skip
         old, before = self.pipeline, self.book
         specs = [
             spec.model_copy(update=tags.get(spec.id, {})) for spec in self.tags.sources["s1"].tags
-        ]
+        ] + [_tag(name) for name in more]
         source = SourceSpec(id="s1", edge="e1", driver="opcua", url=url)
         self.tags = TagTable([source], specs)
         count = len(self.log) + 1
@@ -87,6 +87,14 @@ def test_a_tag_that_never_spoke_is_stale_in_time_however_often_the_site_is_saved
     for second in range(1, 30):
         plant.at(second).change(silent)
     assert plant.kinds("S") == [("raised", 10)]
+
+
+def test_a_new_tag_begins_its_own_silence_and_no_other_one_anew() -> None:
+    silent = [alarm(tag, tag, kind="stale", stale_after="10s") for tag in ("A", "B", "C")]
+    plant = Plant(["A"], silent[:1])
+    plant.at(4).change(*silent[:2], more=["B"])
+    plant.at(8).change(*silent, more=["C"]).at(9).change(*silent).at(30)
+    assert plant.told() == [("A", "raised", 10), ("B", "raised", 14), ("C", "raised", 18)]
 
 
 def test_an_alarm_is_raised_anew_on_its_time_over_changes() -> None:

@@ -30,13 +30,21 @@ def test_a_large_site_is_parsed_apart_once(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(site_parsing, "LARGE_BYTES", 1)
-    wanted = load_site(site)
+    wanted = load_site(site, brain=False)
     assert parse_apart(site, tmp_path / "kept") > 2
     assert parse_apart(site, tmp_path / "kept") == 0
     with monkeypatch.context() as patched:
         again = lambda path: pytest.fail(f"{path} parsed in the engine")  # noqa: E731
         patched.setattr(documents_module, "read_yaml", again)
-        assert load_site(site, Documents(tmp_path / "kept")) == wanted
+        assert load_site(site, Documents(tmp_path / "kept"), brain=False) == wanted
+
+
+def test_a_fault_in_what_only_a_brain_reads_stops_no_edge(site: Path) -> None:
+    (site / "notify.yaml").write_text("people: 7\n")
+    (site / "assets.yaml").write_text("assets: [\n")
+    assert load_site(site, brain=False).alarms
+    with pytest.raises(SiteFaults, match=r"notify\.yaml:1"):
+        load_site(site)
 
 
 def test_a_file_that_cannot_be_parsed_costs_only_itself(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge_node.adapters import site_watch
+from edge_node.adapters.children import Drivers
 from edge_node.adapters.site_copy import Candidate
 from edge_node.adapters.site_watch import SiteWatch
 from edge_node.application import reflexes
@@ -17,12 +18,14 @@ from edge_node.application.actuation import Order, Outcome
 from edge_node.application.board import Board
 from edge_node.application.directive_handler import DirectiveHandler, Tuned
 from edge_node.application.engine import Engine
+from edge_node.application.ipc import Configure
 from edge_node.application.records import AlarmRecord, Emit, PutAlarm
 from edge_node.application.reflexes import Reflexes
 from edge_node.application.status import Names
 from edge_node.bootstrap import _retire
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.annunciation import Annunciation
+from edge_node.fleet import Fleet
 from edge_node.reload import Reload
 from shared.alarm.machine import AlarmEvent, Trigger
 from shared.alarm.states import AlarmState
@@ -178,3 +181,29 @@ async def test_a_reflex_that_the_site_no_longer_has_is_not_tried_again(
         while acting._tasks:
             await asyncio.sleep(0)
     assert [order.args for order in tried] == [{"pct": 40}] * 3
+
+
+async def test_a_child_that_goes_on_reads_the_site_in_force_when_it_starts_again() -> None:
+    """A computed source loads the plant's functions that were checked, not what lies about."""
+
+    def told(folder: str, functions: str = "f1") -> dict[str, Configure]:
+        settings = {"site_dir": folder, "functions": functions}
+        configure = Configure(
+            source={"id": "calc"}, tags=[], settings=settings, inputs=[{"id": "T"}]
+        )
+        return {"calc": configure}
+
+    begun: list[Any] = []
+
+    def start(child: Any) -> asyncio.Task[None]:
+        begun.append(child)
+        return asyncio.create_task(asyncio.sleep(0))
+
+    settings: Any = SimpleNamespace(driver_command=["driver"])
+    rules: Any = SimpleNamespace(drivers=Drivers(), relay=SimpleNamespace(snapshot=lambda of: None))
+    fleet = Fleet(settings, lambda source, message: None, start)
+    fleet.apply(rules, told("/site"))
+    fleet.apply(rules, told("/state/site-last-good"))
+    assert [child._first().settings["site_dir"] for child in begun] == ["/state/site-last-good"]
+    fleet.apply(rules, told("/state/site-last-good", "f2"))  # other functions: another child
+    assert len(begun) == 2

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from factory_brain.application.ingest import MAX_TELLS, Ingest
+from factory_brain.application.ingest import Ingest
+from factory_brain.application.telling import MAX_TELLS, Tell, Telling
 from shared.clock import ManualClock
 from shared.messages.bodies import SystemEvent
 from shared.messages.envelope import Event, Frame
@@ -47,6 +48,9 @@ class Receiver:
             await self.commit[frame.lane].wait()
         self.committed.append(frame.lane)
         return Receipt(1, applied=1)
+
+    async def receive_many(self, frames: list[Frame]) -> list[Receipt]:
+        return [await self.receive(frame) for frame in frames]
 
 
 def frame(lane: str) -> Frame:
@@ -100,7 +104,40 @@ async def test_who_could_not_be_told_is_told_when_the_frame_comes_again() -> Non
         await ingest.receive(frame("live"))  # committed, yet not acknowledged
     await ingest.receive(frame("live"))  # a repetition brings nothing new by itself
     assert told == ["failed", "told", "other"]
-    assert ingest.untold == 0
+    assert ingest.telling.untold == 0
+
+
+async def test_a_commit_whose_answer_was_lost_is_told_when_the_frame_proves_known() -> None:
+    ingest, receiver = world()
+    told: list[str] = []
+
+    async def on_system() -> None:
+        told.append("told")
+
+    class CutAtTheCommit:
+        """The database commits, or not, and the connection is gone."""
+
+        def __init__(self, *, commits: bool) -> None:
+            self.commits = commits
+
+        async def receive_many(self, frames: list[Frame]) -> list[Receipt]:
+            await receiver.receive_many(frames)
+            if not self.commits:
+                receiver.committed.clear()
+            raise ConnectionError("cut")
+
+    ingest.on_system.append(on_system)
+    for commits in (True, False):
+        told.clear()
+        receiver.committed.clear()
+        ingest.receiver = CutAtTheCommit(commits=commits)  # type: ignore[assignment]
+        with pytest.raises(ConnectionError):
+            await ingest.receive(frame("live"))
+        assert told == []
+        ingest.receiver = receiver  # type: ignore[assignment]
+        await ingest.receive(frame("live"))
+        await ingest.receive(frame("live"))
+        assert told == ["told"], commits  # once, whichever it was
 
 
 async def test_a_lasting_fault_of_one_listener_does_not_stop_the_stream() -> None:
@@ -119,4 +156,28 @@ async def test_a_lasting_fault_of_one_listener_does_not_stop_the_stream() -> Non
             await ingest.receive(frame("live"))
     await ingest.receive(frame("live"))
     assert told == ["other"]
-    assert ingest.untold == 1
+    assert ingest.telling.untold == 1
+
+
+async def test_a_live_alarm_waits_for_no_backlogs_listeners() -> None:
+    telling, told, slow = Telling(), [], asyncio.Event()
+
+    def say(name: str) -> Tell:
+        async def call() -> None:
+            if name == "old":
+                await slow.wait()
+            told.append(name)
+
+        return Tell(call, "o-" + name.partition(" ")[0])
+
+    backlog = asyncio.create_task(telling.tell("replay", [say("old"), say("next")]))
+    await asyncio.sleep(0)
+    await telling.tell("live", [say("new")])
+    assert told == ["new"]
+    same = asyncio.create_task(telling.tell("live", [say("old newer")]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert told == ["new"]  # nobody hears the older news of one occurrence last
+    slow.set()
+    await asyncio.gather(backlog, same)
+    assert told == ["new", "old", "next", "old newer"]

@@ -63,5 +63,27 @@ async function call<T>(method: string, path: string, body?: unknown, key?: strin
 export const get = <T>(path: string) => call<T>("GET", path);
 export const post = <T>(path: string, body: unknown, key = newKey()) =>
   call<T>("POST", path, body, key);
+export const put = <T>(path: string, body: unknown, key = newKey()) =>
+  call<T>("PUT", path, body, key);
+
+const UPLOAD_MS = 60_000;
+
+/** Send a file as the body. */
+export async function upload<T>(path: string, file: Blob, type: string): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method: "POST",
+      headers: { accept: "application/json", "content-type": type, "idempotency-key": newKey() },
+      body: file,
+      credentials: "same-origin",
+      signal: AbortSignal.timeout(UPLOAD_MS),
+    });
+  } catch {
+    throw new ApiError("network");
+  }
+  if (!response.ok) throw await errorOf(response);
+  return (await response.json()) as T;
+}
 export const del = (path: string) => call<void>("DELETE", path);
 export const seg = encodeURIComponent;

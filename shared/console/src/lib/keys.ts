@@ -19,6 +19,12 @@ function ownsKey(e: KeyboardEvent): boolean {
 /** Listen while the component is mounted. */
 export function useKeys(map: KeyMap): void {
   const onKey = (e: KeyboardEvent) => {
+    const palette = (e.ctrlKey || e.metaKey) && !e.altKey && e.key.toLowerCase() === "k";
+    if (palette && map["Ctrl+K"] && !document.querySelector("dialog[open]")) {
+      e.preventDefault();
+      map["Ctrl+K"](e);
+      return;
+    }
     if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target) || ownsKey(e)) return;
     const action = map[e.key.length === 1 ? e.key.toLowerCase() : e.key];
     if (!action) return;

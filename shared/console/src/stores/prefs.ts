@@ -6,6 +6,10 @@ import { i18n, type Locale } from "@/locales";
 export type Theme = "auto" | "light" | "dark";
 const THEMES: readonly Theme[] = ["auto", "light", "dark"];
 
+/** How the alarm list stands: flat, grouped, or grouped while there is a flood. */
+export type Grouping = "auto" | "on" | "off";
+const GROUPINGS: readonly Grouping[] = ["auto", "on", "off"];
+
 const read = (key: string) => {
   try {
     return localStorage.getItem(key);
@@ -24,6 +28,10 @@ const write = (key: string, value: string) => {
 export const usePrefs = defineStore("prefs", () => {
   const locale = ref<Locale>(read("andon.locale") === "en" ? "en" : "zh-CN");
   const theme = ref<Theme>(THEMES.find((t) => t === read("andon.theme")) ?? "auto");
+  const grouping = ref<Grouping>(
+    GROUPINGS.find((one) => one === read("andon.grouping")) ?? "auto",
+  );
+  const speech = ref(read("andon.speech") === "on");
   const night = matchMedia("(prefers-color-scheme: dark)");
   const systemDark = ref(night.matches);
   night.addEventListener("change", (e) => {
@@ -48,6 +56,8 @@ export const usePrefs = defineStore("prefs", () => {
     { immediate: true, flush: "sync" },
   );
   watch(theme, (value) => write("andon.theme", value));
+  watch(grouping, (value) => write("andon.grouping", value));
+  watch(speech, (value) => write("andon.speech", value ? "on" : "off"));
 
   const toggleLocale = () => {
     locale.value = locale.value === "en" ? "zh-CN" : "en";
@@ -55,5 +65,8 @@ export const usePrefs = defineStore("prefs", () => {
   const nextTheme = () => {
     theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? "auto";
   };
-  return { locale, theme, dark, toggleLocale, nextTheme };
+  const nextGrouping = () => {
+    grouping.value = GROUPINGS[(GROUPINGS.indexOf(grouping.value) + 1) % GROUPINGS.length] ?? "auto";
+  };
+  return { locale, theme, dark, grouping, speech, toggleLocale, nextTheme, nextGrouping };
 });

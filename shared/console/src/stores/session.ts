@@ -35,5 +35,8 @@ export const useSession = defineStore("session", () => {
   const hasRole = (wanted: readonly string[]) =>
     wanted.length === 0 || roles.value.has("administrator") || wanted.some((r) => roles.value.has(r));
 
-  return { session, checked, roles, check, login, logout, hasRole };
+  /** Whether to offer an action at all; the server decides at each one. */
+  const may = (action: string) => session.value?.actions.includes(action) ?? false;
+
+  return { session, checked, roles, check, login, logout, hasRole, may };
 });

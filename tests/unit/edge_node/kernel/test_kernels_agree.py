@@ -35,7 +35,7 @@ class Twins:
                 kernel.watch(1)
             for rule in range(0, len(self.rules), 3):
                 kernel.load(rule, True, True)
-            kernel.start(self.now)
+            kernel.start(self.now, {rule: self.now - 700 for rule in range(0, len(self.rules), 2)})
         self.changes = 0
 
     def _rules(self) -> Rules:

@@ -165,8 +165,12 @@ async def test_what_the_broker_has_is_not_deleted_before_the_receiver_commits(
             while not upper.stored or drainer.resends == 0:
                 await asyncio.sleep(0.01)
         assert (await outbox.status()).lanes[LIVE].buffered == 5
+        since = drainer.stuck_since(LIVE)  # told although the broker takes all: a resend is no news
+        assert since is not None
+        assert asyncio.get_running_loop().time() - since >= drainer_module.RESEND_AFTER_S
         upper.paused = False
         await emptied(outbox)
+        assert drainer.stuck_since(LIVE) is None
         assert upper.stored["ep1/live"] == list(range(5))  # the resends did no harm
 
 

@@ -21,18 +21,26 @@ STREAM = StreamSpec("EVENTS", ("andon.f1.*.*.*",), 1 << 24, 3600)
 
 
 class Store:
-    """Fails once, in the middle of a batch."""
+    """Fails for a while in the middle of a batch, as the database is away."""
 
     def __init__(self) -> None:
         self.taken: list[int] = []
         self.failed = 0
 
     async def receive(self, frame: Frame) -> Receipt:
-        if frame.first == 3 and not self.failed:
+        if frame.first == 3 and self.failed < 4:  # thrice with others, once alone
             self.failed += 1
             raise ConnectionError("the database is away")
         self.taken.append(frame.first)
         return Receipt(frame.first, applied=1)
+
+    async def receive_many(self, frames: list[Frame]) -> list[Receipt]:
+        before = list(self.taken)
+        try:
+            return [await self.receive(frame) for frame in frames]
+        except ConnectionError:
+            self.taken = before  # as a transaction
+            raise
 
     async def hello(self, hello: Hello) -> Welcome:
         return Welcome(accepted=True)
@@ -64,3 +72,31 @@ async def test_a_fault_gives_back_the_rest_of_the_batch(monkeypatch: pytest.Monk
         again.cancel()
         await asyncio.wait([again])
     assert store.taken == [1, 2, 3, 4, 5]
+
+
+async def test_a_frame_that_no_database_can_take_is_told_of_and_holds_up_nobody() -> None:
+    bus, store, told = MemoryServer().connect(), Store(), list[str]()
+    store.failed = 4
+    await bus.ensure_stream(STREAM)
+    for number, (epoch, first, oldest) in enumerate(
+        (("a\0b", 1, 0), ("", 1, 0), ("a", 1 << 63, 0), ("a", 0, 0), ("a", 1, 1 << 63), ("a", 1, 0))
+    ):
+        frame = Frame(
+            source=EDGE.source, epoch=epoch, lane=LIVE, first=first, events=[], oldest=oldest
+        )
+        await bus.publish_durable(EDGE.lane(LIVE), encode(frame), f"n{number}")
+
+    async def forged(subject: str, why: str) -> None:
+        told.append(why)
+
+    loop = Receiving(bus, ManualClock(), store, site="f1", on_forged=forged)
+    task = asyncio.create_task(loop.consume("EVENTS", "brain"))
+    try:
+        async with asyncio.timeout(5):
+            while not store.taken:
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert store.taken == [1]
+    assert len(told) == 5

@@ -101,6 +101,17 @@ def test_what_an_edge_stored_long_ago_counts_from_when_it_was_heard() -> None:
     assert (ahead.effects, ahead.wake_at) == ([], hour + fragment.ADOPT_MS)
 
 
+def test_a_run_waits_again_for_a_part_that_goes_on_after_a_hand_over() -> None:
+    journal = {
+        "/offline/hold": Record("done", 1_000, {}),
+        "/offline": Record("intent", 2_000, {"status": fragment.RESUMED}),
+    }
+    ahead = advance(BOOK, journal, CONTEXT, 3_000)
+    assert (ahead.effects, ahead.wake_at) == ([], 2_000 + fragment.ADOPT_MS)
+    journal["/offline"] = Record("done", 4_000, {"status": fragment.HANDED_OVER})
+    assert advance(BOOK, journal, CONTEXT, 5_000).status == "success"
+
+
 def test_what_the_edge_did_is_seen_by_the_steps() -> None:
     journal = {
         "/offline/hold": Record("done", 1_000, {}),

@@ -28,7 +28,7 @@ REFLEXES = "reflexes/furnace.yaml"
 STATES, ALARMS = "states/m.yaml", "alarms/furnace.yaml"
 OUT, SP = 'tag("BURNER-01.OUT").value', 'tag("BURNER-01.SP").value <='
 MISTAKES = [
-    (STATES, "edge: e1", "edge: e7", "states/m.yaml:2", "e1"),
+    (STATES, "edge: e1", "edge: e7", "states/m.yaml:3", "e1"),
     (STATES, "initial: idle", "initial: off", "states/m.yaml:2", ""),
     (STATES, "to: firing, when", "to: fring, when", "states/m.yaml:2", ""),
     (STATES, "after: 5s", "after: 5", "states/m.yaml:11", ""),

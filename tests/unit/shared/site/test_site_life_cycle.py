@@ -133,7 +133,7 @@ def test_groups_states_and_conditions_reach_the_definitions(tmp_path: Path) -> N
 MISTAKES = [
     ("priority: 2\n    leave: kept", "", "", "x.yaml:10:", "keep"),
     ("priority: 2\n    re_alarm: 1ms", "", "", "x.yaml:10:", "1000"),
-    ("priority: 2\n    max_shelve: 0", "", "", "x.yaml:10:", "greater than 0"),
+    ("priority: 2\n    max_shelve: 0", "", "", "x.yaml:10:", "must be more than 0"),
     ("safety: false", "", "", "x.yaml:2:", "needs `priority`"),
     ("consequence: major", "", "", "x.yaml:2:", "time_to_respond"),
     ("priority: 2\n    consequence: sever", "", "", "x.yaml:10:", "did you mean 'severe'?"),

@@ -86,39 +86,42 @@ MISTAKES = [
     (TAGS, "    unit: kPa\n", "    deadband: 1\n    «deadbnad: 1\n", "unknown key", "'deadband'"),
     (TAGS, "interval: 500ms", "«interval: 500", "with its unit", "correct"),
     (TAGS, "interval: 500ms", "«interval: soon", "'soon' is not a duration", "correct"),
-    (TAGS, "- id: plc\n    edge: e1", "- «id: plc\n    edge: e7", "unknown edge 'e7'", "'e1'"),
-    (TAGS, "- id: P1\n    source: plc", "- «id: P1\n    source: pcl", "source 'pcl'", "'plc'"),
+    (TAGS, "- id: plc\n    edge: e1", "- id: plc\n    «edge: e7", "unknown edge 'e7'", "'e1'"),
+    (TAGS, "- id: P1\n    source: plc", "- id: P1\n    «source: pcl", "source 'pcl'", "'plc'"),
     (TAGS, "asset: CMP-01", "«asset: cmp-01", "pattern", "correct"),
     (TAGS, "    unit: kPa\n", "    «untis: kPa\n", "unknown key", "did you mean 'unit'?"),
-    (TAGS, '    address: "input:0"\n', "", "Field required", "add the key 'address'"),
+    (TAGS, '    address: "input:0"\n', "", "is missing", "add the key 'address'"),
     (TAGS, "    unit: kPa\n", "    unit: kPa\n    «unit: bar\n", "duplicate key", "mend"),
     (TAGS, "    unit: kPa\n", "    unit: &u kPa\n    type: «*u\n", "aliases", "write the value"),
-    (ALARMS, "priority: 2", "«priority: 7", "less than or equal to 4", "correct"),
+    (ALARMS, "priority: 2", "«priority: 7", "at most 4", "correct"),
     (ALARMS, "side: HI", "«side: HIGH", "side", "write one of 'HIHI'"),
     (ALARMS, "- id: P1.HI", "- «id: P1.HI\n    «limits: 3", "unknown key", "did you mean 'limit'?"),
     (ALARMS, "- id: P1.HI\n    edge: e1\n    asset: CMP-01\n    tag: P1",
-     "- «id: P1.HI\n    edge: e1\n    asset: CMP-01\n    tag: P2", "unknown tag 'P2'", "'P1'"),
-    (ALARMS, "- id: P1.HI\n    edge: e1", "- «id: P1.HI\n    edge: e2", "edge 'e2'", "'e1'"),
-    (ALARMS, "- id: P1.HI", "- «id: P1.HI\n    suppressed_by: [P1.HIHI]", "'P1.HIHI'", "'P1.HI'"),
+     "- id: P1.HI\n    edge: e1\n    asset: CMP-01\n    «tag: P2", "unknown tag 'P2'", "'P1'"),
+    (ALARMS, "- id: P1.HI\n    edge: e1", "- id: P1.HI\n    «edge: e2", "edge 'e2'", "'e1'"),
+    (ALARMS, "- id: P1.HI", "- id: P1.HI\n    suppressed_by: [«P1.HIHI]", "'P1.HIHI'", "'P1.HI'"),
     (ALARMS, "- id: P1.HI\n    edge: e1\n    asset: CMP-01\n    tag: P1\n"
      "    name: {zh: 压力高, en: Pressure high}\n    side: HI\n    limit: 800",
-     "- «id: P1.HI\n    edge: e1\n    asset: CMP-01\n    tag: P1\n"
-     "    name: {zh: 压力高, en: Pressure high}\n    side: HI\n    limit: 950",
+     "- id: P1.HI\n    edge: e1\n    asset: CMP-01\n    tag: P1\n"
+     "    name: {zh: 压力高, en: Pressure high}\n    side: HI\n    «limit: 950",
      "outside its own bounds", "widen"),
+    (TAGS, "    unit: kPa\n", "    unit: kPa\n    «deadband: no\n", "P1: deadband: 须为数字",
+     "correct"),
+    (TAGS, "    unit: kPa\n", "    unit: kPa\n    «report: 7\n", "P1: report", "'raw'"),
     (ALARMS, "    side: HI\n    limit: 800\n", "", "needs `side`", "correct"),
     (ALARMS, "on_delay: 2s", "«on_delay: -2s", "not a duration", "correct"),
-    (REFLEXES, "- id: unload\n    alarm: P1.HI", "- «id: unload\n    alarm: P1.LO",
+    (REFLEXES, "- id: unload\n    alarm: P1.HI", "- id: unload\n    «alarm: P1.LO",
      "unknown alarm 'P1.LO'", "'P1.HI'"),
     (REFLEXES, "- id: unload\n    alarm: P1.HI\n    device: valve",
-     "- «id: unload\n    alarm: P1.HI\n    device: valv", "unknown device 'valv'", "'valve'"),
+     "- id: unload\n    alarm: P1.HI\n    «device: valv", "unknown device 'valv'", "'valve'"),
     (REFLEXES, "- id: unload\n    alarm: P1.HI\n    device: valve\n    operation: open",
-     "- «id: unload\n    alarm: P1.HI\n    device: valve\n    operation: opn",
+     "- id: unload\n    alarm: P1.HI\n    device: valve\n    «operation: opn",
      "unknown operation 'opn'", "'open'"),
     (BINDINGS, "  valve:\n    type: valve\n    edge: e1\n    source: plc",
-     "  «valve:\n    type: valve\n    edge: e1\n    source: plcs", "source 'plcs'", "'plc'"),
-    (BINDINGS, "{pressure: P1}", "{pressure: P9}", "unknown tag 'P9'", "'P1'"),
+     "  valve:\n    type: valve\n    edge: e1\n    «source: plcs", "source 'plcs'", "'plc'"),
+    (BINDINGS, "{pressure: P1}", "{«pressure: P9}", "unknown tag 'P9'", "'P1'"),
     (BINDINGS, 'open: {write: "holding:1"', 'open: {«wriet: "holding:1"', "unknown key", "'write'"),
-    (BINDINGS, ", secret: mes}", "}", "Field required", "add the key 'secret'"),
+    (BINDINGS, ", secret: mes}", "}", "is missing", "add the key 'secret'"),
     (BINDINGS, "tags: {pressure: P1}", "tags: {pressure: P1", None, "mend the YAML"),
 ]  # fmt: skip
 
@@ -238,3 +241,56 @@ def test_an_operation_cannot_write_a_tag_that_has_no_write(tmp_path: Path) -> No
     assert "valve.open writes 'holding:1', which is the tag P1" in fault.message
     assert fault.where == "bindings.yaml:8:14"
     assert fault.mend.startswith("add write to the access of P1")
+
+
+@pytest.mark.parametrize(("side", "limit"), [("HI", 650), ("LO", -1)])
+def test_a_limit_that_its_tag_never_reaches_is_a_fault(
+    tmp_path: Path, side: str, limit: int
+) -> None:
+    tags = BASE[TAGS].replace("    unit: kPa\n", "    min: 0\n    max: 600\n")
+    alarm = BASE[ALARMS].replace("side: HI", f"side: {side}").replace("800", str(limit))
+    write(tmp_path, {TAGS: tags, ALARMS: alarm.replace("limit_min: 700", "limit_min: -9")})
+    (fault,) = faults_of(tmp_path)
+    assert f"limit {limit} lies outside 0 to 600, the range of P1" in fault.message
+    assert fault.where.endswith("alarms/plant.yaml:8:5")
+
+
+def test_a_faulty_file_hides_no_fault_of_another_and_makes_none(tmp_path: Path) -> None:
+    tags = BASE[TAGS] + BASE[TAGS].split("tags:\n")[1].replace("P1", "P2").replace(":0", ":2")
+    alarm = BASE[ALARMS].split("alarms:\n")[1]
+    second = alarm.replace("P1.HI", "P2.HI").replace("tag: P1", "tag: P2").replace("800", "x")
+    changed = {
+        TAGS: tags.replace("    unit: kPa\n", "    unit: [kPa]\n", 1),  # P1 is lost
+        ALARMS: BASE[ALARMS] + second,
+        "alarms/more.yaml": "alarms: [\n  {id: M.HI\n",  # M.HI as well
+        REFLEXES: BASE[REFLEXES]
+        + "  - {id: a, alarm: M.HI, device: valve, operation: open}\n"
+        + "  - {id: b, alarm: M.HI, device: valve, operation: shut}\n",
+        BINDINGS: BASE[BINDINGS].replace("source: plc", "source: plx"),
+    }
+    write(tmp_path, changed)
+    with pytest.raises(SiteFaults) as caught:
+        load_site(tmp_path, thorough=True)
+    said = [fault.message.partition(" /")[0] for fault in caught.value.faults]
+    assert len(said) == 5, said
+    assert said[0].startswith("P1: unit")
+    assert said[2].startswith("P2.HI: limit")
+    assert {"valve: 未定义", "b: 未定义"} == set(said[3:])
+    with pytest.raises(SiteFaults) as caught:  # an edge holds back files by the faults of each
+        load_site(tmp_path)
+    assert len(caught.value.faults) == 3
+
+
+def test_no_word_of_the_schema_library_is_left(tmp_path: Path) -> None:
+    wrong = {
+        "name": "x", "side": 1, "limit": "[1]", "priority": "2.5", "safety": "maybe",
+        "on_delay": "[1s]", "tag": "12", "bounds": "{locked: 2, limit_min: a}", "consequence": "7",
+        "response": "[]", "suppressed_by": "P1", "snippet": "1s", "kind": "limt", "id": "p p",
+    }  # fmt: skip
+    for key, value in wrong.items():
+        lines = BASE[ALARMS].splitlines()
+        lines = [li for li in lines if not li.startswith(f"    {key}:")] + [f"    {key}: {value}"]
+        write(tmp_path, {ALARMS: "\n".join(lines) + "\n"})
+        for fault in faults_of(tmp_path):
+            for leaked in ("Input", "Value error", "should", "valid ", "Field", "type="):
+                assert leaked not in fault.message, (key, fault.message)

@@ -24,16 +24,39 @@ from shared.web.auth import (
     allowed,
     once,
     session_router,
+    while_allowed,
 )
 from shared.web.dto import ItemResult
 from shared.web.problem import install_problem_handlers
 
+DESK = {
+    "view", "label", "answer", "comment", "assign", "handle_incident", "report_event", "export",
+}  # fmt: skip
 RIGHTS = {  # written out by hand, apart from the table in the code
     "viewer": {"view"},
-    "operator": {"view", "acknowledge", "label", "answer"},
-    "shift-lead": {"view", "acknowledge", "label", "answer", "start_playbook"},
-    "engineer": {"view", "label", "answer", "start_playbook", "decide_proposal"},
-    "maintenance": {"view", "label", "answer"},
+    "operator": {*DESK, "acknowledge", "shelve", "hand_over"},
+    "shift-lead": {
+        *DESK,
+        "acknowledge",
+        "shelve",
+        "suppress",
+        "out_of_service",
+        "hand_over",
+        "start_playbook",
+        "manage_notifications",
+        "read_audit",
+    },
+    "engineer": {
+        *DESK,
+        "suppress",
+        "out_of_service",
+        "start_playbook",
+        "decide_proposal",
+        "manage_notifications",
+        "manage_links",
+        "read_audit",
+    },
+    "maintenance": {*DESK, "out_of_service"},
     "dispatcher": {"view", "decide_proposal"},
     "administrator": set(POLICY),
 }
@@ -55,6 +78,13 @@ class Accounts:
     async def session(self, token: str) -> User | None:
         return self.sessions.get(token)
 
+    async def bearer(self, token: str) -> User | None:
+        return None
+
+    async def gone(self, session: str, bearer: str, action: str) -> bool:
+        user = self.sessions.get(session)
+        return user is None or not user.may(action)
+
     async def logout(self, token: str) -> None:
         self.sessions.pop(token, None)
 
@@ -63,6 +93,12 @@ class Accounts:
 
     async def remember(self, key: str, user: str, route: str, answer: Any) -> None:
         self.answers[key, user, route] = answer
+
+    async def begin(self, key: str, user: str, route: str) -> bool:
+        return (key, user, route) not in self.answers
+
+    async def let_go(self, key: str, user: str, route: str) -> None:
+        assert (key, user, route) not in self.answers
 
 
 @pytest.fixture
@@ -159,6 +195,19 @@ async def test_a_repeated_write_is_done_once_per_person(client: httpx.AsyncClien
     assert (await client.post("/api/ack")).status_code == 422
 
 
+async def test_a_key_is_for_one_request_only(client: httpx.AsyncClient) -> None:
+    await log_in(client, "operator")
+    headers = {"Idempotency-Key": "same-key-3"}
+    first = await client.post("/api/ack", headers=headers, json={"row": 1})
+    for other in (
+        await client.post("/api/ack", headers=headers, json={"row": 2}),
+        await client.post("/api/ack?more=1", headers=headers, json={"row": 1}),
+    ):
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    again = await client.post("/api/ack", headers=headers, json={"row": 1})
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
 async def test_guessing_is_throttled_by_name_and_ends_by_the_clock(
     client: httpx.AsyncClient, clock: ManualClock
 ) -> None:
@@ -203,3 +252,27 @@ async def test_guesses_sent_all_at_once_are_counted(client: httpx.AsyncClient) -
         *(client.post("/api/session", json=wrong) for _ in range(4 * MAX_FAILURES))
     )
     assert sorted(a.status_code for a in answers).count(401) == MAX_FAILURES
+
+
+async def test_a_stream_ends_with_its_viewers_session(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.web.auth.LOOK_EVERY_S", -1.0)  # at every frame
+    app = client._transport.app  # type: ignore[attr-defined]
+    accounts, closed = app.state.accounts, []
+    accounts.sessions["t"] = User("ming", ("viewer",))
+    scope = {"type": "http", "app": app, "headers": [(b"cookie", f"{COOKIE}=t".encode())]}
+
+    async def frames() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"frame"
+        finally:
+            closed.append(True)
+
+    seen = 0
+    async for _ in while_allowed(Request(scope), "view", frames()):
+        seen += 1
+        if seen == 3:
+            accounts.sessions.clear()
+    assert (seen, closed) == (3, [True])

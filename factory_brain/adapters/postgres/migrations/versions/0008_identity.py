@@ -1,4 +1,6 @@
-"""Grants by area, service accounts, sign-in by OpenID Connect."""
+"""Grants by area, service accounts, sign-in by OpenID Connect, the wider audit chain."""
+
+from shared.postgres.revision_identity import downgrade_identity, upgrade_identity
 
 revision = "0008"
 down_revision = "0007"
@@ -7,8 +9,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    upgrade_identity()
 
 
 def downgrade() -> None:
-    pass
+    downgrade_identity()

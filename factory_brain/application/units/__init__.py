@@ -1,0 +1,1 @@
+"""Product units and batches: where they were, and when."""

@@ -1,0 +1,108 @@
+"""Wires the health of the system itself: what is watched, and the rows that tell of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_brain.adapters.postgres.consumers import behind
+from factory_brain.adapters.postgres.system_store import SystemStore
+from factory_brain.adapters.probes import consumer_probe, database_probe, disk_probe
+from factory_brain.application.health import Health, Reading, edge_probe
+from factory_brain.application.meters import Meters, More
+from factory_brain.application.system_alarms import SystemAlarms
+from shared.metrics import Exposition
+from shared.postgres.audit import audit
+from shared.postgres.migrate import behind_head
+from shared.postgres.pool import Pool
+from shared.tracing import open_traces
+from shared.web.health import Check, HealthParts
+
+if TYPE_CHECKING:
+    from factory_brain.bootstrap import Brain
+
+MIGRATIONS = Path(__file__).parents[1] / "adapters" / "postgres" / "migrations"
+
+
+def make(brain: Brain) -> SystemAlarms:
+    """The rows about Andon itself, before anything is read."""
+    return SystemAlarms(
+        brain.settings.site, brain.clock, SystemStore(brain.alarms), audit, brain.live
+    )
+
+
+def meters(brain: Brain) -> Meters:
+    """What a scrape is told; other parts add theirs to `more`."""
+    made = Meters(
+        brain.settings.site, brain.ingest, brain.fleet, brain.live, brain.broadcaster, brain.system
+    )
+    made.more.append(_pool(brain.pool))
+    return made
+
+
+async def wire(brain: Brain) -> HealthParts:
+    """Start watching; the desk takes acknowledgements of these rows from now on."""
+    site, clock = brain.settings.site, brain.clock
+    brain.desk.system = brain.system
+
+    async def bus() -> list[Reading]:
+        return [Reading(f"{site}.brain", "bus_cut", 0 if brain.bus.connected else 1)]
+
+    probes = (
+        edge_probe(brain.fleet, site, clock),
+        disk_probe(site, brain.settings.state_dir),
+        database_probe(site, brain.positions, clock),
+        consumer_probe(site, brain.pool),
+        bus,
+    )
+    watch = Health(clock, probes, brain.system.set)
+    brain.service.run("health", brain.leading(watch.run))
+    brain.on_run_ended.append(brain.meters.run_ended)
+    _trace(brain)
+    return HealthParts(
+        _checks(brain), brain.meters.text if brain.settings.metrics_open else None,
+        brain.settings.readiness_details,
+    )  # fmt: skip
+
+
+def _trace(brain: Brain) -> None:
+    """Spans from the commit to the frame; nothing where no collector is named."""
+    traces = open_traces(brain.settings.otlp_endpoint, "andon-brain", site=brain.settings.site)
+    if traces.on:
+        brain.ingest.traces = brain.live.traces = traces
+        brain.ingest.on_traced.append(brain.live.traced)
+        brain.service.on_close("traces", traces.close)
+
+
+def _pool(pool: Pool) -> More:
+    async def tell(out: Exposition) -> None:
+        size, idle = pool.get_size(), pool.get_idle_size()
+        out.tell(
+            "db_connections", "gauge", "Connections of the pool",
+            [({"state": "busy"}, size - idle), ({"state": "idle"}, idle)],
+        )  # fmt: skip
+        lag = await behind(pool)
+        out.tell(
+            "consumer_behind", "gauge", "Journal positions that a consumer has not done yet",
+            [({"consumer": name}, n) for name, n in sorted(lag.items())],
+        )  # fmt: skip
+
+    return tell
+
+
+def _checks(brain: Brain) -> dict[str, Check]:
+    async def database() -> str:
+        return "" if await brain.positions.writable() else "not_writable"
+
+    async def migrations() -> str:
+        return await behind_head(brain.pool, MIGRATIONS)
+
+    async def bus() -> str:
+        return "" if brain.bus.connected else "not_connected"
+
+    async def consumers() -> str:
+        # Of several brains one may have no source at this moment: it is ready to take one.
+        stopped = brain.service.stopped(("brains", "sources")) or brain.sources.stopped
+        return "stopped" if stopped else ""
+
+    return {"database": database, "migrations": migrations, "bus": bus, "consumers": consumers}

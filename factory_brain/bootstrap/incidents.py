@@ -1,0 +1,45 @@
+"""Wires incidents: what follows the journal, what people do, what rows and streams show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from factory_brain.adapters.postgres.feed import Feed
+from factory_brain.adapters.postgres.incident_reads import PgIncidentReads
+from factory_brain.adapters.postgres.incident_store import PgIncidentStore
+from factory_brain.application.incidents.correlator import Correlator
+from factory_brain.application.incidents.desk import IncidentDesk, Labelling
+from factory_brain.application.incidents.rules import SiteRules
+from factory_brain.application.incidents.story import IncidentStory, IncidentWords
+from factory_brain.application.incidents.view import IncidentView
+from factory_brain.web.routes.incidents import IncidentParts
+from shared.postgres.audit import audit
+
+if TYPE_CHECKING:
+    from factory_brain.bootstrap import Brain
+
+
+async def wire(brain: Brain) -> IncidentParts:
+    """Start following the journal; returns what the routes call."""
+    store, reads = PgIncidentStore(brain.pool, brain.clock), PgIncidentReads(brain.pool)
+    rules, words = SiteRules(brain.site), IncidentWords(brain.site)
+    feed = Feed(brain.pool, "incidents")
+    brain.ingest.on_commit.append(feed.wake)
+    correlator = Correlator(rules, brain.clock, store, feed)
+
+    def shown() -> set[str]:
+        return {each.occurrence for each in brain.live.occurrences}
+
+    view = IncidentView(
+        reads, words, brain.broadcaster, Labelling(reads, brain.outcomes),
+        brain.live.said_changed, shown,
+    )  # fmt: skip
+    correlator.on_round.append(view.wake)
+    desk = IncidentDesk(brain.site, rules, brain.clock, store, audit)
+    desk.on_change.append(view.wake)
+    brain.live.understood = view.of
+    await view.load()
+    brain.service.run("incidents", correlator.run)
+    brain.service.run("incident-view", view.run)
+    story = IncidentStory(words, brain.clock, reads, brain.alarms, brain.details)
+    return IncidentParts(desk, story)

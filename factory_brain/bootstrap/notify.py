@@ -1,0 +1,117 @@
+"""Wires notifications: from the journal by ladders to people's channels, and their answers back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from factory_brain.adapters.apprise_channels import AppriseChannels
+from factory_brain.adapters.outward import Outside, Outward
+from factory_brain.adapters.postgres.device_people import DevicePeople
+from factory_brain.adapters.postgres.feed import Feed
+from factory_brain.adapters.postgres.link_feed import LinkFeed
+from factory_brain.adapters.postgres.notify_reads import NotifyRows
+from factory_brain.application.notify.cases import Cases
+from factory_brain.application.notify.confirmed import Confirmed
+from factory_brain.application.notify.desk import NotifyDesk
+from factory_brain.application.notify.directory import Directory
+from factory_brain.application.notify.letters import Links
+from factory_brain.application.notify.planning import Planning
+from factory_brain.application.notify.ports import Acknowledge, SetSystem
+from factory_brain.application.notify.sending import Sending
+from factory_brain.application.notify.speaking import Speaking
+from factory_brain.application.watched_channels import WatchedChannels
+from factory_brain.web.routes.notify import NotifyParts
+from shared.errors import Rejected
+from shared.postgres.audit import audit
+
+if TYPE_CHECKING:
+    from factory_brain.bootstrap import Brain
+
+CODE = "notification_failed"
+
+
+async def wire(brain: Brain) -> NotifyParts:
+    """Run the ladders of the site; they follow the site's files."""
+    site, clock, service, settings = brain.site, brain.clock, brain.service, brain.settings
+    outside = Outside(
+        settings.site, site.bindings.endpoints, settings.endpoint_urls, settings.secrets_dir
+    )
+    outward = Outward(outside, clock)
+    channels = AppriseChannels(outward)
+    service.on_close("notify-outward", outward.close)
+    service.on_close("notify-channels", channels.close)
+    kinds = {each.kind for person in site.notify.people for each in person.channels}
+    if kinds - {"log", "webhook"}:
+        channels.warm()
+    store, find = NotifyRows(brain.pool), brain.alarms.get
+    own = f"http://{settings.http_host}:{settings.http_port}"
+    directory = Directory(site, clock, store)
+    links = Links(site, clock, store, find, _acknowledge(brain), own)
+    planning = Planning(clock, store, directory, find)
+    system = _system(brain)
+    cases = Cases(site, clock, store, planning, directory, find, system)
+    watched = WatchedChannels(channels, brain.ingest, clock)
+    brain.meters.more.append(watched.tell)
+    sending = Sending(clock, store, directory, watched, links, system)
+    confirmed = Confirmed(site, clock, store)
+    cases.on_planned.append(sending.wake)
+    sending.on_unreached.append(cases.wake)
+    feed = Feed(brain.pool, "notify")
+    brain.ingest.on_commit.append(feed.wake)
+    reader = LinkFeed(
+        brain.pool, feed, (cases.put,), (cases.wake,), lambda: bool(site.notify.rules)
+    )
+    brain.desk.on_occurrence.append(cases.changed)
+    brain.heard_elsewhere.append(cases.changed)
+    brain.annunciation.confirmed = confirmed.recently
+    _speak(brain)
+    service.run("notify-feed", brain.leading(reader.run))
+    service.run("notify-cases", brain.leading(cases.run))
+    service.run("notify-send", brain.leading(sending.run))
+    service.run("notify-confirmed", confirmed.run)
+    service.run("notify-prune", brain.leading(confirmed.prune_for_ever))
+
+    def wake() -> None:
+        cases.wake()
+        sending.wake()
+
+    desk = NotifyDesk(clock, store, directory, planning, links, audit, wake)
+    return NotifyParts(desk, site)
+
+
+def _speak(brain: Brain) -> None:
+    speaking = Speaking(brain.clock, brain.broadcaster.send, brain.site.alarms)
+    brain.ingest.on_occurrence.append(speaking.on_occurrence)
+    brain.heard_elsewhere.append(speaking.on_occurrence)
+    brain.service.run("notify-speak", speaking.run)
+
+
+def _system(brain: Brain) -> SetSystem:
+    """The condition `notification_failed` of one person or ladder."""
+
+    async def set_failed(name: str, active: bool, params: dict[str, Any]) -> None:
+        source = f"{brain.settings.site}.{name}"
+        async with brain.alarms.transaction() as tx:
+            if not active and not await tx.fetchval(
+                "SELECT active FROM system_condition WHERE source = $1 AND code = $2", source, CODE
+            ):
+                return
+            await brain.alarms.set_system(tx, source, CODE, active, params, brain.clock.now_ms())
+        await brain._refresh_system()  # pyright: ignore[reportPrivateUsage]
+
+    return set_failed
+
+
+def _acknowledge(brain: Brain) -> Acknowledge:
+    """The desk, asked with the rights that the person has now."""
+    people = DevicePeople(brain.pool, lambda asset, area: brain.site.assets.within(asset, area))
+
+    async def acknowledge(
+        alarm: str, occurrence: str, version: int, person: str, comment: str
+    ) -> Rejected | None:
+        user = await people.user(person)
+        if user is None or not user.may("acknowledge", await brain.desk.asset_of(occurrence)):
+            return Rejected("not_allowed_here", {"alarm": alarm, "action": "acknowledge"})
+        return await brain.desk.acknowledge(alarm, occurrence, version, person, comment)
+
+    return acknowledge

@@ -1,0 +1,91 @@
+"""When Andon complains about itself: limits, hysteresis, patience; words in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_brain.application.health import WATCHES, Health, Reading
+from factory_brain.domain.system_words import SYSTEM_WORDS, alarm_of, is_system, sheet_of, title
+from factory_brain.domain.watches import Watch, Watched, look
+from shared.clock import ManualClock
+
+ROOT = Path(__file__).parents[3]
+WATCH = Watch("x", 100, 50, 1000)
+
+
+def test_a_figure_must_stay_bad_and_then_come_well_back() -> None:
+    now, state, told = 0, Watched(), []
+    for value, step in ((120, 0), (120, 999), (120, 1), (60, 10), (120, 10), (50, 10), (99, 10)):
+        now += step
+        state = look(WATCH, state, value, now)
+        told.append(state.active)
+    assert told == [False, False, True, True, True, False, False]
+
+
+def test_a_short_peak_starts_the_patience_anew_and_an_unread_figure_changes_nothing() -> None:
+    state = look(WATCH, Watched(), 120, 0)
+    state = look(WATCH, look(WATCH, state, 99, 500), 120, 1000)
+    assert not look(WATCH, state, None, 5000).active
+    assert look(WATCH, state, 120, 2000).active
+
+
+async def test_conditions_are_switched_once_each_way_and_a_stuck_probe_stops_nobody() -> None:
+    clock, told = ManualClock(), []
+    values = iter([0.0, 97.0, 97.0, 93.0, 92.0])
+
+    async def disk() -> list[Reading]:
+        return [Reading("f1.brain", "disk_full", next(values), {"free_gb": 1})]
+
+    async def stuck() -> list[Reading]:
+        raise TimeoutError
+
+    async def switch(source: str, code: str, active: bool, params: dict[str, Any]) -> None:
+        told.append((source, code, active, params["value"]))
+
+    health = Health(clock, [stuck, disk], switch)
+    for _ in range(5):
+        await health.once()
+        clock.advance(5000)
+    assert told == [
+        ("f1.brain", "disk_full", False, 0.0),
+        ("f1.brain", "disk_full", True, 97.0),
+        ("f1.brain", "disk_full", False, 92.0),
+    ]
+
+
+@pytest.mark.parametrize("watch", WATCHES.values(), ids=list(WATCHES))
+def test_every_watch_has_hysteresis_and_words(watch: Watch) -> None:
+    assert watch.low < watch.high
+    assert watch.code in SYSTEM_WORDS
+
+
+def test_every_code_that_is_reported_has_words_in_both_languages() -> None:
+    for code, words in SYSTEM_WORDS.items():
+        for said in (words.name, words.cause, words.action, words.sheet.consequence):
+            assert said.zh, code
+            assert said.en, code
+            assert re.search("[\u4e00-\u9fff]", said.zh), code
+        assert 1 <= words.priority <= 4
+    reported = set()
+    for path in [*(ROOT / "factory_brain").rglob("*.py"), *(ROOT / "edge_node").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        reported |= set(re.findall(r'set_system\(\s*tx, [^,]+, "([a-z_]+)", True', text))
+        reported |= set(re.findall(r'SystemEvent\(\s*code="([a-z_]+)"', text))
+    assert "frame_forged" in reported
+    assert reported <= SYSTEM_WORDS.keys()
+
+
+def test_names_and_sheets_are_found_by_the_row() -> None:
+    alarm = alarm_of("f1.e1", "driver_failed")
+    assert is_system(alarm)
+    sheet = sheet_of(alarm)
+    assert sheet is not None
+    assert "driver" in sheet.action.en
+    assert sheet_of("FUR-01.TT-101.HIHI") is None
+    assert title("f1.e1", "driver_failed", {"subject": "plc"}).en == (
+        "f1.e1: data source failed (plc)"
+    )
