@@ -34,6 +34,13 @@ class BrainSettings(TierSettings):
     """The broker of the devices in links.yaml (`mqtt://host:1883`); empty: there is none."""
     mqtt_user: str = "brain"
     mqtt_password_file: Path | None = None
+    opcua_url: str = ""
+    """Where alarms are served over OPC UA (`opc.tcp://0.0.0.0:4841/andon`); empty: nowhere."""
+    opcua_anonymous: bool = False
+    """Whether OPC UA clients without an account may read (they never acknowledge)."""
+    opcua_certificate_file: Path | None = None
+    """Certificate of the OPC UA server; without it nothing is encrypted, passwords neither."""
+    opcua_key_file: Path | None = None
     sample_days: int = Field(default=7, ge=1)
     """Days for which every sample is kept; then its minute and its hour are."""
     minute_days: int = Field(default=90, ge=1)

@@ -3,7 +3,7 @@
 The brain takes an edge's horn only while its database takes writes and someone attends a console or
 a confirmed channel is alive; without renewal the edge sounds again. An overlap of one lease is
 possible. A horn is taken only once the edge's backlog is here: what was acknowledged down there
-must not sound a second time.
+must not sound a second time. It is handed down when what the edge raises comes late or not at all.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from shared.telemetry import logger
 log = logger("annunciation")
 PROBE_S = 1.0
 ANSWER_S = 2.0
+LATE_MS = 5_000
+"""A horn is handed down when a live event of its edge waits for so long: whether it is the intake,
+the bus or the consumer that stands still, nobody hears here of what is raised there. More than a
+lost report of what was committed costs, which comes again after three seconds."""
+IN_TIME_MS = 2_000
+"""And taken only when none waits for longer than this."""
 
 
 Claim = Callable[[set[str]], Awaitable[bool]]
@@ -65,7 +71,7 @@ class Annunciation:
     async def run(self) -> None:
         """Renew three times within a lease, for ever."""
         while True:
-            wanted = self._heard()
+            wanted = {edge for edge in self._heard() if self._in_time(edge)}
             if wanted and not await self._can_write():
                 wanted = set()
             claimed = {edge for edge in wanted if self._concerns(edge, True)}
@@ -82,6 +88,16 @@ class Annunciation:
         """Edges whose alarms somebody hears of here."""
         attended = self._here() or self.attended_elsewhere() is not None
         return {edge for edge in self._fleet.edges if attended or self.confirmed(edge)}
+
+    def _in_time(self, edge: str) -> bool:
+        """Whether what this edge raises comes here while it matters."""
+        held = edge in self._until
+        late = self._fleet.late_ms(edge)
+        if late <= (LATE_MS if held else IN_TIME_MS):
+            return True
+        if held:
+            log.warning("live_lane_stands", edge=edge, late_ms=late)
+        return False
 
     def _here(self) -> bool:
         return any(hears() for hears in self.attendance)

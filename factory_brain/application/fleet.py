@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from factory_brain.domain.lateness import Lateness
 from shared.clock import Clock
 from shared.errors import ContractError
 from shared.messages import subjects
 from shared.messages.codec import decode
-from shared.messages.control import Health, Token
+from shared.messages.control import Counts, Health, Token
 from shared.messages.subjects import LIVE, REPLAY
 from shared.site.model import EdgeSpec
 from shared.telemetry import logger
@@ -34,6 +35,7 @@ class FleetView:
         self._site, self._clock = site, clock
         self._names = {edge.id: edge.name for edge in edges}
         self._seen: dict[str, _Seen] = {}
+        self._late = {edge.id: Lateness() for edge in edges}
         self.annunciator: dict[str, str] = {}
         self.site_version = ""
         """Of the site's folder as it stands here."""
@@ -48,7 +50,9 @@ class FleetView:
             log.error("health_unreadable", node=node.source, error=str(error))
             return
         if node.site == self._site and node.name in self._names:
-            self._seen[node.name] = _Seen(health, self._clock.mono_ms(), self._clock.now_ms())
+            now, live = self._clock.mono_ms(), health.lanes.get(LIVE, Counts())
+            self._seen[node.name] = _Seen(health, now, self._clock.now_ms())
+            self._late[node.name].beat(health.boot, live.produced, live.buffered, now)
 
     @property
     def edges(self) -> list[str]:
@@ -82,6 +86,10 @@ class FleetView:
         lanes = self._seen[edge].health.lanes
         behind = {name: counts.buffered for name, counts in lanes.items()}
         return behind.get(REPLAY, 0) == 0 and behind.get(LIVE, 0) <= IN_FLIGHT
+
+    def late_ms(self, edge: str) -> int:
+        """For how long an edge's oldest live event was unconfirmed at its last heartbeat."""
+        return self._late[edge].ms
 
     def fragments(self, edge: str) -> str | None:
         """Version of the offline playbook parts that an edge holds; None while it is not heard."""

@@ -22,6 +22,8 @@ PROBE_S = 3.0
 """A probe that takes longer says nothing this time; the others are not kept waiting."""
 UNHEARD_MS = 30_000
 """At its start the brain gives an edge so much longer to be heard."""
+UNTOLD_MS = 600_000
+"""For so long after the last one it is shown that a change was not told on."""
 WATCHES = {
     watch.code: watch
     for watch in (
@@ -33,6 +35,7 @@ WATCHES = {
         Watch("database_slow", 1_000, 300, 10_000),
         Watch("database_unwritable", 1, 0, 4_000),
         Watch("bus_cut", 1, 0, 4_000),
+        Watch("change_untold", 1, 0),
     )
 }
 """Figures in ms, percent, positions; 1 and 0 for yes and no."""
@@ -89,6 +92,21 @@ class Health:
         if self._told.get(key) != after.active and reading.value is not None:
             await self._switch(*key, after.active, {"value": reading.value, **reading.params})
             self._told[key] = after.active
+
+
+def untold_probe(site: str, untold: Callable[[], int], clock: Clock) -> Probe:
+    """Committed changes that somebody could not be told of within the last minutes."""
+    known, since = 0, 0
+
+    async def changes() -> list[Reading]:
+        nonlocal known, since
+        count, now = untold(), clock.mono_ms()
+        if count > known:
+            known, since = count, now
+        recent = known > 0 and now - since < UNTOLD_MS
+        return [Reading(f"{site}.brain", "change_untold", int(recent), {"count": count})]
+
+    return changes
 
 
 def edge_probe(fleet: FleetView, site: str, clock: Clock) -> Probe:

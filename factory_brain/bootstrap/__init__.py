@@ -40,6 +40,7 @@ from factory_brain.bootstrap import (
     kpi,
     links,
     notify,
+    opcua,
     sinks,
     store,
     units,
@@ -73,6 +74,8 @@ from shared.web.sse import Broadcaster
 log = logger("brain")
 INTAKE = 4
 """Connections for what comes in: one for each kind of lane, one for who says hello."""
+VITAL = 2
+"""Connections for leases and for the probe of writing: long questions must not cost either."""
 MIGRATIONS = Path(__file__).parents[1] / "adapters" / "postgres" / "migrations"
 
 
@@ -93,14 +96,16 @@ class Brain:
     """The running parts of one brain."""
 
     def __init__(
-        self, settings: BrainSettings, site: Site, pool: asyncpg.Pool, bus: NatsBus, clock: Clock
-    ) -> None:
+        self, settings: BrainSettings, site: Site, pool: asyncpg.Pool, vital: asyncpg.Pool,
+        bus: NatsBus, clock: Clock,
+    ) -> None:  # fmt: skip
         self.settings, self.site, self.pool, self.bus, self.clock = settings, site, pool, bus, clock
+        self.vital = vital
         self.service = Service()
         self.node = Node(settings.site, "brain")
         self.epoch = new_epoch()
         self.alarms, self.samples = AlarmStore(pool), SampleStore(pool)
-        self.positions = Positions(pool)
+        self.positions = Positions(pool, vital)
         self.outbox = PgOutbox(pool, self.epoch)
         self.broadcaster = Broadcaster(clock.now_ms)
         self.fleet = FleetView(settings.site, site.info.edges, clock)
@@ -146,8 +151,12 @@ class Brain:
             settings.nats_url, user=settings.nats_user, password=password,
             name=f"brain-{settings.site}", inbox=node.inbox, site=settings.site,
         )  # fmt: skip
-        brain = cls(settings, site, pool, bus, clock)
+        vital = await connect_pool(
+            settings.database_url, size=VITAL, name=brains.own_name(settings)
+        )  # fmt: skip
+        brain = cls(settings, site, pool, vital, bus, clock)
         brain.service.on_close("database", pool.close)
+        brain.service.on_close("database-vital", vital.close)
         # Connections of its own: an alarm waits behind nobody's long questions to the database.
         intake = await connect_pool(
             settings.database_url, size=INTAKE, name=brains.own_name(settings)
@@ -210,6 +219,7 @@ class Brain:
         self.news = brains.news(self)
         self.news.on_occurrence.append(on_occurrence)
         self.news.on_occurrence += self.heard_elsewhere
+        self.opcua = await opcua.wire(self)
         service.run("sources", self.sources.run)
         service.run("news", self.news.run)
         service.run("live-view", self.live.broadcast_for_ever)

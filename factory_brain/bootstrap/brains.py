@@ -32,7 +32,7 @@ def make(brain: Brain) -> Brains:
 
     me = Me(own_name(brain.settings), brain.epoch)
     return Brains(
-        me, LeaseStore(brain.pool), brain.settings.brain_lease, edges,
+        me, LeaseStore(brain.vital), brain.settings.brain_lease, edges,
         lambda: brain.broadcaster.attended,
     )  # fmt: skip
 

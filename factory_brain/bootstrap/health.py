@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from factory_brain.adapters.postgres.consumers import behind
 from factory_brain.adapters.postgres.system_store import SystemStore
 from factory_brain.adapters.probes import consumer_probe, database_probe, disk_probe
-from factory_brain.application.health import Health, Reading, edge_probe
+from factory_brain.application.health import Health, Reading, edge_probe, untold_probe
 from factory_brain.application.meters import Meters, More
 from factory_brain.application.system_alarms import SystemAlarms
 from shared.metrics import Exposition
@@ -57,6 +57,9 @@ async def wire(brain: Brain) -> HealthParts:
     )
     watch = Health(clock, probes, brain.system.set)
     brain.service.run("health", brain.leading(watch.run))
+    # Of this process, whether or not it leads.
+    told = untold_probe(site, lambda: brain.ingest.telling.untold, clock)
+    brain.service.run("health-own", Health(clock, (told,), brain.system.set).run)
     brain.on_run_ended.append(brain.meters.run_ended)
     _trace(brain)
     return HealthParts(

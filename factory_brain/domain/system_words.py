@@ -67,6 +67,20 @@ SYSTEM_WORDS: dict[str, SystemWords] = {
         ("修复 NTP/PTP；在此之前不要依赖毫秒级先后",
          "mend NTP or PTP; do not rely on the order of close events until then"),
     ),
+    "clock_leap": _words(
+        2, ("时钟跳变，旧数据暂不删除", "clock has leapt, old data is kept"),
+        ("服务器时钟向前跳了多日，或系统停运超过一周",
+         "the server's clock has leapt ahead by days, or nothing ran for over a week"),
+        ("核对服务器时间；时间正确则无需处理，运行一周后自动消失",
+         "check the server's time; if it is right, do nothing: this goes after a week of running"),
+    ),
+    "change_untold": _words(
+        2, ("已保存的变更未能通知后续处理", "a stored change was not told on"),
+        ("界面、流程或通知的某一部分反复出错；事件本身已保存",
+         "a screen's, a playbook's or another part failed again and again; the event is stored"),
+        ("核对报警列表与现场是否一致；把日志 after_commit_given_up 交给支持人员",
+         "hold the alarm list against the plant; give support `after_commit_given_up` of the log"),
+    ),
     "disk_full": _words(
         1, ("磁盘将满", "disk nearly full"),
         ("日志、数据库或其他程序占满磁盘", "logs, the database or something else fills it"),

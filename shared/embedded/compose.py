@@ -107,6 +107,7 @@ def _nats(server: NatsServer) -> dict[str, Any]:
 def _postgres() -> dict[str, Any]:
     return {
         "image": POSTGRES_IMAGE,
+        "command": ["-c", "max_locks_per_transaction=512"],
         "environment": {
             "POSTGRES_USER": "andon",
             "POSTGRES_PASSWORD_FILE": "/run/secrets/db-superuser",

@@ -211,3 +211,13 @@ async def test_what_is_told_late_does_not_take_back_what_is_newer(brain, edge, w
 async def test_a_brain_whose_connection_ended_for_good_ends(brain: Brain) -> None:
     await brain.bus._client.close()
     await asyncio.wait_for(brain.service.stopping.wait(), 10)
+
+
+async def test_long_questions_cost_neither_the_probe_nor_the_lease(brain: Brain) -> None:
+    asking = [await brain.pool.acquire() for _ in range(brain.pool.get_max_size())]
+    try:
+        assert await asyncio.wait_for(brain.positions.writable(), 5)
+        await asyncio.wait_for(brain.brains.look(), 5)  # through the store that renews
+    finally:
+        for each in asking:
+            await brain.pool.release(each)

@@ -12,11 +12,11 @@ from tests.support.incident_world import ANNA, ZONE2, World, change, ended
 pytest_plugins = ("tests.support.incident_fixtures",)
 
 
-async def test_the_life_of_an_incident_with_its_labels(world: World) -> None:
-    await world.send(change("a", 0), change("b", 5_000, ZONE2))
-    await world.settle()
+async def test_the_life_of_an_incident_with_its_labels(plant: World) -> None:
+    await plant.send(change("a", 0), change("b", 5_000, ZONE2))
+    await plant.settle()
     name = incident_id("a")
-    desk = world.desk
+    desk = plant.desk
 
     async def refused(act: Any) -> Rejected:
         found = await act
@@ -30,48 +30,48 @@ async def test_the_life_of_an_incident_with_its_labels(world: World) -> None:
     assert await desk.contain(name, "gas valve shut", ANNA) == name
     standing = await refused(desk.close(name, "burner", "true", "", ANNA))
     assert (standing.code, standing.params["standing"]) == ("incident_standing", 2)
-    await world.send(ended("a", 20_000, 0), ended("b", 30_000, 5_000, ZONE2))
-    await world.settle()
-    row = (await world.one(name)).incident
+    await plant.send(ended("a", 20_000, 0), ended("b", 30_000, 5_000, ZONE2))
+    await plant.settle()
+    row = (await plant.one(name)).incident
     assert row.settled  # proposed; people decide
     assert row.status == "contained"
     assert (await refused(desk.close(name, "ghosts", "true", "", ANNA))).code == "unknown_cause"
-    world.clock.advance(100_000)
+    plant.clock.advance(100_000)
     assert await desk.close(name, "burner", "true", "valve stuck", ANNA) == name
-    async with world.reads.to_label(10) as waiting:
+    async with plant.reads.to_label(10) as waiting:
         assert {(w.occurrence, w.outcome, w.cause) for w in waiting} == {
             ("a", "true", "burner"), ("b", "true", "burner"),
         }  # fmt: skip
-    async with world.reads.to_label(10) as waiting:
+    async with plant.reads.to_label(10) as waiting:
         assert waiting == []
     # What comes after it was closed is another incident.
-    await world.send(change("c", 110_000))
-    await world.settle()
-    assert (await world.members())["c"].incident == incident_id("c")
+    await plant.send(change("c", 110_000))
+    await plant.settle()
+    assert (await plant.members())["c"].incident == incident_id("c")
     assert await desk.reopen(name, "came back", ANNA) == name
-    assert (await world.one(name)).incident.status == "open"
+    assert (await plant.one(name)).incident.status == "open"
     elsewhere = By("zoe", lambda asset: asset != "FUR-01")
     assert (await refused(desk.note(name, "hello", elsewhere))).code == "not_allowed_here"
     assert (await refused(desk.note("INC-0", "hello", ANNA))).code == "unknown_incident"
-    acts = [row[2] for row in world.audited]
+    acts = [row[2] for row in plant.audited]
     assert acts == [
         "incident_own", "incident_contain", "incident_close", "incident_reopen",
     ]  # fmt: skip
 
 
-async def test_people_make_one_incident_of_two(world: World) -> None:
-    await world.send(change("a", 0), change("z", 1_000, "CMP-01.PT-202.LO", asset="CMP-01"))
-    await world.settle()
+async def test_people_make_one_incident_of_two(plant: World) -> None:
+    await plant.send(change("a", 0), change("z", 1_000, "CMP-01.PT-202.LO", asset="CMP-01"))
+    await plant.settle()
     one, other = incident_id("a"), incident_id("z")
-    assert await world.desk.acknowledge(one, ANNA) == one
-    assert await world.desk.merge(other, one, ANNA) == one
-    row = (await world.one(other)).incident
+    assert await plant.desk.acknowledge(one, ANNA) == one
+    assert await plant.desk.merge(other, one, ANNA) == one
+    row = (await plant.one(other)).incident
     assert (row.id, row.status, row.alarms, row.asset) == (one, "open", 2, "F1")
     # What belongs to the second is now part of the first; also after a late one.
-    await world.send(change("y", 500, "CMP-01.TT-201.HI", asset="CMP-01"))
-    await world.settle()
-    members = await world.members()
+    await plant.send(change("y", 500, "CMP-01.TT-201.HI", asset="CMP-01"))
+    await plant.settle()
+    members = await plant.members()
     assert {each.incident for each in members.values()} == {one}
-    same = await world.desk.merge(other, one, ANNA)
+    same = await plant.desk.merge(other, one, ANNA)
     assert isinstance(same, Rejected)
     assert same.code == "incident_same"

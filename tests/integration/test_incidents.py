@@ -30,63 +30,63 @@ pytest_plugins = ("tests.support.incident_fixtures",)
 
 
 async def test_alarms_become_one_incident_and_children_stand_behind_their_parent(
-    world: World,
+    plant: World,
 ) -> None:
-    await world.send(change("a", 0), change("b", 5_000, ZONE2), change("c", 9_000, DOOR))
-    await world.settle()
-    members = await world.members()
+    await plant.send(change("a", 0), change("b", 5_000, ZONE2), change("c", 9_000, DOOR))
+    await plant.settle()
+    members = await plant.members()
     assert {each.incident for each in members.values()} == {incident_id("a")}
     assert members["a"].shown.first_out == "first"
     assert members["b"].shown.hidden_behind == HIHI
     assert members["c"].shown.hidden_behind == ""
-    row = (await world.one(incident_id("a"))).incident
+    row = (await plant.one(incident_id("a"))).incident
     assert (row.status, row.alarms, row.standing, row.asset) == ("open", 3, 3, "FUR-01")
     # The parent ends: its child still stands and comes back.
-    await world.send(ended("a", 20_000, 0))
-    await world.settle()
-    assert (await world.members())["b"].shown.hidden_behind == ""
-    kinds = [each.kind for each in await world.reads.entries(incident_id("a"))]
+    await plant.send(ended("a", 20_000, 0))
+    await plant.settle()
+    assert (await plant.members())["b"].shown.hidden_behind == ""
+    kinds = [each.kind for each in await plant.reads.entries(incident_id("a"))]
     assert kinds.count("alarm_hidden") == kinds.count("alarm_came_back") == 1
 
 
-async def test_a_recovery_is_not_hidden_behind_the_parent(world: World) -> None:
-    await world.send(change("a", 0), change("b", 5_000, ZONE2))
-    await world.settle()
+async def test_a_recovery_is_not_hidden_behind_the_parent(plant: World) -> None:
+    await plant.send(change("a", 0), change("b", 5_000, ZONE2))
+    await plant.settle()
     gone = change("b", 9_000, ZONE2, active=False, version=2, raised=5_000)
-    await world.send(gone)
-    await world.settle()
-    member = (await world.members())["b"]
+    await plant.send(gone)
+    await plant.settle()
+    member = (await plant.members())["b"]
     assert member.seen.open
     assert member.shown.hidden_behind == ""
 
 
-async def test_times_that_clocks_cannot_tell_apart_are_a_tie(world: World) -> None:
+async def test_times_that_clocks_cannot_tell_apart_are_a_tie(plant: World) -> None:
     unsure: dict[str, Any] = {"clock_offset_ms": 0.0, "clock_uncertainty_ms": 30.0}
-    await world.send(change("a", 0, **unsure), change("b", 50, ZONE2, **unsure))
-    await world.settle()
-    marks = {name: each.shown.first_out for name, each in (await world.members()).items()}
+    await plant.send(change("a", 0, **unsure), change("b", 50, ZONE2, **unsure))
+    await plant.settle()
+    marks = {name: each.shown.first_out for name, each in (await plant.members()).items()}
     assert marks == {"a": "tie", "b": "tie"}
-    assert (await world.one(incident_id("a"))).first_alarms == (HIHI, ZONE2)
+    assert (await plant.one(incident_id("a"))).first_alarms == (HIHI, ZONE2)
 
 
-async def test_a_late_earlier_alarm_renames_the_incident_and_loses_nothing(world: World) -> None:
-    await world.send(change("b", 5_000))
-    await world.settle()
+async def test_a_late_earlier_alarm_renames_the_incident_and_loses_nothing(plant: World) -> None:
+    await plant.send(change("b", 5_000))
+    await plant.settle()
     old = incident_id("b")
-    assert await world.desk.acknowledge(old, ANNA) == old
-    assert await world.desk.note(old, "looked at the burner", ANNA) == old
-    await world.send(change("a", -60_000, DOOR), edge="e2")
-    await world.settle()
-    new = (await world.one(old)).incident  # the old name leads to the new one
+    assert await plant.desk.acknowledge(old, ANNA) == old
+    assert await plant.desk.note(old, "looked at the burner", ANNA) == old
+    await plant.send(change("a", -60_000, DOOR), edge="e2")
+    await plant.settle()
+    new = (await plant.one(old)).incident  # the old name leads to the new one
     assert new.id == incident_id("a")
     assert (new.status, new.acknowledged_by, new.alarms) == ("acknowledged", "anna", 2)
-    kinds = [each.kind for each in await world.reads.entries(new.id)]
+    kinds = [each.kind for each in await plant.reads.entries(new.id)]
     assert {"incident_note", "incident_renamed"} <= set(kinds)
 
 
-async def test_any_order_of_arrival_ends_in_the_same_rows(world: World) -> None:
+async def test_any_order_of_arrival_ends_in_the_same_rows(plant: World) -> None:
     chance = random.Random(11)
-    definitions = list(world.site.alarms.values())
+    definitions = list(plant.site.alarms.values())
     bodies: dict[str, AlarmTransition] = {}
     for index in range(60):
         one = chance.choice(definitions)
@@ -95,21 +95,21 @@ async def test_any_order_of_arrival_ends_in_the_same_rows(world: World) -> None:
         bodies[name] = change(name, at, one.id, asset=one.asset, priority=one.priority)
     expected: dict[str, Any] | None = None
     for seed in range(3):
-        await world.pool.execute(EMPTY)
-        world.seq.clear()
-        world.correlator = world.brain()
+        await plant.pool.execute(EMPTY)
+        plant.seq.clear()
+        plant.correlator = plant.brain()
         order = list(bodies.values())
         random.Random(seed).shuffle(order)
         while order:
             size = chance.randrange(1, 12)
             batch, order = order[:size], order[size:]
-            await world.send(*batch)
+            await plant.send(*batch)
             if chance.random() < 0.7:
-                await world.settle()
+                await plant.settle()
             if chance.random() < 0.3:
-                world.correlator = world.brain()  # killed and started again
-        await world.settle()
-        members = await world.members()
+                plant.correlator = plant.brain()  # killed and started again
+        await plant.settle()
+        members = await plant.members()
         found = {
             "members": {n: (m.incident, m.place, m.shown.first_out) for n, m in members.items()},
             "incidents": {
@@ -117,7 +117,7 @@ async def test_any_order_of_arrival_ends_in_the_same_rows(world: World) -> None:
                     each.incident.alarms, each.incident.first_at, each.incident.last_at,
                     each.incident.first_out, each.incident.asset, each.incident.flood,
                 )
-                for each in await world.reads.page("all", 1000, None)
+                for each in await plant.reads.page("all", 1000, None)
             },
         }  # fmt: skip
         expected = expected or found
@@ -127,17 +127,17 @@ async def test_any_order_of_arrival_ends_in_the_same_rows(world: World) -> None:
     assert 1 < len(expected["incidents"]) < 60
 
 
-async def test_a_kill_before_the_commit_leaves_nothing_and_loses_nothing(world: World) -> None:
-    await world.send(change("a", 0))
-    note, world.store.note = world.store.note, _killed  # type: ignore[method-assign]
+async def test_a_kill_before_the_commit_leaves_nothing_and_loses_nothing(plant: World) -> None:
+    await plant.send(change("a", 0))
+    note, plant.store.note = plant.store.note, _killed  # type: ignore[method-assign]
     with pytest.raises(_KilledError):
-        await world.correlator.round()
-    assert await world.members() == {}
-    world.store.note = note  # type: ignore[method-assign]
-    world.correlator = world.brain()
-    await world.settle()
-    assert set(await world.members()) == {"a"}
-    assert (await world.one(incident_id("a"))).incident.alarms == 1
+        await plant.correlator.round()
+    assert await plant.members() == {}
+    plant.store.note = note  # type: ignore[method-assign]
+    plant.correlator = plant.brain()
+    await plant.settle()
+    assert set(await plant.members()) == {"a"}
+    assert (await plant.one(incident_id("a"))).incident.alarms == 1
 
 
 class _KilledError(Exception):
@@ -148,72 +148,72 @@ async def _killed(*_: Any) -> None:
     raise _KilledError
 
 
-async def test_of_two_brains_one_does_the_round(world: World) -> None:
-    other = world.brain()
-    await world.send(*(change(f"o{i}", i * 1000) for i in range(20)))
-    async with world.store.transaction() as tx:
-        await world.store.lock(tx)
+async def test_of_two_brains_one_does_the_round(plant: World) -> None:
+    other = plant.brain()
+    await plant.send(*(change(f"o{i}", i * 1000) for i in range(20)))
+    async with plant.store.transaction() as tx:
+        await plant.store.lock(tx)
         assert await other.round() == 0  # somebody else is at it
     for _ in range(6):
-        for each in (world.correlator, other):
+        for each in (plant.correlator, other):
             try:
                 await each.round()
             except FeedMovedError:
                 continue
-    assert len(await world.members()) == 20
-    opened = await world.pool.fetchval(
+    assert len(await plant.members()) == 20
+    opened = await plant.pool.fetchval(
         "SELECT count(*) FROM incident_entry WHERE kind = 'incident_opened'"
     )
     assert opened == 1
 
 
-async def test_alarms_that_stood_before_there_were_incidents_are_taken_in(world: World) -> None:
-    await world.send(change("a", 0))
-    feed = Feed(world.pool, "later", begin="now")
-    fresh = Correlator(world.rules, world.clock, world.store, feed)
+async def test_alarms_that_stood_before_there_were_incidents_are_taken_in(plant: World) -> None:
+    await plant.send(change("a", 0))
+    feed = Feed(plant.pool, "later", begin="now")
+    fresh = Correlator(plant.rules, plant.clock, plant.store, feed)
     await fresh.round()
-    assert set(await world.members()) == {"a"}
+    assert set(await plant.members()) == {"a"}
 
 
-async def test_marks_come_and_go(world: World) -> None:
+async def test_marks_come_and_go(plant: World) -> None:
     for index in range(3):
         at = index * 20_000
-        await world.send(change(f"x{index}", at, DOOR))
+        await plant.send(change(f"x{index}", at, DOOR))
         if index < 2:
-            await world.send(ended(f"x{index}", at + 1_000, at, DOOR))
-    world.clock.advance(41_000)
-    await world.settle()
-    assert (await world.members())["x2"].shown.marks == ("chattering",)
-    world.clock.advance(700_000)
-    await world.correlator.round()
-    assert (await world.members())["x2"].shown.marks == ()
-    world.clock.advance(86_400_000)
-    await world.correlator.round()
-    assert (await world.members())["x2"].shown.marks == ("stale",)
+            await plant.send(ended(f"x{index}", at + 1_000, at, DOOR))
+    plant.clock.advance(41_000)
+    await plant.settle()
+    assert (await plant.members())["x2"].shown.marks == ("chattering",)
+    plant.clock.advance(700_000)
+    await plant.correlator.round()
+    assert (await plant.members())["x2"].shown.marks == ()
+    plant.clock.advance(86_400_000)
+    await plant.correlator.round()
+    assert (await plant.members())["x2"].shown.marks == ("stale",)
 
 
-async def test_a_flood_marks_the_incidents_in_it(world: World) -> None:
-    names = list(world.site.alarms)[:11]
-    await world.send(
+async def test_a_flood_marks_the_incidents_in_it(plant: World) -> None:
+    names = list(plant.site.alarms)[:11]
+    await plant.send(
         *(change(f"f{i}", i * 1_000, name) for i, name in enumerate(names)),
         change("late", 7_200_000, DOOR),
     )
-    await world.settle()
+    await plant.settle()
     found = {
-        each.incident.id: each.incident.flood for each in await world.reads.page("all", 9, None)
+        each.incident.id: each.incident.flood for each in await plant.reads.page("all", 9, None)
     }
     assert found == {incident_id("f0"): True, incident_id("late"): False}
 
 
-async def test_a_clock_in_another_year_does_not_make_the_past_anew(world: World) -> None:
+async def test_a_clock_in_another_year_does_not_make_the_past_anew(plant: World) -> None:
     day = 86_400_000
-    await world.send(change("old", -400 * day), change("mid", -200 * day), change("new", 0))
-    await world.settle()
-    before = {name: (m.incident, m.place) for name, m in (await world.members()).items()}
-    await world.send(change("x", -NOW, DOOR), change("y", -NOW + 1_000, ZONE2), edge="e2")
-    await world.send(change("z", -400 * day + 1_000, DOOR))
-    await world.settle()
-    after = {name: (m.incident, m.place) for name, m in (await world.members()).items()}
+    await plant.send(change("old", -400 * day), change("mid", -200 * day), change("new", 0))
+    await plant.settle()
+    before = {name: (m.incident, m.place) for name, m in (await plant.members()).items()}
+    await plant.send(change("x", -NOW, DOOR), change("y", -NOW + 1_000, ZONE2), edge="e2")
+    await plant.send(change("z", -400 * day + 1_000, DOOR))
+    await plant.settle()
+    after = {name: (m.incident, m.place) for name, m in (await plant.members()).items()}
     assert {name: after[name] for name in before} == before
     assert after["x"][0] == after["y"][0] == incident_id("x")
     assert after["z"][0] == incident_id("old")

@@ -60,37 +60,37 @@ def influxdb() -> Iterator[InfluxDb]:
     server.remove()
 
 
-async def _level(world: SinkWorld, name: str, seconds: float = 60) -> None:
+async def _level(plant: SinkWorld, name: str, seconds: float = 60) -> None:
     """Until the sink has everything that was committed."""
 
     async def level() -> bool:
-        assert world.forwarding is not None
-        found = {each.id: each for each in await world.forwarding.listed()}[name]
+        assert plant.forwarding is not None
+        found = {each.id: each for each in await plant.forwarding.listed()}[name]
         return found.events_behind == 0 and found.samples_behind == 0 and found.status == "ok"
 
     await until(level, seconds)
 
 
-async def _through_cuts(world: SinkWorld, target: TargetServer, name: str, count: Any) -> None:
+async def _through_cuts(plant: SinkWorld, target: TargetServer, name: str, count: Any) -> None:
     """Everything is sent while the sinks are killed in between and the target is restarted."""
-    await world.start()
-    await world.send_events(COUNT // 2)
-    await world.send_many_samples(COUNT)
+    await plant.start()
+    await plant.send_events(COUNT // 2)
+    await plant.send_many_samples(COUNT)
     await until(lambda: _some(count, 400), 60)
-    await world.kill()
+    await plant.kill()
     # Confirmed, and not yet noted: what was the last batch is sent again.
-    await world.pool.execute("UPDATE feed_position SET seq = greatest(seq - 300, 0) "
+    await plant.pool.execute("UPDATE feed_position SET seq = greatest(seq - 300, 0) "
                              "WHERE consumer = $1", f"sink-{name}")  # fmt: skip
-    await world.start()
+    await plant.start()
     await until(lambda: _some(count, 800), 60)
     await asyncio.to_thread(target.kill)
-    await world.send_events(COUNT - COUNT // 2, "e2")  # ingest goes on beside a dead target
+    await plant.send_events(COUNT - COUNT // 2, "e2")  # ingest goes on beside a dead target
     await asyncio.to_thread(target.start)
-    await _level(world, name)
+    await _level(plant, name)
     # A sample of yesterday and an event of an hour ago: after everything, and in all the same.
-    await world.send_samples([("TT-101", world.clock.now_ms() - 86_400_000, 7.5, 0)])
-    await world.send_events(1, ago_ms=3_600_000)
-    await _level(world, name)
+    await plant.send_samples([("TT-101", plant.clock.now_ms() - 86_400_000, 7.5, 0)])
+    await plant.send_events(1, ago_ms=3_600_000)
+    await _level(plant, name)
 
 
 async def _some(count: Any, least: int) -> bool:

@@ -184,6 +184,21 @@ async def test_alarms_by_day_count_late_ones_on_their_own_day(pg: asyncpg.Pool) 
     assert await counts() == wanted
 
 
+async def test_a_clock_that_leaps_ahead_drops_nothing(pg: asyncpg.Pool) -> None:
+    partitions = Partitions(pg)
+    keep = Retention(events=20, samples=20, minutes=20, hours=20)
+    rollups = Rollups(pg, partitions, keep)
+    await partitions.ensure(EVENTS, [NOW - n * DAY_MS for n in range(4)])
+    stood = await children(pg, "event")
+    assert await rollups.leapt(NOW) == 0
+    ahead = NOW + 500 * DAY_MS
+    assert await rollups.leapt(ahead) > 300
+    await partitions.make_ahead(ahead)  # events come in by this clock from now on
+    assert await rollups.forget(ahead) == []
+    assert set(stood) <= set(await children(pg, "event"))
+    assert await rollups.leapt(ahead) > 300
+
+
 async def test_a_repeated_row_is_stored_once_even_past_the_watermark(pg: asyncpg.Pool) -> None:
     store = AlarmStore(pg)
     now = SystemClock().now_ms()

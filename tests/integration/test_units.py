@@ -18,6 +18,7 @@ from factory_brain.bootstrap import Brain
 from factory_brain.domain.samples import Columns
 from factory_brain.domain.units.spans import Span
 from factory_brain.domain.units.stays import Reading, stays
+from shared.clock import SystemClock
 from shared.messages.bodies import LinkedEvent, SampleBatch
 from shared.messages.codec import encode
 from shared.messages.envelope import Event, Frame
@@ -27,6 +28,7 @@ from tests.support.brain_world import ALARM, EDGE, FakeEdge, log_in, transition,
 
 pytest_plugins = ("tests.support.brain_fixtures",)
 RAISED = 1_700_000_000_001
+DAY = 86_400_000
 NAME = Names(zh="压机", en="Press")
 
 
@@ -178,9 +180,11 @@ async def test_numbers_that_come_late_twice_and_mixed_make_the_same_stays(brain:
     brain.site.stations["PRESS"] = StationSpec(
         id="PRESS", asset="FUR-01", name=NAME, unit=UNIT_TAGS
     )
+    # Of two days ago: within what a factory keeps of raw samples, which are swept while this runs.
+    first = (SystemClock().now_ms() // DAY - 2) * DAY + DAY // 2
     for seed in range(6):
         chance = random.Random(seed)
-        start = RAISED + seed * 10_000_000
+        start = first + seed * 10_000_000
         readings: list[Reading] = sorted(
             {
                 (at, role): (at, role, float(chance.randint(0, 1 if role == "inside" else 3)))

@@ -36,7 +36,7 @@ def migrated_url(postgres: PostgresForTests) -> Iterator[str]:
 
 
 @pytest.fixture
-async def world(migrated_url: str) -> AsyncIterator[World]:
+async def plant(migrated_url: str) -> AsyncIterator[World]:
     pool = await connect_pool(migrated_url)
     await pool.execute(EMPTY)
     yield World(pool)

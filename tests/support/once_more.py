@@ -12,13 +12,18 @@ import sys
 from pathlib import Path
 
 MOST = 3
-KEPT = Path(".pytest_cache/v/cache/lastfailed")
+CACHE = Path(".venv/.andon-tests")
+"""Where pytest notes what failed (`cache_dir` in pyproject.toml)."""
 
 
 def main() -> int:
     """Exit code: 0 if every repeated test holds."""
     try:
-        failed = [name for name, yes in json.loads(KEPT.read_text()).items() if yes]
+        failed = [
+            name
+            for name, yes in json.loads((CACHE / "v/cache/lastfailed").read_text()).items()
+            if yes
+        ]
     except (OSError, ValueError):
         failed = []
     if not 0 < len(failed) <= MOST:

@@ -5,7 +5,7 @@ Outside any lock: a reader sees what is committed. Also takes labels that are to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -135,15 +135,18 @@ class PgIncidentReads:
         return [_listed(row) for row in rows]
 
     @asynccontextmanager
-    async def to_label(self, limit: int) -> AsyncIterator[list[ToLabel]]:
+    async def to_label(
+        self, limit: int, without: Sequence[str] = ()
+    ) -> AsyncIterator[list[ToLabel]]:
         """Occurrences to be labelled; they are, when the block ends. No other brain takes them."""
         async with self._pool.acquire() as tx, tx.transaction():
             rows = await tx.fetch(
                 "SELECT m.occurrence, i.outcome, i.cause, i.closed_by FROM incident_member m "
                 "JOIN incident i ON i.id = m.incident WHERE m.to_label AND i.status = 'closed' "
+                "AND m.occurrence <> ALL($2::text[]) "
                 "ORDER BY m.occurrence LIMIT $1 FOR UPDATE OF m SKIP LOCKED",
-                limit,
-            )
+                limit, list(without),
+            )  # fmt: skip
             found = [ToLabel(*row.values()) for row in rows]
             yield found
             await tx.executemany(

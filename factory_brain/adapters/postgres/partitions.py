@@ -24,6 +24,8 @@ MOST = 2000
 """Partitions of one table; beyond that a day that a broken clock invented gets none of its own."""
 SPARE = 500
 WAIT_S = 5.0
+LOCKS = 256
+"""A question over all days of the journal locks each day's table and its indexes."""
 _LOCK = 0x70617274  # "part"
 _NAME = re.compile(r"_p(\d{8})$")
 
@@ -135,6 +137,12 @@ class Partitions:
         if dropped:
             log.info("partitions_dropped", table=table.table, names=dropped)
         return dropped
+
+
+async def few_locks(pool: asyncpg.Pool) -> int | None:
+    """The server's `max_locks_per_transaction` if it is too low for a year of days; else None."""
+    found = int(await pool.fetchval("SHOW max_locks_per_transaction"))
+    return found if found < LOCKS else None
 
 
 _CHILDREN = (

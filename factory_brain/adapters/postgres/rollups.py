@@ -19,6 +19,7 @@ from factory_brain.adapters.postgres.partitions import (
     SAMPLES,
     Partitions,
 )
+from factory_brain.domain.lived_days import LEAP_MS, kept_since
 from shared.postgres.pool import Connection
 from shared.telemetry import logger
 
@@ -136,7 +137,7 @@ class Rollups:
 
     async def forget(self, now: int) -> list[str]:
         """Drop the partitions that are past their days; summaries are made before."""
-        keep = self._keep
+        keep, lived = self._keep, await self._lived(now)
         dropped: list[str] = []
         for table, days in (
             (EVENTS, keep.events),
@@ -144,8 +145,21 @@ class Rollups:
             (MINUTES, keep.minutes),
             (HOURS, keep.hours),
         ):
-            dropped += await self._partitions.drop_before(table, now - days * DAY_MS)
+            before = kept_since(lived, now, days * DAY_MS)
+            dropped += await self._partitions.drop_before(table, before)
         return dropped
+
+    async def before(self, now: int, days: int) -> int:
+        """What is older than this is past its days; a leap of the clock makes nothing older."""
+        return kept_since(await self._lived(now), now, days * DAY_MS)
+
+    async def leapt(self, now: int) -> int:
+        """By how many days the clock has leapt within the last week of running; none: 0."""
+        return (now - LEAP_MS - kept_since(await self._lived(now), now, LEAP_MS)) // DAY_MS
+
+    async def _lived(self, now: int) -> list[int]:
+        """The journal's days up to now: one for each day on which a brain ran."""
+        return await self._partitions.closed(EVENTS, now)
 
 
 def _spans(marks: Iterable[tuple[int, int, list[int]]]) -> list[_Span]:

@@ -16,6 +16,7 @@ from factory_brain.application.incidents.ports import (
     Incident,
     IncidentReads,
     Incidents,
+    ToLabel,
 )
 from factory_brain.application.incidents.rules import SiteRules
 from factory_brain.application.incidents.understanding import Understanding
@@ -25,9 +26,13 @@ from factory_brain.domain.incidents.life_cycle import STATUSES, Status, Trigger,
 from shared.clock import Clock
 from shared.errors import Rejected
 from shared.site.site import Site
+from shared.telemetry import logger
 
 MOST_HEIRS = 32
 LABELS = 20
+MAX_TRIES, MOST_TRIED = 3, 1000
+"""How often a label is tried before its occurrence is set aside."""
+log = logger("incidents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,19 +218,38 @@ class Labelling:
 
     def __init__(self, reads: IncidentReads, outcomes: Outcomes) -> None:
         self._reads, self._outcomes = reads, outcomes
+        self._tries: dict[str, int] = {}
+        """Occurrences whose label could not be given, and how often it was tried."""
+
+    @property
+    def aside(self) -> list[str]:
+        """Occurrences that are left alone until the next start."""
+        return [name for name, tries in self._tries.items() if tries >= MAX_TRIES]
 
     async def some(self) -> int:
         """Label a few; returns how many."""
         for done in range(LABELS):
             # One at a time: a fault at one must not have those before it labelled again.
-            async with self._reads.to_label(1) as found:
+            async with self._reads.to_label(1, self.aside) as found:
                 for each in found:
-                    await self._outcomes.label(
-                        each.occurrence, each.outcome, each.cause, "", each.actor
-                    )
+                    await self._label(each)
             if not found:
                 return done
         return LABELS
+
+    async def _label(self, each: ToLabel) -> None:
+        """One; a lasting fault of one must not keep all others from their labels."""
+        name = each.occurrence
+        try:
+            await self._outcomes.label(name, each.outcome, each.cause, "", each.actor)
+        except Exception as error:
+            tries = self._tries[name] = self._tries.get(name, 0) + 1
+            if tries >= MAX_TRIES:
+                log.error("label_set_aside", occurrence=name, error=repr(error), tries=tries)
+            if len(self._tries) > MOST_TRIED:
+                del self._tries[next(iter(self._tries))]
+            raise
+        self._tries.pop(name, None)
 
 
 def _status(row: Incident) -> Status:

@@ -287,6 +287,8 @@ class IncidentReads(Protocol):
         """The same of incidents."""
         ...
 
-    def to_label(self, limit: int) -> AbstractAsyncContextManager[list[ToLabel]]:
-        """Occurrences to be labelled; they are, when the block ends."""
+    def to_label(
+        self, limit: int, without: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[list[ToLabel]]:
+        """Occurrences to be labelled, but for some; they are, when the block ends."""
         ...

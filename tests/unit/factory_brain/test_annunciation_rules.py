@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from edge_node.domain.annunciation import Annunciation as AtEdge
+from factory_brain.application import annunciation as module
 from factory_brain.application.annunciation import Annunciation
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.live_view import LiveView
+from factory_brain.domain.lateness import Lateness
 from shared.bus.port import Bus
 from shared.clock import SystemClock
 from shared.errors import RetryableTransportError
@@ -59,6 +63,8 @@ class World:
         self.fleet = FleetView("f1", specs, clock)
         self.watched, self.fault = True, False
         self.backlog = 0
+        self.stands = False
+        """Nothing of what e1 raises is confirmed any more; it raises one in each heartbeat."""
         self.brain = Annunciation(
             "f1", "brain", TTL_MS, cast(Bus, self.edges), clock, self.fleet,
             cast(LiveView, self.live), lambda: self.watched, self.writable,
@@ -71,10 +77,14 @@ class World:
         return True
 
     async def beat(self) -> None:
-        lanes = {"live": Counts(buffered=3), "replay": Counts(buffered=self.backlog),
-                 "history": Counts(buffered=90_000)}  # fmt: skip
+        lanes = {"history": Counts(buffered=90_000)}
+        produced = waits = 3
         while True:
+            produced += 1
+            waits = waits + 1 if self.stands else 3
             for name in ("e1", "e2"):
+                behind = waits if name == "e1" else 3
+                lanes["live"] = Counts(produced=produced, buffered=behind)
                 lanes["replay"] = Counts(buffered=self.backlog)
                 mono = self.edges.clock.mono_ms()
                 health = Health(
@@ -117,6 +127,42 @@ async def test_a_horn_is_taken_only_when_the_backlog_is_here() -> None:
         assert w.live.horn_edges == {"e1", "e2"}
 
     await run(world, story)
+
+
+async def test_a_live_lane_that_stands_hands_its_own_horn_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LATE_MS", 400)
+    monkeypatch.setattr(module, "IN_TIME_MS", 300)
+
+    async def story(w: World) -> None:
+        await w.until(lambda: w.live.horn_edges == {"e1", "e2"})
+        w.stands = True
+        await w.until(lambda: w.live.horn_edges == {"e2"})
+        assert not w.edges.silent("e1")
+        await asyncio.sleep(TTL_MS / 1000)
+        assert not w.edges.silent("e1"), "not taken again while it stands"
+        w.stands = False
+        await w.until(lambda: w.live.horn_edges == {"e1", "e2"})
+
+    await run(World(), story)
+
+
+def test_what_waits_is_late_and_what_is_confirmed_in_time_is_not() -> None:
+    lane = Lateness()
+    for second in range(60):  # many a second, all confirmed within one
+        lane.beat("b", 1000 * (second + 1), 400, 1000 * second)
+        assert lane.ms <= 1000
+    for second in range(60, 64):
+        lane.beat("b", 61_000, 1200, 1000 * second)
+    assert lane.ms == 4000
+    lane.beat("b", 62_000, 900, 64_000)  # it goes on: what waits now has come since
+    assert lane.ms == 0
+    for second in range(65, 75):  # it goes on too slowly: ever older ones wait
+        lane.beat("b", 62_000 + (second - 64) * 100, 900 + (second - 64) * 90, 1000 * second)
+    assert lane.ms == 10_000
+    lane.beat("c", 5, 2, 75_000)  # another life of the edge
+    assert lane.ms == 0
 
 
 async def test_a_probe_that_fails_in_any_way_hands_the_horn_down() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from factory_brain.application.health import WATCHES, Health, Reading
+from factory_brain.application.health import UNTOLD_MS, WATCHES, Health, Reading, untold_probe
 from factory_brain.domain.system_words import SYSTEM_WORDS, alarm_of, is_system, sheet_of, title
 from factory_brain.domain.watches import Watch, Watched, look
 from shared.clock import ManualClock
@@ -89,3 +89,19 @@ def test_names_and_sheets_are_found_by_the_row() -> None:
     assert title("f1.e1", "driver_failed", {"subject": "plc"}).en == (
         "f1.e1: data source failed (plc)"
     )
+
+
+async def test_a_change_that_was_not_told_on_is_shown_for_some_time() -> None:
+    clock, untold, told = ManualClock(), 0, []
+
+    async def switch(source: str, code: str, active: bool, params: dict[str, Any]) -> None:
+        told.append((source, code, active))
+
+    watch = Health(clock, (untold_probe("f1", lambda: untold, clock),), switch)
+    await watch.once()
+    untold = 1
+    for passed in (0, UNTOLD_MS - 1, 1):
+        clock.advance(passed)
+        await watch.once()
+    where = ("f1.brain", "change_untold")
+    assert told == [(*where, False), (*where, True), (*where, False)]
