@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import warnings
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ SCHEMES: Mapping[ChannelKind, tuple[str, ...]] = {
 """What the URL of a kind must begin with; `sms` and `apprise` take any service."""
 _ADDRESSES = ("notify_url", "webhook_url", "api_url")
 """Where Apprise's plug-ins keep the address of their service."""
+_ADDRESS = re.compile(r"https?://\S+|/\S*[?=/]\S+")
+"""Addresses and paths in what a plug-in says."""
 _HEARD = threading.local()
 _LOADING = threading.Lock()
 
@@ -165,11 +168,17 @@ def _send(url: str, relay: str, letter: Letter) -> str | None:
         fault = _fault(_HEARD.answer)
         if sent and fault is None:
             return None
-        return (fault or "; ".join(_HEARD.said[-2:]) or "the service did not take it")[:300]
+        said = "; ".join(map(_without_address, _HEARD.said[-2:]))
+        return (fault or said or "the service did not take it")[:300]
     except Exception as error:  # a plug-in's own fault is a failed attempt, seen in the log
-        return f"{type(error).__name__}: {error}"[:300]
+        return _without_address(f"{type(error).__name__}: {error}")[:300]
     finally:
         _HEARD.said = None
+
+
+def _without_address(text: str) -> str:
+    """A fault without paths and queries: those of robots hold their token."""
+    return _ADDRESS.sub("…", text)
 
 
 def _by_relay(plugin: Any, relay: str) -> None:

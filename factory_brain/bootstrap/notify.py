@@ -23,11 +23,13 @@ from factory_brain.application.watched_channels import WatchedChannels
 from factory_brain.web.routes.notify import NotifyParts
 from shared.errors import Rejected
 from shared.postgres.audit import audit
+from shared.postgres.pool import connect_pool
 
 if TYPE_CHECKING:
     from factory_brain.bootstrap import Brain
 
 CODE = "notification_failed"
+POOL = 3
 
 
 async def wire(brain: Brain) -> NotifyParts:
@@ -43,7 +45,11 @@ async def wire(brain: Brain) -> NotifyParts:
     kinds = {each.kind for person in site.notify.people for each in person.channels}
     if kinds - {"log", "webhook"}:
         channels.warm()
-    store, find = NotifyRows(brain.pool), brain.alarms.get
+    # Connections of its own: an acknowledgement that waits for a planning round's rows must not
+    # hold what that round still has to read.
+    pool = await connect_pool(settings.database_url, size=POOL, name=f"{settings.site}-notify")
+    service.on_close("notify-database", pool.close)
+    store, find = NotifyRows(pool), brain.alarms.get
     own = f"http://{settings.http_host}:{settings.http_port}"
     directory = Directory(site, clock, store)
     links = Links(site, clock, store, find, _acknowledge(brain), own)

@@ -218,7 +218,7 @@ class NotifyFile(Model):
     """How people's telephones reach the console; left out: the brain's own address."""
     link_for: Annotated[Duration, Field(ge=60_000)] = 86_400_000
     """How long the link in a message can be used."""
-    confirmed_for: Duration = 300_000
+    confirmed_for: Duration = 0
     """How long an answer proves that a person is reached here (0: it proves nothing)."""
     keep: Annotated[Duration, Field(ge=86_400_000)] = 90 * 86_400_000
 

@@ -114,6 +114,7 @@ def plain(told: dict[str, Any]) -> dict[str, Any]:
     """Without the names that only the brain knows."""
     for each in told["diagnostic"]["top"]:
         each.pop("name", None)
+    told.pop("series")  # for the plot: a period has it, a live figure has not
     return told
 
 

@@ -68,6 +68,7 @@ rules:
   - {id: p1, priorities: [1], ladder: critical}
   - {id: p2, priorities: [2], ladder: broken}
   - {id: p3, when: "event.alarm.startsWith('FLOOD')", ladder: flood}
+confirmed_for: 5m
 limits: {messages: 3, within: 10m}
 summaries: {every: 1s, top: 2}
 retry: {schedule: [200ms]}

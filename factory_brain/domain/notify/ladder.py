@@ -79,7 +79,9 @@ def advance(
         return _over(case, ladder, "returned")
     if seen.acked and "acknowledged" in ladder.stops and not (case.ack_over and not case.answered):
         return _acknowledged(case, ladder, seen, now)
-    case = replace(case, status="running", why="")
+    # A reload may have made the ladder shorter than where the case stands.
+    step = min(case.step, len(ladder.steps))
+    case = replace(case, status="running", why="", step=step)
     return _climb(case, ladder, now, [])
 
 
@@ -91,7 +93,8 @@ def _over(case: Case, ladder: LadderSpec, why: str) -> tuple[Case, list[Telling]
     ended = _end(case, why)
     if not ladder.tell_end or case.told == 0:
         return ended, []
-    telling = Telling("over", case.told, max(case.step - 1, 0), case.round)
+    step = max(min(case.step, len(ladder.steps)) - 1, 0)
+    telling = Telling("over", case.told, step, case.round)
     return replace(ended, told=case.told + 1), [telling]
 
 

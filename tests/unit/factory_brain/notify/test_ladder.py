@@ -186,3 +186,16 @@ def test_whatever_is_planned_goes_or_waits_for_a_reason_and_a_time(
 
 def test_a_channel_is_tried_again_by_its_schedule_then_no_more() -> None:
     assert [retry_at([5, 30], n, 100) for n in (1, 2, 3)] == [105, 130, None]
+
+
+def test_a_ladder_made_shorter_by_a_reload_goes_on_from_its_last_step() -> None:
+    stood = replace(case(), step=3, told=3, stepped_at=0, nag_at=10 * MIN)
+    short = LadderSpec.model_validate(
+        {"id": "l", "nag": "10m", "tell_end": True, "steps": [{"after": 0, "notify": ["s0"]}]}
+    )
+    _, reminded = advance(stood, short, STANDS, 11 * MIN)
+    _, ended = advance(stood, short, BACK, 12 * MIN)
+    assert [(each.kind, each.step) for each in (*reminded, *ended)] == [
+        ("reminder", 0),
+        ("over", 0),
+    ]
