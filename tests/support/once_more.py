@@ -1,7 +1,7 @@
 """Runs the few tests that just failed once more, alone, and says so.
 
 Called by `make test` after a failed run on two busy cores, where a real server can be slower than a
-test's patience. What fails alone, too, fails; more than three failures are never repeated.
+test's patience. What fails alone, too, fails; more than five failures are never repeated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST = 3
+MOST = 5
 CACHE = Path(".venv/.andon-tests")
 """Where pytest notes what failed (`cache_dir` in pyproject.toml)."""
 
