@@ -115,7 +115,10 @@ def test_assign_and_comment_by_keyboard_and_a_file_beside_the_alarm(
     page.get_by_test_id("assign-to").fill("li-night")
     page.keyboard.press("Enter")
     expect(row).to_contain_text("→ li-night", timeout=15_000)
+    # The row may tell of it before the answer has closed the form, which takes the keys till then.
+    expect(page.get_by_test_id("action-dialog")).to_have_count(0)
     page.keyboard.press("c")
+    expect(page.get_by_test_id("text")).to_be_focused()
     page.keyboard.type("阀门已检查")
     page.keyboard.press("Enter")
     expect(row).to_contain_text("✎", timeout=15_000)
