@@ -12,7 +12,7 @@ from functools import partial
 from factory_brain.application.brains import Hold
 from shared.bus.jetstream_api import Asks, drop_consumer, subjects_of
 from shared.bus.streams import EVENTS, SAMPLES
-from shared.errors import RetryableTransportError
+from shared.errors import ContractError, RetryableTransportError
 from shared.messages import subjects
 from shared.messages.subjects import HISTORY, LIVE, REPLAY
 from shared.outbox.receiving import Receiving
@@ -23,6 +23,8 @@ log = logger("sources")
 FORMER = ((EVENTS, "brain"), (EVENTS, "brain-replay"), (SAMPLES, "brain"))
 """Consumers of all edges at once, as one brain alone had them."""
 LOOK_S = 5.0
+READ_S = 1.0
+"""For how long JetStream is asked: far less than a lease."""
 
 
 class Sources:
@@ -50,14 +52,23 @@ class Sources:
         if now - self._looked > LOOK_S:
             self._looked = now
             try:
-                for stream in (EVENTS, SAMPLES):
-                    self._strangers |= self._named(await subjects_of(self._bus, stream))
-            except RetryableTransportError as error:
+                async with asyncio.timeout(READ_S):  # leases are renewed only after this
+                    for stream in (EVENTS, SAMPLES):
+                        self._strangers |= self._named(await subjects_of(self._bus, stream))
+            except (RetryableTransportError, TimeoutError) as error:
                 log.warning("streams_not_read", error=str(error))
         return sorted({*self._known(), *self._strangers})
 
     def _named(self, found: list[str]) -> set[str]:
-        return {node.name for node, _, _ in map(subjects.parse, found) if node.site == self._site}
+        names: set[str] = set()
+        for subject in found:
+            try:
+                node, _, _ = subjects.parse(subject)
+            except ContractError:
+                continue  # nobody's subject; it must not stop the renewal of leases
+            if node.site == self._site:
+                names.add(node.name)
+        return names
 
     def add(self, edge: str, hold: Hold) -> None:
         """Be ready to consume an edge's streams."""
