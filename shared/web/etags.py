@@ -90,10 +90,18 @@ class Conditional:
             await self._app(scope, receive, send)
         else:
             answer = _Answer(Headers(scope=scope), send)
-            await self._app(scope, receive, answer.take)
+            try:
+                await self._app(scope, receive, answer.take)
+            except Exception:
+                if not answer.refused:
+                    raise
             if answer.refused:
                 problem = ProblemError(406, "not_acceptable", offered=answer.media)
                 await refuse(scope, receive, send, problem)
+
+
+class _Refused(OSError):
+    """Ends an answer that nobody takes: as one whose reader has gone, which every route knows."""
 
 
 class _Answer:
@@ -109,10 +117,11 @@ class _Answer:
 
     async def take(self, message: Message) -> None:
         """A piece of it."""
-        if message["type"] == "http.response.start":
+        if self.refused:
+            if message.get("more_body"):
+                raise _Refused  # a stream would go on for ever, and its viewer count as attending
+        elif message["type"] == "http.response.start":
             await self._begin(message)
-        elif self.refused:
-            return
         elif self._start is None:
             await self._send(message)
         else:

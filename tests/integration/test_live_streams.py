@@ -18,7 +18,7 @@ from shared.identity.policy import Grant, User
 from shared.web import live_socket
 from shared.web.auth import COOKIE
 from shared.web.sse import QUEUE
-from tests.support.brain_world import ALARM, FakeEdge, transition, until
+from tests.support.brain_world import ALARM, FakeEdge, log_in, transition, until
 
 pytest_plugins = ("tests.support.brain_fixtures",)
 
@@ -174,3 +174,17 @@ async def test_a_socket_that_fell_behind_is_given_the_picture_anew(
         brain.broadcaster.send("runs", b'{"runs":[]}')
         assert (await frame(socket, "runs"))["data"] == {"runs": []}
     assert brain.broadcaster.overflows == 1
+
+
+async def test_a_stream_in_a_form_that_is_not_offered_ends_and_attends_nothing(
+    brain: Brain, web: httpx.AsyncClient
+) -> None:
+    await log_in(web)
+    async with asyncio.timeout(10):
+        answer = await web.get("/api/stream", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+
+    async def unattended() -> bool:
+        return not brain.broadcaster.attended
+
+    await until(unattended)
