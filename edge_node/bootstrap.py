@@ -17,7 +17,6 @@ import msgspec
 
 from edge_node.adapters import site_copy
 from edge_node.adapters.child_pipes import give_back_memory
-from edge_node.adapters.children import Child
 from edge_node.adapters.late_store import LateStore, open_or_wait
 from edge_node.adapters.site_copy import Candidate
 from edge_node.adapters.site_parsing import parse_apart
@@ -30,12 +29,6 @@ from edge_node.application.command_handler import CommandHandler
 from edge_node.application.directive_handler import DirectiveHandler
 from edge_node.application.engine import Engine, Parts
 from edge_node.application.fragments import OfflinePlaybooks, Surroundings
-from edge_node.application.ipc import (
-    FromChild,
-    OperatorAction,
-    PageQuery,
-    PageStatus,
-)
 from edge_node.application.journal import Journal
 from edge_node.application.lookups import Lookups
 from edge_node.application.modes import STATES
@@ -51,6 +44,7 @@ from edge_node.kernel import kernel_name
 from edge_node.reload import Live, Reload, faults_of
 from edge_node.rules import Rules, compile_site
 from edge_node.settings import EdgeSettings
+from edge_node.views import Views
 from shared.alarm.states import AlarmState
 from shared.bus.nats_bus import NatsBus
 from shared.clock import Clock, SystemClock
@@ -246,6 +240,7 @@ class Edge:
         self.telemetry.snippets.recover(snapshot.meta, rules.pipeline.steady())
         board.journal, board.telemetry = journal.status, self.telemetry.status
         self.lookups = Lookups(board, book, rules.tags, self.telemetry.history, clock)
+        self.lookups.assets = lambda: self._rules_now().site.assets
         parts = Parts(
             rules.pipeline, journal, alarms, self.reflexes, rules.actuation,
             self.telemetry, board, self.system, rules.relay,
@@ -255,7 +250,13 @@ class Edge:
             settings.otlp_endpoint, "andon-edge", site=settings.site, edge=settings.edge
         )
         self.commands = CommandHandler(
-            rules.actuation, journal, clock, self.who.epoch, self.who.boot, snapshot.commands
+            rules.actuation,
+            journal,
+            clock,
+            self.who.epoch,
+            self.who.boot,
+            snapshot.commands,
+            rules.site.info.simulated,
         )
         around = Surroundings(book, rules.tags, rules.actuation, rules.site.bindings.devices)
 
@@ -298,34 +299,6 @@ class Edge:
             name=f"edge {node.source}", inbox=node.inbox, site=settings.site,
         )  # fmt: skip
 
-    def _page(self) -> Child:
-        settings = self._settings
-        command = [*settings.page_command, "--port", str(settings.page_port)]
-        if settings.page_password_file is not None:
-            command += ["--password-file", str(settings.page_password_file)]
-
-        def on_message(message: FromChild) -> None:
-            if isinstance(message, OperatorAction):
-                task = asyncio.create_task(self.engine.act(message))
-            elif isinstance(message, PageQuery):
-                task = asyncio.create_task(look_up(message))
-            else:
-                return
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        async def look_up(query: PageQuery) -> None:
-            page.send(await self.lookups.answer(query))
-
-        tasks: set[asyncio.Task[None]] = set()
-        first = self.engine.status_now
-        page = Child(
-            "page", command, lambda: PageStatus(json=first()), on_message, lambda why: None
-        )
-        self.engine.push = lambda body: page.send(PageStatus(json=body))
-        self.engine.answer = page.send
-        return page
-
     async def run(self, service: Service) -> None:
         """Start everything; returns when the service has stopped."""
         fleet = Fleet(
@@ -334,7 +307,7 @@ class Edge:
         drivers = self.rules.drivers
         drivers.on_state = self.engine.on_driver
         self.engine.restart_driver = lambda source: drivers.children[source].kill()
-        page = self._page() if self._settings.page_port else None
+        views = Views(self._settings, self.engine, self.lookups)
         reload = self._reload(fleet)
         service.on_close("journal", self.journal.close)
         service.on_close("history", self.telemetry.history.close)
@@ -344,8 +317,8 @@ class Edge:
         self.engine.start()
         service.run("engine", self.engine.run)
         fleet.apply(self.rules, fleet.wanted(self.rules))
-        if page is not None:
-            service.run(page.name, page.run)
+        for view in views.children:
+            service.run(view.name, view.run)
         reload.say(self._found.desired, list(self._found.faults), self._found.held_back)
         watch = SiteWatch(
             self._settings.site_dir, self._settings.state_dir, self._settings.edge,

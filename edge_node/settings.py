@@ -35,6 +35,15 @@ class EdgeSettings(BaseSettings):
     page_port: int = Field(default=0, ge=0, le=65535)
     """Port of the local page; 0: no page."""
     page_password_file: Path | None = None
+    opcua_url: str = ""
+    """Where this edge's alarms are served over OPC UA (`opc.tcp://0.0.0.0:4842/andon`); empty: not
+    at all. Who acts logs in with a name and the page's password."""
+    opcua_anonymous: bool = False
+    """Clients without a password may read (they never act)."""
+    opcua_certificate_file: Path | None = None
+    """The OPC UA server's certificate; without one nothing is encrypted."""
+    opcua_key_file: Path | None = None
+    """Its private key."""
     release_key_file: Path
     """The group's public key, pinned at enrolment."""
     approval_key_file: Path
@@ -61,6 +70,9 @@ class EdgeSettings(BaseSettings):
     )
     page_command: list[str] = Field(
         default_factory=lambda: [sys.executable, "-m", "edge_node.page_child"]
+    )
+    opcua_command: list[str] = Field(
+        default_factory=lambda: [sys.executable, "-m", "edge_node.opcua_child"]
     )
 
     @field_validator("site", "edge")

@@ -15,6 +15,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from shared import redaction
 from shared.errors import ConfigError
 from shared.identity.settings import IdentitySettings
 from shared.rates import RateSettings
@@ -84,9 +85,11 @@ def load_settings(kind: type[S], path: Path) -> S:
 def read_secret(path: Path, what: str) -> str:
     """Contents of a secret file; raises ConfigError."""
     try:
-        return path.read_text().strip()
+        secret = path.read_text().strip()
     except OSError as error:
         raise ConfigError(
             f"cannot read the {what}: {error.strerror}", where=str(path),
             mend="write the secret into this file (mode 0600), or correct the path",
         ) from error  # fmt: skip
+    redaction.remember(secret)
+    return secret

@@ -21,4 +21,7 @@ class RateSettings(BaseModel):
     """A plant may sit behind one address."""
     address_burst: int = Field(default=10_000, ge=1, le=10_000_000)
     acting_factor: float = Field(default=4.0, ge=1, le=1000)
-    """By how much the buckets of acting on alarms are larger."""
+    """By how much the buckets of acting on alarms are larger.
+
+    Watching (`/api/alarms`, `/api/stream`, `/api/ws`) has buckets of its own, of the plain size.
+    """

@@ -10,6 +10,8 @@ import logging
 import sys
 from typing import Any
 
+from shared.redaction import cleaned
+
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -22,7 +24,7 @@ class _JsonFormatter(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return cleaned(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class Logger:

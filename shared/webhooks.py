@@ -33,12 +33,16 @@ def secrets_of(text: str) -> list[str]:
 
 
 def _key(secret: str) -> bytes:
+    bare = secret.removeprefix(PREFIX).rstrip("=")
     try:
-        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+        key = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except binascii.Error as error:
         raise ConfigError(
             "a webhook secret is `whsec_` followed by base64", mend="make a new secret"
         ) from error
+    if not key:  # anybody could sign with it
+        raise ConfigError("a webhook secret must not be empty", mend="make a new secret")
+    return key
 
 
 def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:

@@ -94,7 +94,7 @@ class BrainClient(_Http):
     async def answer(self, run: Run, option: str, key: str) -> None:
         """Answer the question the run waits for."""
         assert run.ask is not None
-        body = AnswerRequest(step=run.ask.step, option=option, comment="drill").model_dump()
+        body = AnswerRequest(path=run.ask.path, option=option, comment="drill").model_dump()
         await self.ask("POST", f"/api/runs/{run.id}/answers", body, {"Idempotency-Key": key})
 
 

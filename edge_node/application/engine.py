@@ -91,7 +91,6 @@ class Engine:
         self._beacon: bool | None = None
         self._beacon_task: asyncio.Task[None] | None = None
         self.push: Callable[[bytes], object] = lambda body: None
-        self.answer: Callable[[OperatorResult], object] = lambda result: None
         self.restart_driver: Callable[[str], None] = lambda source: None
         self.clock_offset: tuple[float, float] | None = None
         """Measured offset of this edge's clock and its uncertainty, ms."""
@@ -272,13 +271,13 @@ class Engine:
         stored = self.store(rows) or self._p.journal.write([])
         return await self._p.journal.durable(stored, STORE_WAIT_S)
 
-    async def act(self, action: OperatorAction) -> None:
-        """What a person did on the local page."""
+    async def act(self, action: OperatorAction) -> OperatorResult:
+        """What a person did here; answered when it is stored."""
         rows, result = self._p.alarms.act(action)
         if rows and not await self.facts(rows):
             # It is in force here and will be stored; the person is told that the disk fails.
-            result = OperatorResult(id=action.id, accepted=True, code="journal_degraded")
-        self.answer(result)
+            return OperatorResult(id=action.id, accepted=True, code="journal_degraded")
+        return result
 
     def ask(self, request: SampleRequest) -> SampleAnswer:
         """The factory wants a tag's every sample for a time."""

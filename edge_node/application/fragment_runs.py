@@ -23,6 +23,10 @@ class Entry(msgspec.Struct, frozen=True):
     phase: str
     at: int
     data: dict[str, Any] = {}
+    attempt: int = 1
+    since: int = 0
+    """When the path was begun."""
+    n: int = 0
 
 
 class Run(msgspec.Struct):
@@ -70,10 +74,21 @@ def about_of(unit: AlarmUnit) -> dict[str, Any]:
 def records_of(run: Run) -> dict[str, Record]:
     """A run's journal as the interpreter reads it; that it goes on again is no verdict."""
     return {
-        path: Record(entry.phase, entry.at, entry.data)  # type: ignore[arg-type]
+        path: Record(
+            entry.phase,  # type: ignore[arg-type]
+            entry.at, entry.data, entry.attempt, entry.since, entry.n,
+        )
         for path, entry in run.journal.items()
         if (path, entry.phase) != (OUTCOME, "intent")
-    }
+    }  # fmt: skip
+
+
+def entry_after(run: Run, path: str, entry: Entry) -> Entry:
+    """A new entry with its place in the run's journal, and since when its path has been begun."""
+    before = run.journal.get(path)
+    since = (before.since or before.at) if before is not None else entry.at
+    place = 1 + max((one.n for one in run.journal.values()), default=0)
+    return msgspec.structs.replace(entry, since=since, n=place)
 
 
 def handed_over(run: Run) -> bool:

@@ -19,6 +19,7 @@ from edge_node.application.fragment_runs import (
     Run,
     about_of,
     concurrency_of,
+    entry_after,
     handed_over,
     in_doubt,
     inputs_of,
@@ -35,7 +36,7 @@ from shared.expression import Reading, StaticEnvironment, compile_expression
 from shared.ids import uuid7
 from shared.messages.bodies import FragmentStep
 from shared.messages.codec import decode, encode
-from shared.messages.control import Fragments
+from shared.messages.control import Fragment, Fragments
 from shared.playbook import fragment
 from shared.playbook.binding import bound_devices, logical_tags, to_site_tags
 from shared.playbook.journal import OUTCOME, ROOTS, Context, Effect
@@ -59,6 +60,8 @@ class _Plan:
     document: Playbook
     after_ms: int
     alarms: frozenset[str]
+    codes: Mapping[str, list[str]]
+    """A trigger's word -> the alarms of this edge that it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class OfflinePlaybooks:
         """Replace what is held, once it is durable; what is at work ends under its own document."""
         try:
             for item in fragments.items:
-                _plan(item.document)
+                _plan(item)
         except (ValidationError, ValueError) as error:
             log.error("fragments_refused", version=fragments.version, error=str(error))
             return Outcome("refused", "malformed")
@@ -133,7 +136,7 @@ class OfflinePlaybooks:
         return Outcome("done")
 
     def _hold(self, fragments: Fragments) -> None:
-        plans = {item.playbook: _plan(item.document) for item in fragments.items}
+        plans = {item.playbook: _plan(item) for item in fragments.items}
         self._plans = {name: plan for name, plan in plans.items() if plan is not None}
         self.version = fragments.version
 
@@ -216,7 +219,9 @@ class OfflinePlaybooks:
     def _wanted(plan: _Plan, run: Run) -> bool:
         inputs = inputs_of(plan.document)
         for trigger in plan.document.triggers:
-            if trigger.alarm != run.alarm:
+            if trigger.transition != "raised" or trigger.alarm is None:
+                continue
+            if run.alarm not in plan.codes.get(trigger.alarm, [trigger.alarm]):
                 continue
             if trigger.where is None:
                 return True
@@ -263,7 +268,7 @@ class OfflinePlaybooks:
                     await self._command(run, effect, bound, names)
                 else:
                     phase = "intent" if effect.kind == "await" else effect.phase
-                    await self._note(run, effect.path, phase, dict(effect.data))
+                    await self._note(run, effect.path, phase, dict(effect.data), effect.attempt)
             if ahead.status in ("success", "failure", "needs_human"):
                 await self._end(run, ahead.status, "")
             elif not effects:
@@ -283,7 +288,7 @@ class OfflinePlaybooks:
         step = effect.step
         assert step is not None
         assert step.command is not None
-        spec = step.command
+        spec, path, nth = step.command, effect.path, effect.attempt
         if effect.kind == "reconcile":  # a restart came between the intent and its result
             verify = to_site_tags(str(effect.data.get("verify", "")), names)
             seen = (
@@ -292,19 +297,20 @@ class OfflinePlaybooks:
                 else ("unknown", "")
             )
             if seen[0] == "done":
-                await self._note(run, effect.path, "reconciled", {"by": "read_back"})
+                await self._note(run, path, "reconciled", {"by": "read_back"}, nth)
             else:
-                await self._note(run, effect.path, "failed", {"kind": "command_unknown"})
+                await self._note(run, path, "failed", {"kind": "command_unknown"}, nth)
             return
         device = bound.get(spec.device)
         if device is None:
-            await self._note(run, effect.path, "failed", {"kind": "unbound_device"})
+            await self._note(run, path, "failed", {"kind": "unbound_device"}, nth)
             return
-        if not await self._note(run, effect.path, "intent", {"device": device, **effect.data}):
-            await self._note(run, effect.path, "failed", {"kind": "journal_degraded"})
+        begun = {"device": device, **effect.data}
+        if not await self._note(run, path, "intent", begun, nth):
+            await self._note(run, path, "failed", {"kind": "journal_degraded"}, nth)
             return
         outcome = await self.around.actuation.perform(self._order(run, effect, step, device, names))
-        await self._note(run, effect.path, *told_of(outcome, device))
+        await self._note(run, path, *told_of(outcome, device), nth)
 
     @staticmethod
     def _order(
@@ -314,7 +320,8 @@ class OfflinePlaybooks:
         assert spec is not None
         require = tuple(to_site_tags(text, names) for text in effect.data["require"])
         return Order(
-            id=f"fragment:{run.key}:{effect.path}", device=device, operation=spec.op,
+            id=f"fragment:{run.key}:{effect.path}:{effect.attempt}",
+            device=device, operation=spec.op,
             args=dict(effect.data["args"]), origin="fragment", require=require,
             verify=to_site_tags(effect.data["verify"], names),
             verify_within_ms=spec.verify.within if spec.verify else 0,
@@ -334,10 +341,12 @@ class OfflinePlaybooks:
         unit = self.around.book.units.get(run.alarm)
         return unit is not None and unit.state.active and unit.occurrence == run.occurrence
 
-    async def _note(self, run: Run, path: str, phase: str, data: dict[str, Any]) -> bool:
+    async def _note(
+        self, run: Run, path: str, phase: str, data: dict[str, Any], attempt: int = 1
+    ) -> bool:
         """Journal one entry with its event; whether it is durable."""
         now = self._clock.now_ms()
-        run.journal[path] = Entry(phase, self._steady(), data)
+        run.journal[path] = entry_after(run, path, Entry(phase, self._steady(), data, attempt))
         rows: Change = [PutMeta(RUNS, encode(list(self._runs.values())))]
         told = fragment.told_as(path)
         if told is not None:
@@ -350,11 +359,12 @@ class OfflinePlaybooks:
         return await self._journal.durable(stored, STORE_WAIT_S)
 
 
-def _plan(document: bytes) -> _Plan:
+def _plan(item: Fragment) -> _Plan:
     """A held playbook; raises ValidationError or ValueError when it has no offline part."""
-    book = Playbook.model_validate_json(document)
+    book = Playbook.model_validate_json(item.document)
     alone = fragment.document(book)
     if alone is None or book.offline is None:
         raise ValueError(f"playbook {book.playbook} has no offline part")
-    alarms = frozenset(trigger.alarm for trigger in book.triggers if trigger.alarm)
-    return _Plan(alone, book.offline.after, alarms)
+    named = [t.alarm for t in book.triggers if t.alarm and t.transition == "raised"]
+    alarms = frozenset(alarm for name in named for alarm in item.codes.get(name, [name]))
+    return _Plan(alone, book.offline.after, alarms, item.codes)

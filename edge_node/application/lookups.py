@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -16,12 +16,14 @@ import msgspec
 from edge_node.application.board import Board
 from edge_node.application.history import History, taken
 from edge_node.application.ipc import PageAnswer, PageQuery
+from edge_node.application.served import list_served
 from edge_node.application.status import AlarmStatus, Names
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.tags import TagTable
 from edge_node.kernel.history import Curve, thin
 from shared.clock import Clock
 from shared.errors import Rejected
+from shared.site.assets import AssetTree
 from shared.site.model import TagSpec
 
 MOST_POINTS = 3_000
@@ -80,6 +82,8 @@ class Lookups:
     ) -> None:
         self._board, self._book, self._tags = board, book, tags
         self._history, self._clock = history, clock
+        self.assets: Callable[[], AssetTree] = lambda: AssetTree("")
+        """The asset tree of the site that runs."""
 
     def use(self, book: AlarmBook, tags: TagTable) -> None:
         """Go on with another version of the site."""
@@ -100,6 +104,12 @@ class Lookups:
                 return found if isinstance(found, Rejected) else _encode(found)
             case "alarms":
                 return await _rows(self._alarm_rows(wanted))
+            case "alarm":
+                row = self._board.any_row(str(query.args.get("alarm") or ""))
+                return _encode(row) if row is not None else Rejected("unknown_alarm")
+            case "served":
+                version = self._board.around.versions.site
+                return await list_served(version, self._book.units.values(), self.assets())
             case "tags":
                 return await _rows(self._tag_rows(wanted))
         return Rejected("unknown_query", {"what": query.what})

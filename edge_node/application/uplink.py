@@ -139,6 +139,7 @@ class Uplink:
         self.drivers: Callable[[], dict[str, str]] = dict
         self.site: Callable[[], tuple[str, str]] = lambda: ("", "")
         """The version of the site that runs, and the one that is wanted."""
+        self._lapse: asyncio.TimerHandle | None = None
         journal.on_commit = self._wake
 
     def _wake(self) -> None:
@@ -300,9 +301,19 @@ class Uplink:
         except ContractError as error:
             log.error("lease_unreadable", error=str(error))
             return None
-        answer = self._p.annunciation.grant(lease, self._clock.mono_ms())
+        now = self._clock.mono_ms()
+        answer = self._p.annunciation.grant(lease, now)
         self._p.engine.dirty()
+        self._sound_after(self._p.annunciation.until - now)
         return encode(answer)
+
+    def _sound_after(self, left_ms: int) -> None:
+        """The horn is this edge's from the moment the lease ends, not from its next second."""
+        if self._lapse is not None:
+            self._lapse.cancel()
+        if left_ms > 0:
+            loop = asyncio.get_running_loop()
+            self._lapse = loop.call_later((left_ms + 1) / 1000, self._p.engine.dirty)
 
     async def _on_command(self, _: str, data: bytes) -> bytes | None:
         try:

@@ -21,6 +21,7 @@ class Annunciation:
     ever: bool = False
     released: str = ""
     """The holder's newest release; its ids are ordered by time, an older grant is void."""
+    released_at: int = 0
     boot: str = ""
     """This edge's boot id; a grant counted from another boot's clock is void."""
 
@@ -29,11 +30,14 @@ class Annunciation:
         if lease.released:
             if lease.holder == self.holder:
                 self.until, self.released = 0, max(self.released, lease.id)
+                self.released_at = now
             return LeaseAck(id=lease.id, accepted=True)
         if not 0 < lease.ttl_ms <= MAX_TTL_MS:
             return LeaseAck(id=lease.id, accepted=False, code="ttl_out_of_range")
-        if lease.holder == self.holder and lease.id <= self.released:
-            # Under way since before it was given back: nobody up there would sound.
+        recent = now < self.released_at + lease.ttl_ms
+        if lease.holder == self.holder and lease.id <= self.released and recent:
+            # Under way since before it was given back: nobody up there would sound. No longer than
+            # its time, though: the clock up there may have been set back.
             return LeaseAck(id=lease.id, accepted=False, code="superseded")
         if self.holder != lease.holder and now < self.until:
             return LeaseAck(id=lease.id, accepted=False, code="held_by_another")

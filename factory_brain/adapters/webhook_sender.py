@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from factory_brain.adapters.outward import Outside, Outward
-from factory_brain.application.playbooks.ports import Delivery
+from factory_brain.application.playbooks.ports import Delivered, Delivery
 from factory_brain.domain.cloud_event import rfc3339
 from shared.clock import Clock
 
@@ -23,10 +23,10 @@ class HttpWebhooks:
         """Close connections."""
         await self._outward.close()
 
-    async def deliver(self, delivery: Delivery) -> str | None:
-        """None when the receiver took it; else why not."""
+    async def deliver(self, delivery: Delivery) -> Delivered:
+        """What the receiver answered."""
         answered = await self._outward.post(delivery.endpoint, delivery.id, self._body(delivery))
-        return answered.error
+        return Delivered(answered.error, answered.status, answered.retry_after_s)
 
     def _body(self, delivery: Delivery) -> bytes:
         return msgspec.json.encode(

@@ -71,7 +71,7 @@ class Annunciation:
     async def run(self) -> None:
         """Renew three times within a lease, for ever."""
         while True:
-            wanted = {edge for edge in self._heard() if self._in_time(edge)}
+            wanted = {edge for edge in self._heard() if self._reached(edge) and self._in_time(edge)}
             if wanted and not await self._can_write():
                 wanted = set()
             claimed = {edge for edge in wanted if self._concerns(edge, True)}
@@ -79,7 +79,7 @@ class Annunciation:
                 wanted = set()
             async with asyncio.TaskGroup() as group:
                 for edge in self._fleet.edges:
-                    if self._fleet.online(edge) and self._concerns(edge, edge in wanted):
+                    if self._reached(edge) and self._concerns(edge, edge in wanted):
                         group.create_task(self._ask(edge, release=edge not in wanted))
             self.settle()
             await asyncio.sleep(self._ttl / 3000)
@@ -88,6 +88,12 @@ class Annunciation:
         """Edges whose alarms somebody hears of here."""
         attended = self._here() or self.attended_elsewhere() is not None
         return {edge for edge in self._fleet.edges if attended or self.confirmed(edge)}
+
+    def _reached(self, edge: str) -> bool:
+        """Whether a lease could still begin there: it counts from the newest heartbeat. What is
+        not reached is not claimed either, or other brains would sound for it beside the edge."""
+        unheard = self._fleet.unheard_ms(edge)
+        return unheard is not None and unheard < self._ttl and self._fleet.online(edge)
 
     def _in_time(self, edge: str) -> bool:
         """Whether what this edge raises comes here while it matters."""
@@ -147,8 +153,10 @@ class Annunciation:
             token=heard[0] if (heard := self._fleet.token(edge)) else None,
         )
         if not release:
-            # From the moment the edge may fall silent this console must be ready to sound.
-            self._until[edge] = self._clock.mono_ms() + ttl
+            # From the moment the edge may fall silent this console must be ready to sound: until
+            # the lease ends there, which counts from the heartbeat that its token came with.
+            heard = self._clock.mono_ms() - (self._fleet.unheard_ms(edge) or 0)
+            self._until[edge] = max(self._until.get(edge, 0), heard + ttl)
             self.settle()
         try:
             data = await self._bus.request_down(node, node.lease, encode(grant), self._answer_s)

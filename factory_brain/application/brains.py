@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from factory_brain.domain.shares import LEADER, SOURCE
+from factory_brain.domain.shares import LEADER, SOURCE, holder_of
 from shared.errors import StoreError
 from shared.telemetry import logger
 
@@ -33,12 +33,18 @@ class Me:
     attended: bool = False
     horn: frozenset[str] = frozenset()
 
+    @property
+    def holder(self) -> str:
+        """This start alone: another brain may have been given the same name."""
+        return holder_of(self.name, self.boot)
+
 
 @dataclass(frozen=True, slots=True)
 class Other:
     """Another brain that lives."""
 
     name: str
+    """With its start."""
     attended: bool
     horn: frozenset[str]
     age_ms: int
@@ -60,7 +66,7 @@ class Store(Protocol):
         """Renew and take."""
         ...
 
-    async def others(self, name: str, ttl_ms: int) -> list[Other]:
+    async def others(self, me: Me, ttl_ms: int) -> list[Other]:
         """The other brains."""
         ...
 
@@ -222,11 +228,14 @@ class Brains:
         ages = [each.age_ms + since for each in self.others if each.attended]
         return min((age for age in ages if age < self._ttl / 2), default=None)
 
-    def horn_elsewhere(self) -> set[str]:
-        """Edges whose horn another brain holds for all of them."""
+    def horn_elsewhere(self, sounding: frozenset[str] = frozenset()) -> set[str]:
+        """Edges whose horn another brain holds for all of them.
+
+        `sounding`: edges that say that they sound; what a silent brain left of them is over.
+        """
         now = asyncio.get_running_loop().time()
         left = {edge for horn, until in self._left.values() if now < until for edge in horn}
-        return left.union(*(each.horn for each in self.others))
+        return (left - sounding).union(*(each.horn for each in self.others))
 
     def horn_settled(self, edge: str) -> None:
         """The edge has answered this brain, which leads: what others held of it is over."""
@@ -249,7 +258,7 @@ class Brains:
 
     async def look(self) -> None:
         """Hear of the other brains between two rounds."""
-        self._take(await self._store.others(self._me.name, self._ttl))
+        self._take(await self._store.others(self._me, self._ttl))
 
     async def run(self) -> None:
         """Renew in time, for ever."""

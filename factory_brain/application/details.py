@@ -53,6 +53,8 @@ class Details:
         self._definitions, self._tags, self._clock = definitions, tags, clock
         self._alarms, self._history, self._trend, self._live = alarms, history, trend, live
         self.run_entries: RunEntries | None = None
+        self.firings: RunEntries | None = None
+        """What playbooks made of an occurrence."""
 
     async def alarm(self, alarm: str) -> AlarmDetail | None:
         """The newest occurrence of an alarm with all that is known of it."""
@@ -121,6 +123,8 @@ class Details:
             )
         if found.run and self.run_entries is not None:
             entries += await self.run_entries(found.run)
+        if self.firings is not None:
+            entries += await self.firings(found.occurrence)
         return sorted(entries, key=lambda entry: entry.at)
 
     async def samples(self, tag: str, since: int, until: int | None, limit: int) -> Samples | None:

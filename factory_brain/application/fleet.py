@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from factory_brain.domain.lateness import Lateness
+from factory_brain.domain.lateness import Lateness, Unheard
 from shared.clock import Clock
 from shared.errors import ContractError
 from shared.messages import subjects
@@ -36,6 +36,7 @@ class FleetView:
         self._names = {edge.id: edge.name for edge in edges}
         self._seen: dict[str, _Seen] = {}
         self._late = {edge.id: Lateness() for edge in edges}
+        self._unheard = {edge.id: Unheard() for edge in edges}
         self.annunciator: dict[str, str] = {}
         self.site_version = ""
         """Of the site's folder as it stands here."""
@@ -52,7 +53,9 @@ class FleetView:
         if node.site == self._site and node.name in self._names:
             now, live = self._clock.mono_ms(), health.lanes.get(LIVE, Counts())
             self._seen[node.name] = _Seen(health, now, self._clock.now_ms())
-            self._late[node.name].beat(health.boot, live.produced, live.buffered, now)
+            counts = (live.produced, live.buffered, now)
+            self._late[node.name].beat(health.boot, *counts)
+            self._unheard[node.name].beat(health.boot, health.mono, *counts)
 
     @property
     def edges(self) -> list[str]:
@@ -76,12 +79,21 @@ class FleetView:
         health = self._seen[edge].health
         return Token(boot=health.boot, mono=health.mono), health.epoch
 
+    @property
+    def sounding(self) -> frozenset[str]:
+        """Edges that said with their last heartbeat that the horn is theirs."""
+        return frozenset(
+            edge for edge in self._names
+            if self.online(edge) and self._seen[edge].health.annunciating
+        )  # fmt: skip
+
     def caught_up(self, edge: str) -> bool:
         """Whether what an edge recorded is here but for the last moments; False while unheard.
 
-        Samples of the history lane may lag: they are nothing that sounds.
+        What it recorded while it was not heard is no last moment: an acknowledgement of down there
+        must not sound here. Samples of the history lane may lag: they are nothing that sounds.
         """
-        if not self.online(edge):
+        if not self.online(edge) or not self._unheard[edge].here:
             return False
         lanes = self._seen[edge].health.lanes
         behind = {name: counts.buffered for name, counts in lanes.items()}

@@ -53,18 +53,24 @@ class Reading:
 
 Probe = Callable[[], Awaitable[Sequence[Reading]]]
 SetCondition = Callable[[str, str, bool, dict[str, Any]], Awaitable[None]]
+Gone = Callable[[], Sequence[tuple[str, str]]]
+"""Conditions that are on, of what the site no longer has: (source, code)."""
 
 
 class Health:
     """Runs the probes and switches conditions."""
 
-    def __init__(self, clock: Clock, probes: Sequence[Probe], switch: SetCondition) -> None:
-        self._clock, self._probes, self._switch = clock, probes, switch
+    def __init__(
+        self, clock: Clock, probes: Sequence[Probe], switch: SetCondition, gone: Gone = tuple
+    ) -> None:
+        self._clock, self._probes, self._switch, self._gone = clock, probes, switch, gone
         self._watched: dict[tuple[str, str], Watched] = {}
         self._told: dict[tuple[str, str], bool] = {}
 
     async def run(self) -> None:
         """For ever."""
+        self._watched.clear()  # another brain may have led since, and switched them
+        self._told.clear()
         while True:
             await self.once()
             await asyncio.sleep(EVERY_S)
@@ -74,6 +80,8 @@ class Health:
         for found in await asyncio.gather(*(self._ask(probe) for probe in self._probes)):
             for reading in found:
                 await self._judge(reading)
+        for source, code in self._gone():
+            await self._switch(source, code, False, {})
 
     async def _ask(self, probe: Probe) -> Sequence[Reading]:
         try:
@@ -88,8 +96,10 @@ class Health:
         before = self._watched.get(key, Watched())
         after = look(WATCHES[reading.code], before, reading.value, self._clock.mono_ms())
         self._watched[key] = after
-        # Also told once after a start: what was on when the last process ended may be over.
-        if self._told.get(key) != after.active and reading.value is not None:
+        # Also told once after a start: what was on when the last process ended may be over. What
+        # looks bad again is not over: it would come on anew, and sound, when the patience ends.
+        waits = not after.active and after.bad_since is not None and key not in self._told
+        if self._told.get(key) != after.active and reading.value is not None and not waits:
             await self._switch(*key, after.active, {"value": reading.value, **reading.params})
             self._told[key] = after.active
 

@@ -127,6 +127,8 @@ class LiveFigures:
                 self._limits = self._chosen().limits()
                 self._forget()
             now = self._clock.now_ms()
+            if now < self._looked - OVERLAP_MS:
+                self._forget()  # the clock was set back: what came since the last look is "before"
             if not self.loaded:
                 await self._load(now)
             else:

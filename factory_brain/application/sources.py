@@ -59,6 +59,11 @@ class Sources:
                 log.warning("streams_not_read", error=str(error))
         return sorted({*self._known(), *self._strangers})
 
+    @property
+    def strangers(self) -> set[str]:
+        """Edges that speak and are not among the site's."""
+        return self._strangers
+
     def _named(self, found: list[str]) -> set[str]:
         names: set[str] = set()
         for subject in found:

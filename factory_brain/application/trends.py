@@ -61,6 +61,11 @@ class Trends:
             series=[series[name] for name in found.samples.names if name in series],
         )  # fmt: skip
 
+    def asset(self, tag: str) -> str | None:
+        """Where a tag is; None for one that is not there."""
+        spec = self._tags.get(tag)
+        return spec.asset if spec is not None else None
+
     async def sample(self, tag: str, minutes: int) -> Rejected | None:
         """Ask the tag's edge for its every sample; the refusal, if there is one."""
         spec = self._tags.get(tag)

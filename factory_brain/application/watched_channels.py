@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from factory_brain.application.ingest import Ingest
-from factory_brain.application.notify.ports import Channels, Letter
+from factory_brain.application.notify.ports import Channels, Letter, NotTaken
 from shared.clock import Clock
 from shared.metrics import Exposition
 from shared.site.notify import ChannelSpec
@@ -22,7 +22,7 @@ class WatchedChannels:
         self.results: Counter[tuple[str, str]] = Counter()
         """(kind of channel, sent or failed) since the start."""
 
-    async def send(self, channel: ChannelSpec, letter: Letter) -> str | None:
+    async def send(self, channel: ChannelSpec, letter: Letter) -> NotTaken | None:
         """Send; None when it was taken, else why not."""
         began = self._clock.now_ms()
         error = await self._channels.send(channel, letter)

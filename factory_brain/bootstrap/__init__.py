@@ -8,9 +8,11 @@ from pathlib import Path
 
 import asyncpg
 
+from factory_brain.adapters.outward_http import HttpCalls
 from factory_brain.adapters.postgres.alarm_store import AlarmStore
 from factory_brain.adapters.postgres.positions import Positions
 from factory_brain.adapters.postgres.relay_store import PgRelayStore
+from factory_brain.adapters.postgres.run_incidents import RunIncidents
 from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.sample_store import SampleStore
 from factory_brain.adapters.site_follow import SiteFollow
@@ -29,9 +31,11 @@ from factory_brain.application.playbooks.edge_devices import EdgeDevices
 from factory_brain.application.playbooks.engine import Engine, Ports
 from factory_brain.application.playbooks.offline import FragmentSender
 from factory_brain.application.playbooks.plant_tags import PlantTags
+from factory_brain.application.playbooks.releases import Releases
 from factory_brain.application.trends import Trends
 from factory_brain.application.uplink import Uplink
 from factory_brain.bootstrap import (
+    authoring,
     brains,
     desk,
     health,
@@ -41,8 +45,10 @@ from factory_brain.bootstrap import (
     links,
     notify,
     opcua,
+    playbooks,
     sinks,
     store,
+    triggers,
     units,
 )
 from factory_brain.domain.rows import Occurrence
@@ -97,13 +103,15 @@ class Brain:
 
     def __init__(
         self, settings: BrainSettings, site: Site, pool: asyncpg.Pool, vital: asyncpg.Pool,
-        bus: NatsBus, clock: Clock,
+        bus: NatsBus, clock: Clock, epoch: str,
     ) -> None:  # fmt: skip
         self.settings, self.site, self.pool, self.bus, self.clock = settings, site, pool, bus, clock
         self.vital = vital
+        self.asked = pool
+        """Where long questions go: a pool of their own, once `units` has opened it."""
         self.service = Service()
         self.node = Node(settings.site, "brain")
-        self.epoch = new_epoch()
+        self.epoch = epoch
         self.alarms, self.samples = AlarmStore(pool), SampleStore(pool)
         self.positions = Positions(pool, vital)
         self.outbox = PgOutbox(pool, self.epoch)
@@ -144,23 +152,21 @@ class Brain:
         site = load_site(settings.site_dir)
         stand_at("factory", settings.site, site.info.timezone)
         password = read_secret(settings.nats_password_file, "NATS password")
-        pool = await connect_pool(settings.database_url, name=brains.own_name(settings))
+        epoch = new_epoch()
+        me = brains.own_id(settings, epoch)
+        pool = await connect_pool(settings.database_url, name=me)
         await migrate(settings.database_url, MIGRATIONS)
         node = Node(settings.site, "brain")
         bus = await NatsBus.connect(
             settings.nats_url, user=settings.nats_user, password=password,
             name=f"brain-{settings.site}", inbox=node.inbox, site=settings.site,
         )  # fmt: skip
-        vital = await connect_pool(
-            settings.database_url, size=VITAL, name=brains.own_name(settings)
-        )  # fmt: skip
-        brain = cls(settings, site, pool, vital, bus, clock)
+        vital = await connect_pool(settings.database_url, size=VITAL, name=me)
+        brain = cls(settings, site, pool, vital, bus, clock, epoch)
         brain.service.on_close("database", pool.close)
         brain.service.on_close("database-vital", vital.close)
         # Connections of its own: an alarm waits behind nobody's long questions to the database.
-        intake = await connect_pool(
-            settings.database_url, size=INTAKE, name=brains.own_name(settings)
-        )  # fmt: skip
+        intake = await connect_pool(settings.database_url, size=INTAKE, name=me)
         brain.service.on_close("database-intake", intake.close)
         brain.ingest.receiver = FrameReceiver(intake, clock, brain.ingest.apply)
         brain.service.on_close("bus", bus.close)
@@ -189,6 +195,7 @@ class Brain:
         self.link_parts = await links.wire(self)
         self.incident_parts = await incidents.wire(self)
         self.unit_parts = await units.wire(self)
+        self.playbook_parts = authoring.wire(self, self.asked)
         self.notify_parts = await notify.wire(self)
         self.sinks = await sinks.wire(self)
 
@@ -217,6 +224,7 @@ class Brain:
         # A live alarm waits behind no backlog: each lane is consumed by itself, edge by edge.
         self.sources = await brains.wire(self, receiving)
         self.news = brains.news(self)
+        authoring.follow(self, self.news)
         self.news.on_occurrence.append(on_occurrence)
         self.news.on_occurrence += self.heard_elsewhere
         self.opcua = await opcua.wire(self)
@@ -233,6 +241,7 @@ class Brain:
 
         follow = SiteFollow(self.site, self.settings.state_dir / "site-documents", version)
         follow.on_taken.append(partial(identity.site_taken, self))
+        follow.on_taken.append(triggers.site_taken(self.releases))
         service.run("site", follow.run)
         for edge, sender in senders.items():
             service.run(f"facts-{edge}", self.leading(sender.run))
@@ -257,7 +266,7 @@ class Brain:
             self.trends, self.playbooks, self.positions.read, self.positions.writable,
             self.desk_parts, self.kpi_parts, self.link_parts,
             self.incident_parts, self.notify_parts, self.health_parts,
-            self.unit_parts, self.sinks,
+            self.unit_parts, self.sinks, self.playbook_parts,
         )  # fmt: skip
         app = create_app(place, self.clock, self.accounts, parts, web_options(self.settings))
         server = WebServer(app, self.settings.http_host, self.settings.http_port)
@@ -290,41 +299,36 @@ class Brain:
 
     async def _wire_playbooks(self) -> None:
         settings, site = self.settings, self.site
-        store = PgRunStore(self.pool, self.clock)
+        store = PgRunStore(self.pool, self.clock, RunIncidents(self.clock))
         devices = site.bindings.devices
         outside = Outside(
             settings.site, site.bindings.endpoints, settings.endpoint_urls, settings.secrets_dir
         )
-        webhooks = HttpWebhooks(outside, self.clock)
+        webhooks, calls = HttpWebhooks(outside, self.clock), HttpCalls(outside)
         self.service.on_close("webhooks", webhooks.close)
-        ports = Ports(
-            store,
-            EdgeDevices(settings.site, self.bus, self.fleet, store, devices),
-            PlantTags(site.tags, site.sources, self.samples, self.fleet, self.clock),
-            webhooks,
-            self.clock,
-        )
+        self.service.on_close("http-calls", calls.close)
+        tags = PlantTags(site.tags, site.sources, self.samples, self.fleet, self.clock)
+        edges = EdgeDevices(settings.site, self.bus, self.fleet, store, devices)
+        simulated = self.site.info.simulated
+        ports = Ports(store, edges, tags, webhooks, self.clock, calls, simulated=simulated)
         engine = Engine(ports, devices)
         engine.on_ended = self._run_ended
-        self.playbooks = PlaybookDesk(site, store, engine, self.clock, self.alarms.set_run)
+        playbooks.follow_samples(self.ingest, tags, engine)
+        releases = Releases(site, store, self.clock)
+        fired, made = triggers.make(self, releases)
+        self.releases, self.triggers, self.engine = releases, made, engine
+        self.shelf = authoring.shelf(self, releases)
+        self.playbooks = PlaybookDesk(site, store, engine, self.clock, releases, made, fired)
         self.playbooks.on_run.append(self.live.run_changed)
         self.details.run_entries = self.playbooks.timeline
         await self.playbooks.load(settings.playbook_dir)
-        self.ingest.on_occurrence.append(self.playbooks.on_occurrence)
-
-        async def refresh(occurrence: str) -> None:
-            found = await self.alarms.get(occurrence)
-            if found is not None:
-                await self.live.on_occurrence(found, False)
-
-        self.playbooks.on_started.append(refresh)
-        # Alarms that stood when this brain was down and have no run yet.
-        for occurrence in await self.alarms.open_occurrences():
-            await self.playbooks.on_occurrence(occurrence, False)
+        await self.shelf.open()
+        self.alarm_states = triggers.run(self, engine, fired, made)
+        engine.ask_alarms(self.alarm_states)
         self.service.run("playbooks", engine.run)
         self.ingest.on_fragment.append(self.playbooks.on_fragment)
         offline = FragmentSender(
-            settings.site, self.bus, self.fleet, site.alarms, lambda: self.playbooks.released
+            settings.site, self.bus, self.fleet, site, lambda: self.playbooks.released
         )
         self.service.run("fragments", self.leading(offline.run))
 

@@ -11,7 +11,7 @@ from factory_brain.application.brains import Brains, Hold, Me
 from factory_brain.application.news import News
 from factory_brain.application.ports import Transaction
 from factory_brain.application.sources import Sources
-from factory_brain.domain.rows import Occurrence
+from factory_brain.domain.shares import holder_of
 from factory_brain.settings import BrainSettings
 from shared.outbox.receiving import Receiving
 
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 
 def own_name(settings: BrainSettings) -> str:
-    """What this brain is called among those of its factory; the same after a restart."""
+    """What this brain is called among those of its factory."""
     return settings.brain_name or f"{socket.gethostname()[:40]}:{settings.http_port}"
+
+
+def own_id(settings: BrainSettings, epoch: str) -> str:
+    """This start of it, as the database knows its connections: who wrote what."""
+    return holder_of(own_name(settings), epoch)
 
 
 def make(brain: Brain) -> Brains:
@@ -47,7 +52,7 @@ async def wire(brain: Brain, receiving: Receiving) -> Sources:
     sources.on_taken.append(lambda: _start_due(brain))
     brain.annunciation.attended_elsewhere = brains.attended_elsewhere
     brain.annunciation.claim = brains.claim_horn
-    brain.annunciation.elsewhere = brains.horn_elsewhere
+    brain.annunciation.elsewhere = lambda: brains.horn_elsewhere(brain.fleet.sounding)
     brain.annunciation.settled = brains.horn_settled
     brain.uplink.leads = lambda: brains.leader.held
 
@@ -60,7 +65,7 @@ async def wire(brain: Brain, receiving: Receiving) -> Sources:
 
 def news(brain: Brain) -> News:
     """What this brain does when another one has committed."""
-    store = NewsStore(brain.pool, own_name(brain.settings)[:63])
+    store = NewsStore(brain.pool, own_id(brain.settings, brain.epoch))
     made = News(store, brain.brains, brain.alarms, brain.live)
     made.on_annunciated.append(brain.live.annunciated)
 
@@ -87,7 +92,5 @@ def _forget(brain: Brain, hold: Hold) -> None:
 
 async def _start_due(brain: Brain) -> None:
     """Start what the last owner committed an alarm for and did not live to start."""
-    found: list[Occurrence] = await brain.alarms.open_occurrences()
-    for occurrence in found:
-        await brain.playbooks.on_occurrence(occurrence, False)
+    brain.triggers.wake()
     brain.news.read_anew()

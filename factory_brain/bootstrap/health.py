@@ -55,7 +55,9 @@ async def wire(brain: Brain) -> HealthParts:
         consumer_probe(site, brain.pool),
         bus,
     )
-    watch = Health(clock, probes, brain.system.set)
+    brains = brain.brains
+    brain.system.judged_elsewhere = lambda: not brains.leader.held and bool(brains.others)
+    watch = Health(clock, probes, brain.system.set, lambda: _gone(brain))
     brain.service.run("health", brain.leading(watch.run))
     # Of this process, whether or not it leads.
     told = untold_probe(site, lambda: brain.ingest.telling.untold, clock)
@@ -66,6 +68,19 @@ async def wire(brain: Brain) -> HealthParts:
         _checks(brain), brain.meters.text if brain.settings.metrics_open else None,
         brain.settings.readiness_details,
     )  # fmt: skip
+
+
+def _gone(brain: Brain) -> list[tuple[str, str]]:
+    """What is shown of edges, people, ladders, links and sinks that the site no longer has."""
+    site = brain.site
+    known = {"brain", "unknown", *brain.fleet.edges, *brain.sources.strangers, *site.sinks}
+    known |= {*site.links.inbound, *site.links.outbound, *site.links.devices}
+    known |= {f"person-{each.id}" for each in site.notify.people}
+    known |= {f"ladder-{each.id}" for each in site.notify.ladders}
+    return [
+        (each.source, each.code) for each in brain.system.conditions
+        if each.active and each.source.removeprefix(f"{site.info.site}.") not in known
+    ]  # fmt: skip
 
 
 def _trace(brain: Brain) -> None:

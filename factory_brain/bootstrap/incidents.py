@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from factory_brain.adapters.postgres.feed import Feed
@@ -17,6 +18,8 @@ from shared.postgres.audit import audit
 
 if TYPE_CHECKING:
     from factory_brain.bootstrap import Brain
+
+FORGET_EVERY_S = 3600.0
 
 
 async def wire(brain: Brain) -> IncidentParts:
@@ -41,5 +44,13 @@ async def wire(brain: Brain) -> IncidentParts:
     await view.load()
     brain.service.run("incidents", correlator.run)
     brain.service.run("incident-view", view.run)
+
+    async def forget() -> None:
+        while True:
+            before = await brain.rollups.before(brain.clock.now_ms(), brain.settings.event_days)
+            await store.forget(before)
+            await asyncio.sleep(FORGET_EVERY_S)
+
+    brain.service.run("incident-retention", brain.leading(forget))
     story = IncidentStory(words, brain.clock, reads, brain.alarms, brain.details)
     return IncidentParts(desk, story)

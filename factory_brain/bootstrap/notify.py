@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 from factory_brain.adapters.apprise_channels import AppriseChannels
@@ -24,12 +25,16 @@ from factory_brain.web.routes.notify import NotifyParts
 from shared.errors import Rejected
 from shared.postgres.audit import audit
 from shared.postgres.pool import connect_pool
+from shared.telemetry import logger
 
 if TYPE_CHECKING:
     from factory_brain.bootstrap import Brain
 
 CODE = "notification_failed"
 POOL = 3
+EVERYWHERE = ("", "0.0.0.0", "::")
+"""What a server listens at; nobody can open it."""
+log = logger("notify")
 
 
 async def wire(brain: Brain) -> NotifyParts:
@@ -42,18 +47,22 @@ async def wire(brain: Brain) -> NotifyParts:
     channels = AppriseChannels(outward)
     service.on_close("notify-outward", outward.close)
     service.on_close("notify-channels", channels.close)
-    kinds = {each.kind for person in site.notify.people for each in person.channels}
-    if kinds - {"log", "webhook"}:
+    own = own_url(settings.http_host, settings.http_port)
+    if site.notify.reaches_out:
         channels.warm()
+        if not site.notify.console_url:
+            log.warning(
+                "notification_links_by_own_address", url=own,
+                mend="give `console_url` in notify.yaml: the address at which telephones reach it",
+            )  # fmt: skip
     # Connections of its own: an acknowledgement that waits for a planning round's rows must not
     # hold what that round still has to read.
     pool = await connect_pool(settings.database_url, size=POOL, name=f"{settings.site}-notify")
     service.on_close("notify-database", pool.close)
     store, find = NotifyRows(pool), brain.alarms.get
-    own = f"http://{settings.http_host}:{settings.http_port}"
     directory = Directory(site, clock, store)
     links = Links(site, clock, store, find, _acknowledge(brain), own)
-    planning = Planning(clock, store, directory, find)
+    planning = Planning(clock, store, directory, brain.alarms.several)
     system = _system(brain)
     cases = Cases(site, clock, store, planning, directory, find, system)
     watched = WatchedChannels(channels, brain.ingest, clock)
@@ -63,6 +72,10 @@ async def wire(brain: Brain) -> NotifyParts:
     cases.on_planned.append(sending.wake)
     sending.on_unreached.append(cases.wake)
     feed = Feed(brain.pool, "notify")
+    if site.notify.rules:
+        # From now on, not from when somebody first leads: what is raised in between counts. With
+        # no rules there is nothing to begin: those that come later tell of what comes after them.
+        await feed.behind()
     brain.ingest.on_commit.append(feed.wake)
     reader = LinkFeed(
         brain.pool, feed, (cases.put,), (cases.wake,), lambda: bool(site.notify.rules)
@@ -83,6 +96,23 @@ async def wire(brain: Brain) -> NotifyParts:
 
     desk = NotifyDesk(clock, store, directory, planning, links, audit, wake)
     return NotifyParts(desk, site)
+
+
+def own_url(host: str, port: int) -> str:
+    """Where this brain is reached, as far as it can know."""
+    if host in EVERYWHERE:
+        host = _own_address()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _own_address() -> str:
+    """The address of the way out of this machine; its name where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # chooses a way; nothing is sent
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
 
 
 def _speak(brain: Brain) -> None:

@@ -39,7 +39,9 @@ async def wire(brain: Brain) -> Forwarding:
     forwarding = Forwarding(site, clock, store, make, journal, _behind(brain), told)
     await forwarding.prepare()
     brain.meters.more.append(forwarding.tell)
+    brain.service.on_close("sinks", forwarding.close)
     brain.service.run("sinks", forwarding.run)
+    brain.service.run("sinks-prune", forwarding.prune_for_ever)
     return forwarding
 
 

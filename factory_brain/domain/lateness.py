@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 
 MARKS = 300
 """Heartbeats remembered: whatever stands for longer than that is late anyhow."""
+UNHEARD_MS = 2_500
+"""Heartbeats come each second: after so long without one the edge was on its own."""
+HURRIED_MS = 500
+"""Heartbeats that come faster than they were sent have waited somewhere; newer ones follow."""
 
 
 @dataclass(slots=True)
@@ -39,3 +43,28 @@ class Lateness:
     def ms(self) -> int:
         """For how long at least the oldest was waiting when the last heartbeat came."""
         return self._late
+
+
+@dataclass(slots=True)
+class Unheard:
+    """What a source recorded while it was not heard here, and whether that has come by now.
+
+    Few live events look like those that are always on their way; after a silence they may be an
+    acknowledgement that nobody here knows of.
+    """
+
+    _boot: str = ""
+    _at: int = 0
+    _mono: int = 0
+    _owed: int = 0
+    here: bool = False
+    """Whether all of it has been confirmed."""
+
+    def beat(self, boot: str, mono: int, produced: int, buffered: int, now: int) -> None:
+        """One heartbeat, sent at `mono` of the source's steady clock and heard at `now`."""
+        silence = now - self._at
+        hurried = mono - self._mono > silence + HURRIED_MS
+        if boot != self._boot or silence > UNHEARD_MS or hurried:
+            self._owed = produced
+        self._boot, self._at, self._mono = boot, now, mono
+        self.here = produced - buffered >= self._owed

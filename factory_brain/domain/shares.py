@@ -33,21 +33,19 @@ class Shares:
 
 
 def holder_of(name: str, boot: str) -> str:
-    """A brain's start as the holder of leases."""
+    """A brain's start as the holder of leases: two brains of one name are two holders."""
     return f"{name} {boot}"
 
 
 def share(name: str, boot: str, leases: Sequence[Lease], brains: int) -> Shares:
     """What the brain `name` in its start `boot` holds on to, takes and gives away.
 
-    An earlier start of the same brain has ended: its leases are free at once.
+    Nothing tells an earlier start that was killed from a twin that lives: both keep their leases
+    until these have run out. Who ends cleanly gives them back.
     """
     me = holder_of(name, boot)
     held = [each.name for each in leases if each.holder == me and each.left_ms > 0]
-    free = [
-        each.name for each in leases
-        if each.left_ms <= 0 or (each.holder != me and each.holder.startswith(f"{name} "))
-    ]  # fmt: skip
+    free = [each.name for each in leases if each.left_ms <= 0]
     sources = [each.name for each in leases if each.name.startswith(SOURCE)]
     fair = -(-len(sources) // max(brains, 1))
     mine = [each for each in held if each.startswith(SOURCE)]

@@ -17,13 +17,16 @@ from factory_brain.application.sinks.forwarding import Forwarding
 from factory_brain.application.trends import Trends
 from factory_brain.web.routes.alarms import alarm_router, picture
 from factory_brain.web.routes.attachments import attachment_router
+from factory_brain.web.routes.dead_webhooks import dead_webhook_router
 from factory_brain.web.routes.desk import DeskParts, desk_router
+from factory_brain.web.routes.drafts import draft_router
 from factory_brain.web.routes.handover import handover_router
 from factory_brain.web.routes.incidents import IncidentParts, incident_router
 from factory_brain.web.routes.kpi import KpiParts, kpi_router
 from factory_brain.web.routes.links import LinkParts, link_router
 from factory_brain.web.routes.notify import NotifyParts, notify_router
 from factory_brain.web.routes.plant import plant_router
+from factory_brain.web.routes.playbooks import PlaybookParts, playbook_router
 from factory_brain.web.routes.runs import Runs, run_router
 from factory_brain.web.routes.sinks import sink_router
 from factory_brain.web.routes.trace import trace_router
@@ -60,6 +63,7 @@ class Parts:
     health: HealthParts
     unit_parts: UnitParts
     sinks: Forwarding
+    playbook_parts: PlaybookParts
 
 
 def create_app(
@@ -79,6 +83,9 @@ def create_app(
     app.include_router(trend_router(parts.trends))
     app.include_router(kpi_router(parts.kpi_parts))
     app.include_router(run_router(parts.runs))
+    app.include_router(dead_webhook_router(parts.runs))
+    app.include_router(playbook_router(parts.playbook_parts))
+    app.include_router(draft_router(parts.playbook_parts))
     app.include_router(link_router(parts.link_parts))
     app.include_router(incident_router(parts.incident_parts))
     app.include_router(unit_router(parts.unit_parts))

@@ -95,6 +95,16 @@ def _services(
     return lambda pool: act(ServiceAccounts(pool, SystemClock()))
 
 
+def _list(rows: list[Any], as_json: bool, named: Callable[[Any], tuple[str, str]]) -> None:
+    """Print accounts of either kind: name, state, roles."""
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows]))
+        return
+    for row in rows:
+        held = ", ".join(f"{g.role}:{g.area}" if g.area else g.role for g in row.grants)
+        typer.echo("\t".join((*named(row), held)))
+
+
 @user.command("add")
 def user_add(
     username: Name, grant: Grants, password_file: PasswordFile = None, url: UrlOption = "",
@@ -113,12 +123,7 @@ def user_list(
 ) -> None:  # fmt: skip
     """列出账户 / list the accounts."""
     rows = _run(url, site, state, _people(lambda p: p.listed()))
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows]))
-        return
-    for row in rows:
-        held = ", ".join(f"{g.role}:{g.area}" if g.area else g.role for g in row.grants)
-        typer.echo(f"{row.username}\t{'disabled' if row.disabled else 'enabled'}\t{held}")
+    _list(rows, as_json, lambda r: (r.username, "disabled" if r.disabled else "enabled"))
 
 
 @user.command("disable")
@@ -189,12 +194,7 @@ def service_list(
 ) -> None:  # fmt: skip
     """列出设备账户 / list the service accounts."""
     rows = _run(url, site, state, _services(lambda s: s.listed()))
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows]))
-        return
-    for row in rows:
-        held = ", ".join(f"{g.role}:{g.area}" if g.area else g.role for g in row.grants)
-        typer.echo(f"{row.client}\t{'revoked' if row.revoked_at else 'valid'}\t{held}")
+    _list(rows, as_json, lambda r: (r.client, "revoked" if r.revoked_at else "valid"))
 
 
 @service.command("revoke")

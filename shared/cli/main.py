@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from shared.cli import doctor, gen, up
+from shared.cli import doctor, gen, trace, up
 from shared.errors import AndonError
 
 ENTRY_POINTS = "andon.commands"
@@ -74,6 +74,7 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
+app.command("trace")(trace.trace)
 app.add_typer(gen.app, name="gen", help="生成文件 / generate files")
 
 

@@ -7,23 +7,42 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from shared.cli import (
+    playbook_dry_run,
+    playbook_exchange,
+    playbook_explain,
+    playbook_rehearse,
+    playbook_sign,
+)
+from shared.cli.playbook_output import (
+    AsJson,
+    Library,
+    SiteFolder,
+    books_of,
+    cannot,
+    faults_of,
+    plant_of,
+    playbooks_of,
+    say,
+    show,
+    site_of,
+)
 from shared.errors import ConfigError
-from shared.playbook.explain import explain as explain_playbook
 from shared.playbook.lint import Plant, lint
-from shared.playbook.loader import Loaded, PlaybookFaults, load_playbook, schema
-from shared.site.loader import load_site
+from shared.playbook.loader import load_playbook
+from shared.playbook.model import Playbook
+from shared.playbook.schema import schema
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="处置预案 / playbooks")
-
-AsJson = Annotated[bool, typer.Option("--json", help="机器可读 / machine-readable")]
-File = Annotated[Path, typer.Argument(help="预案文件 / playbook file (YAML)")]
-SiteFolder = Annotated[
-    Path | None, typer.Option("--site", help="工厂目录 / site folder: check devices, alarms, roles")
-]
+playbook_rehearse.register(app)
+playbook_explain.register(app)
+playbook_dry_run.register(app)
+playbook_exchange.register(app)
+playbook_sign.register(app)
 
 
 @app.callback()
@@ -32,54 +51,65 @@ def root() -> None:
 
 
 @app.command("lint")
-def lint_command(file: File, site: SiteFolder = None, as_json: AsJson = False) -> None:
+def lint_command(
+    files: Annotated[list[Path], typer.Argument(help="预案文件或目录 / playbook files or folders")],
+    site: SiteFolder = None, library: Library = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="建议也算错误 / advice counts as an error")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """检查预案 / every mistake with file:line:column and a mend; exit 1 if there is one."""
-    loaded = _load(file, "lint", as_json)
-    found = lint(loaded, _plant(site, as_json))
+    for path in files:
+        if not path.exists():
+            cannot(f"lint: {path}: 没有这个文件 / no such file", as_json)
+    plant = plant_of(site, "lint", as_json)
+    todo = [file for path in files for file in playbooks_of(path)]
+    if not todo:
+        cannot("lint: 没有预案 / no playbook in these folders", as_json)
+    books = books_of([*todo, *(library or [])])
+    told = [_linted(file, plant, books if library or len(todo) > 1 else None) for file in todo]
+    wrong = [one for one in told if _forbids(one, strict)]
     if as_json:
-        _say({
-            "holds": not found, "playbook": loaded.playbook.playbook, "digest": loaded.digest,
-            "faults": [
-                {"code": f.code, "where": f.where, "message": f.message, "mend": f.mend}
-                for f in found
-            ],
-        })  # fmt: skip
+        say({**told[0], "holds": not wrong} if len(told) == 1 else
+            {"holds": not wrong, "files": told})  # fmt: skip
     else:
-        for fault in found:
-            typer.echo(f"{fault.where}: {fault.code}: {fault.message['zh']}")
-            typer.echo(f"  {fault.message['en']}")
-            typer.echo(f"  改法 / mend: {fault.mend['zh']} / {fault.mend['en']}")
-        name = f"{loaded.playbook.playbook} v{loaded.playbook.version}"
-        typer.echo(
-            f"{name}: {len(found)} 处错误 / faults" if found
-            else f"{name}: 正确 / holds (sha256 {loaded.digest[:12]})"
-        )  # fmt: skip
-    if found:
+        for one in told:
+            _show(one)
+    if wrong:
         raise typer.Exit(1)
 
 
-@app.command()
-def explain(file: File, as_json: AsJson = False) -> None:
-    """说明预案 / the tree, the longest time it can take, and which devices it can move."""
-    loaded = _load(file, "explain", as_json)
-    shown = explain_playbook(loaded.playbook)
-    if as_json:
-        _say({
-            "playbook": loaded.playbook.playbook, "version": loaded.playbook.version,
-            "digest": loaded.digest, "worst_case_ms": shown.worst_case_ms,
-            "worst_case_commands": shown.worst_case_commands, "moves": list(shown.moves),
-            "tells": list(shown.tells),
-            "steps": [{"path": s.path, "verb": s.verb, "depth": s.depth} for s in shown.steps],
-        })  # fmt: skip
-        return
+def _linted(file: Path, plant: Plant | None, books: dict[str, Playbook] | None) -> dict[str, Any]:
+    """What is found in one file."""
+    try:
+        loaded = load_playbook(file)
+    except ConfigError as error:
+        return {"file": str(file), "holds": False, "faults": faults_of(error)}
+    found = [finding.document() for finding in lint(loaded, plant, books)]
     book = loaded.playbook
-    typer.echo(f"{book.playbook} v{book.version}  {book.name.zh} / {book.name.en}")
-    for step in shown.steps:
-        typer.echo(f"{'  ' * (step.depth + 1)}{step.name}  [{step.verb}]")
-    typer.echo(f"最长用时 / worst case: {shown.worst_case_ms / 60_000:.1f} min")
-    typer.echo(f"最多命令 / most commands: {shown.worst_case_commands}")
-    typer.echo(f"可动设备 / can move: {', '.join(shown.moves) or '-'}")
-    typer.echo(f"可通知 / can tell: {', '.join(shown.tells) or '-'}")
+    return {
+        "file": str(file), "holds": all(f["severity"] == "advice" for f in found),
+        "playbook": book.playbook, "version": book.version, "digest": loaded.digest,
+        "faults": found,
+    }  # fmt: skip
+
+
+def _forbids(one: dict[str, Any], strict: bool) -> bool:
+    return not one["holds"] or (strict and bool(one["faults"]))
+
+
+def _show(one: dict[str, Any]) -> None:
+    for finding in one["faults"]:
+        show(finding)
+    name = f"{one['playbook']} v{one['version']}" if "playbook" in one else one["file"]
+    errors = sum(finding["severity"] == "error" for finding in one["faults"])
+    advice = len(one["faults"]) - errors
+    more = f"，{advice} 条建议 / {advice} pieces of advice" if advice else ""
+    typer.echo(
+        f"{name}: {errors} 处错误 / faults{more}" if errors
+        else f"{name}: 正确 / holds (sha256 {one['digest'][:12]}){more}"
+    )  # fmt: skip
 
 
 @app.command("schema")
@@ -87,63 +117,24 @@ def schema_command(
     file: Annotated[
         Path | None, typer.Argument(help="写入此文件 / write into this file; else print")
     ] = None,
+    site: Annotated[
+        Path | None, typer.Option("--site", help="工厂目录 / with the names of this site's devices")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """预案的 JSON Schema / the JSON Schema of the language, for editors."""
-    text = schema_text()
+    found = site_of(site, "schema", as_json)
+    text = schema_text(Plant.of(found) if found is not None else None)
     if file is None:
         typer.echo(text, nl=False)
         return
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        _cannot(f"schema: {file}: {error.strerror}", as_json)
+        cannot(f"schema: {file}: {error.strerror}", as_json)
     typer.echo(json.dumps({"written": [str(file)]}) if as_json else str(file))
 
 
-def schema_text() -> str:
-    """The text of `playbooks/playbook.schema.json`."""
-    return json.dumps(schema(), ensure_ascii=False, indent=1) + "\n"
-
-
-def _load(file: Path, verb: str, as_json: bool) -> Loaded:
-    if not file.is_file():
-        _cannot(f"{verb}: {file}: 没有这个文件 / no such file", as_json)
-    try:
-        return load_playbook(file)
-    except ConfigError as error:
-        faults = error.faults if isinstance(error, PlaybookFaults) else [error]
-        if as_json:
-            shown = [{"where": f.where, "message": f.message, "mend": f.mend} for f in faults]
-            _say({"holds": False, "faults": shown})
-        else:
-            for fault in faults:
-                typer.echo(str(fault))
-            typer.echo(f"{len(faults)} 处错误 / faults")
-        raise typer.Exit(1) from None
-
-
-def _plant(site: Path | None, as_json: bool) -> Plant | None:
-    if site is None:
-        return None
-    try:
-        loaded = load_site(site)
-    except ConfigError as error:
-        _cannot(f"lint: {error}", as_json)
-    return Plant(
-        alarms=frozenset(loaded.alarms),
-        devices=loaded.bindings.devices,
-        endpoints=frozenset(loaded.bindings.endpoints),
-        roles=frozenset(loaded.info.roster),
-    )
-
-
-def _say(document: Any) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False))
-
-
-def _cannot(message: str, as_json: bool) -> NoReturn:
-    if as_json:
-        _say({"holds": None, "error": message})
-    typer.echo(f"andon playbook {message}", err=True)
-    raise typer.Exit(2)
+def schema_text(plant: Plant | None = None) -> str:
+    """The text of `playbooks/playbook.schema.json`, or of a site's own."""
+    return json.dumps(schema(plant), ensure_ascii=False, indent=1) + "\n"

@@ -18,6 +18,8 @@ from pydantic_core import PydanticUndefined
 from shared.bus import streams
 from shared.cli.error_codes import codes, wordings
 from shared.cli.playbook import schema_text
+from shared.cli.playbook_rehearse import schema_text_of_tests
+from shared.cli.playbook_rules import rules_text
 from shared.cli.roles import roles_text
 from shared.console.openapi import export
 from shared.messages.subjects import BRAIN, HISTORY, LIVE, REPLAY, Node
@@ -33,6 +35,8 @@ def documents() -> dict[str, str]:
     apis = {name: _api(name, app) for name, app in _points(OPENAPI)}
     made = {f"shared/console/openapi/{name}.json": _json(api, 1) for name, api in apis.items()}
     made[PLAYBOOK_SCHEMA] = schema_text()
+    made["playbooks/playbook-test.schema.json"] = schema_text_of_tests()
+    made["docs/reference/playbook-lint.md"] = rules_text(MADE)
     made["docs/reference/subjects.md"] = _subjects()
     made["docs/reference/settings.md"] = _settings()
     made["docs/reference/error-codes.md"] = _codes()

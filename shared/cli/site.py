@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from shared.cli.site_inputs import check_inputs
 from shared.errors import ConfigError
 from shared.site.loader import Check, Site, SiteFaults, load_site
 
@@ -46,7 +47,7 @@ def check(
 
 def _checks() -> list[Check]:
     """What the installed tiers' plug-ins check; a tier that is not here checks nothing."""
-    return [point.load() for point in entry_points(group="andon.site_checks")]
+    return [check_inputs, *(each.load() for each in entry_points(group="andon.site_checks"))]
 
 
 def _cannot(message: str, as_json: bool) -> NoReturn:

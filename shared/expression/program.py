@@ -6,7 +6,7 @@ Never evaluates anything while compiling.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from shared.expression.compile import Compiled, compile_tree
 from shared.expression.evaluate import Interpreter, interpret
@@ -36,6 +36,8 @@ from shared.expression.values import (
 )
 
 Roots = Collection[str] | Mapping[str, Collection[str] | None]
+KEPT = 2048
+"""So many texts are compiled once only: runs of one document ask for the same ones for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,21 @@ def compile_expression(
     """
     if not isinstance(text, str):
         raise ExpressionError("not_text", {}, 1)
+    if tags is None and functions is None and alarms is None and isinstance(roots, frozenset):
+        return _kept(text, roots, max_chars, max_steps)
+    return _compiled(text, names_of(roots, tags, functions, alarms), max_chars, max_steps)
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(text: str, roots: frozenset[str], max_chars: int, max_steps: int) -> Expression:
+    return _compiled(text, names_of(roots, None, None), max_chars, max_steps)
+
+
+def _compiled(text: str, names: Names, max_chars: int, max_steps: int) -> Expression:
     if len(text) > max_chars:
         raise ExpressionError("too_long", {"length": len(text), "limit": max_chars}, max_chars + 1)
     tokens, _ = tokenize(text)
-    return from_tokens(text, tokens, names_of(roots, tags, functions, alarms), max_steps)
+    return from_tokens(text, tokens, names, max_steps)
 
 
 def names_of(

@@ -6,10 +6,12 @@ Never evaluates what a value contains: a value that reads "${x}" arrives exactly
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shared.expression.functions import Function, display
 from shared.expression.operators import merge
-from shared.expression.program import Expression, Roots, from_tokens, names_of
+from shared.expression.program import KEPT, Expression, Roots, from_tokens, names_of
+from shared.expression.resolve import Names
 from shared.expression.tokens import tokenize
 from shared.expression.values import (
     MAX_CHARS,
@@ -95,10 +97,20 @@ def compile_template(
     max_steps: int = MAX_STEPS,
 ) -> Template:
     """Compile a text with `${...}`; `$${` stands for a literal `${`. Columns count in the text."""
+    if tags is None and functions is None and isinstance(roots, frozenset):
+        return _kept(text, roots, max_chars, max_steps)
+    return _compiled(text, names_of(roots, tags, functions), max_chars, max_steps)
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(text: str, roots: frozenset[str], max_chars: int, max_steps: int) -> Template:
+    return _compiled(text, names_of(roots, None, None), max_chars, max_steps)
+
+
+def _compiled(text: str, names: Names, max_chars: int, max_steps: int) -> Template:
     if len(text) > MAX_TEMPLATE:
         params = {"length": len(text), "limit": MAX_TEMPLATE}
         raise ExpressionError("too_long", params, MAX_TEMPLATE + 1)
-    names = names_of(roots, tags, functions)
     parts: list[str | Expression] = []
     plain, position, count = "", 0, 0
     while (begin := text.find("${", position)) >= 0:

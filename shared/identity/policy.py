@@ -18,6 +18,8 @@ POLICY: dict[str, set[str]] = {
     "label": _DESK,
     "answer": _DESK,
     "start_playbook": {"shift-lead", "engineer", "administrator"},
+    "write_playbook": {"engineer", "administrator"},
+    "review_playbook": {"engineer", "administrator"},
     "comment": _DESK,
     "assign": _DESK,
     "shelve": {"operator", "shift-lead", "administrator"},

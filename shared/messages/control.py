@@ -137,6 +137,8 @@ class Fragment(Control, frozen=True):
     version: int
     document: bytes
     """The playbook as JSON."""
+    codes: dict[str, list[str]] = {}
+    """What its triggers name -> the edge's alarms that the site means by it."""
 
 
 class Fragments(Control, frozen=True):

@@ -6,8 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.expression import Environment, StaticEnvironment, Unknown, compile_expression
-from shared.playbook.model import Playbook
+from shared.expression import (
+    Environment,
+    ExpressionError,
+    StaticEnvironment,
+    Unknown,
+    compile_expression,
+)
+from shared.playbook.model import DeviceRole, Playbook
 from shared.playbook.run import ROOTS
 from shared.site.model import DeviceSpec
 
@@ -18,16 +24,24 @@ def bound_devices(
     book: Playbook, alarm: Mapping[str, Any], devices: Mapping[str, DeviceSpec]
 ) -> dict[str, str]:
     """Logical device -> the site's device, for those that the site has."""
-    env: Environment = StaticEnvironment({"alarm": alarm})
     found: dict[str, str] = {}
     for name, role in book.devices.items():
-        base = compile_expression(role.bind, roots=ROOTS).evaluate(env)
-        if isinstance(base, Unknown):
-            continue
-        device = f"{base}/{role.role}" if role.role else str(base)
-        if device in devices and devices[device].type == role.type:
+        device = device_named(role, alarm)
+        if device is not None and device in devices and devices[device].type == role.type:
             found[name] = device
     return found
+
+
+def device_named(role: DeviceRole, alarm: Mapping[str, Any]) -> str | None:
+    """What the site's device would be called for this alarm; None while that is unknown."""
+    env: Environment = StaticEnvironment({"alarm": alarm})
+    try:
+        base = compile_expression(role.bind, roots=ROOTS).evaluate(env)
+    except ExpressionError:
+        return None
+    if isinstance(base, Unknown):
+        return None
+    return f"{base}/{role.role}" if role.role else str(base)
 
 
 def logical_tags(bound: Mapping[str, str], devices: Mapping[str, DeviceSpec]) -> dict[str, str]:

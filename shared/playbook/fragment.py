@@ -15,7 +15,10 @@ ROOT = "/offline"
 """Path of the fragment as a whole: its end. Its steps are below it."""
 ADOPT_MS = 60_000
 """How long the brain waits for the next word of a fragment that has not said that it ended."""
-VERBS = frozenset({"command", "wait", "wait_until", "set", "switch", "parallel", "log", "fail"})
+VERBS = frozenset(
+    {"command", "wait", "wait_until", "set", "switch", "parallel", "for_each", "repeat", "try",
+     "log", "stop", "fail"}
+)  # fmt: skip
 """What may stand in a fragment: nothing that needs people, the outside or the brain."""
 HANDED_OVER = "handed_over"
 RESUMED = "resumed"

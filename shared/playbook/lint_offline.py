@@ -1,18 +1,19 @@
 """Checks of a playbook's offline fragment: it must be safe to run with nobody above.
 
-Called by `lint`; yields (code, path, message and mend in both languages).
+Called by `lint`; yields (code, path, parameters of the message).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from shared.playbook.fragment import VERBS
 from shared.playbook.model import Playbook, Step
 from shared.site.model import DeviceSpec
 
 Path = tuple[str | int, ...]
-Mistake = tuple[str, Path, str, str, str, str]
+Mistake = tuple[str, Path, dict[str, Any]]
 
 
 def mistakes(book: Playbook, devices: Mapping[str, DeviceSpec] | None) -> Iterator[Mistake]:
@@ -20,19 +21,13 @@ def mistakes(book: Playbook, devices: Mapping[str, DeviceSpec] | None) -> Iterat
     if book.offline is None:
         return
     if not any(trigger.alarm for trigger in book.triggers):
-        yield (
-            "offline_without_alarm", ("offline",), "离线片段没有告警触发器",
-            "nothing would start the offline part: no trigger names an alarm",
-            "加上告警触发器", "add a trigger with `alarm`",
-        )  # fmt: skip
+        yield "offline_without_alarm", ("offline",), {}
     for path, step in _walk(book.offline.steps, ("offline", "steps")):
         if step.verb not in VERBS:
             allowed = ", ".join(sorted(VERBS))
-            yield (
-                "not_offline", (*path, step.verb), f"离线片段不能使用 {step.verb}",
-                f"`{step.verb}` needs the brain, so it cannot stand in the offline part",
-                f"只用 {allowed}", f"use only {allowed}",
-            )  # fmt: skip
+            yield "not_offline", (*path, step.verb), {"verb": step.verb, "allowed": allowed}
+        if step.compensate is not None:
+            yield "offline_compensate", (*path, "compensate"), {}
         if step.command is not None:
             yield from _command(book, step, path, devices or {})
 
@@ -44,22 +39,14 @@ def _command(
     assert spec is not None
     where = (*path, "command")
     if spec.approval is not None:
-        yield (
-            "offline_approval", (*where, "approval"), "离线时没有人可以审批",
-            "nobody can approve while the brain is away", "去掉 approval，或移到 steps",
-            "leave `approval` out, or move the command to `steps`",
-        )  # fmt: skip
+        yield "offline_approval", (*where, "approval"), {}
     role = book.devices.get(spec.device)
     for device in devices.values():
         operation = device.operations.get(spec.op)
         if role is None or device.type != role.type or operation is None:
             continue
         if operation.idempotent == "no":
-            yield (
-                "offline_not_idempotent", (*where, "op"), f"操作 {spec.op} 不可重复",
-                f"{spec.op!r} is not idempotent: what a power cut leaves open could not be settled",
-                "离线片段只用幂等操作", "use an idempotent operation",
-            )  # fmt: skip
+            yield "offline_not_idempotent", (*where, "op"), {"op": spec.op}
             return
 
 
@@ -67,8 +54,5 @@ def _walk(steps: list[Step], base: Path) -> Iterator[tuple[Path, Step]]:
     for index, step in enumerate(steps):
         path = (*base, index)
         yield path, step
-        for number, arm in enumerate(step.switch or []):
-            yield from _walk(arm.steps, (*path, "switch", number, "steps"))
-        branches = step.parallel.branches if step.parallel else []
-        for number, branch in enumerate(branches):
-            yield from _walk(branch.steps, (*path, "parallel", "branches", number, "steps"))
+        for place, _, block in step.blocks():
+            yield from _walk(block, (*path, *place))

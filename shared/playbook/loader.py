@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.scalarfloat import ScalarFloat
+from ruamel.yaml.scalarint import ScalarInt
 
 from shared.errors import ConfigError
+from shared.playbook.faults import (
+    Fault,
+    PlaybookFaults,
+    documented,
+    marked,
+    schema_faults,
+    text_faults,
+)
 from shared.playbook.model import Part, Playbook
-from shared.site.yaml_file import complaints, position, read_yaml
+from shared.site.yaml_file import position
+
+__all__ = [
+    "Fault", "Loaded", "PlaybookFaults", "digest_of", "documented", "fields_of", "load_playbook",
+    "load_text",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +47,13 @@ class Loaded:
         return position(self.document, path, self.name)
 
 
-class PlaybookFaults(ConfigError):
-    """All faults of a playbook at once."""
-
-    def __init__(self, faults: list[ConfigError]) -> None:
-        self.faults = faults
-        super().__init__("\n".join(str(fault) for fault in faults))
-
-
 def fields_of(model: type[Part]) -> set[str]:
     """Names of all keys of the language, for did-you-mean."""
+    return _fields_of(model)
+
+
+@lru_cache(maxsize=2)
+def _fields_of(model: type[Part]) -> set[str]:
     schema = json.dumps(model.model_json_schema(by_alias=True))
     found: set[str] = set()
 
@@ -63,68 +77,70 @@ def digest_of(playbook: Playbook) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-LATER = {
-    "": {"leave_when", "on_restart"},
-    "triggers": {"incident", "event", "cron", "throttle"},
-    "steps": {
-        "http", "emit", "for_each", "repeat", "call", "try", "stop", "compensate",
-        "compensate_all", "timeout",
-    },
-}  # fmt: skip
-"""Keys of the language that this version does not carry out, by the list they stand in."""
-
-
-def _later(
-    node: Any, at: tuple[str | int, ...], inside: str = ""
-) -> Iterator[tuple[str, tuple[str | int, ...]]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in LATER[inside]:
-                yield str(key), (*at, key)
-            elif key in ("steps", "finally", "triggers"):
-                for index, item in enumerate(value if isinstance(value, list) else ()):
-                    part = "triggers" if key == "triggers" else "steps"
-                    yield from _later(item, (*at, key, index), part)
-            elif key in ("switch", "catch") and isinstance(value, list):
-                for index, item in enumerate(value):
-                    yield from _blocks(item, (*at, key, index))
-            elif key == "parallel" and isinstance(value, dict):
-                branches = value.get("branches")
-                for index, item in enumerate(branches if isinstance(branches, list) else ()):
-                    yield from _blocks(item, (*at, key, "branches", index))
-
-
-def _blocks(node: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
-    """An arm, a handler or a branch: a holder of steps, with no verbs of its own."""
-    if isinstance(node, dict):
-        yield from _later({"steps": node.get("steps")}, at, "triggers")
-
-
 def load_playbook(path: Path) -> Loaded:
-    """Read one file; raises PlaybookFaults or ConfigError."""
-    document = read_yaml(path)
+    """Read one file; raises PlaybookFaults, or ConfigError when it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "没有这个文件 / no such file", where=str(path), mend="create it or correct the path"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read: {error.strerror}", where=str(path)) from error
+    return load_text(data, path.name)
+
+
+def load_text(data: bytes | str, name: str) -> Loaded:
+    """From a file's content, under a name; raises PlaybookFaults."""
+    text = data if isinstance(data, str) else _decoded(data, name)
+    try:
+        if faults := list(text_faults(text, name)):
+            raise PlaybookFaults(faults)
+        document = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        raise PlaybookFaults([marked(error, name)]) from error
+    except (ValueError, RecursionError) as error:  # a day 99, a number of 5000 digits, a deep nest
+        said = type(error).__name__ if isinstance(error, RecursionError) else str(error)
+        raise PlaybookFaults([
+            Fault("yaml_value", f"{name}:1:1",
+                  (f"有无法读取的值或嵌套过深：{said}", f"cannot be read: {said}"),
+                  ("改正该值，日期与文字加引号", "correct it; put dates and texts into quotes"))
+        ]) from error  # fmt: skip
+    document = _as_written(document)
     if not isinstance(document, dict):
-        raise ConfigError("a playbook is a mapping", where=str(path), mend="begin with `schema:`")
-    if faults := [
-        ConfigError(
-            f"`{key}` is not yet supported by this version (本版本尚不支持)",
-            where=position(document, at, path.name), mend="leave it out for now (暂时去掉)",
-        )
-        for key, at in _later(document, ())
-    ]:  # fmt: skip
-        raise PlaybookFaults(faults)
+        raise PlaybookFaults([
+            Fault("not_a_mapping", f"{name}:1:1", ("预案是“键: 值”", "a playbook is a mapping"),
+                  ("以 schema: playbook/v1 开头", "begin with `schema: playbook/v1`"))
+        ])  # fmt: skip
     try:
         playbook = Playbook.model_validate(document)
     except ValidationError as error:
-        faults = complaints(error, document, path.name, fields_of(Playbook))
-        raise PlaybookFaults(faults) from error
-    return Loaded(playbook, document, path.name, digest_of(playbook))
+        found = list(schema_faults(error, document, name, fields_of(Playbook)))
+        raise PlaybookFaults(found) from error
+    return Loaded(playbook, document, name, digest_of(playbook))
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the language, for editors; generated from the one model."""
-    built = Playbook.model_json_schema(by_alias=True)
-    built["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    built["$id"] = "playbook.schema.json"
-    built["title"] = "Andon playbook/v1"
-    return built
+def _as_written(node: Any) -> Any:
+    """Plain values; `010` is a text that people wrote with its zero, not the number ten."""
+    if isinstance(node, dict | list):
+        for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            made = _as_written(value)
+            if made is not value:
+                node[key] = made
+    elif type(node) is ScalarInt:
+        width = getattr(node, "_width", None) or 0
+        return f"{node:0{width}d}" if width > 1 else int(node)  # a lone 0 is the number
+    elif type(node) is ScalarFloat:
+        return float(node)
+    return node
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise PlaybookFaults([
+            Fault("not_utf8", f"{name}:{line}:1", ("不是 UTF-8 文字", "not UTF-8 text"),
+                  ("以 UTF-8 保存", "save the file as UTF-8"))
+        ]) from error  # fmt: skip

@@ -5,82 +5,52 @@ A frozen description of what an engineer wrote; it evaluates nothing and knows n
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
+from pydantic import Field, model_validator
+
+from shared.playbook.triggers import Concurrency, Leave, Trigger
+from shared.playbook.values import (
+    Condition,
+    Duration,
+    DurationText,
+    Id,
+    Part,
+    Text,
+    Words,
+)
+from shared.playbook.verbs import (
+    AskSpec,
+    Call,
+    CommandSpec,
+    Compensate,
+    CompensateAll,
+    Emit,
+    Fail,
+    Http,
+    Notify,
+    Retry,
+    Rung,
+    Stop,
+    Verify,
+    WaitUntil,
+    Webhook,
 )
 
-from shared.site.model import parse_duration
-
-Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-Condition = Annotated[str, Field(min_length=1, max_length=512)]
+__all__ = [
+    "VERBS", "Arm", "AskSpec", "Branch", "Budget", "Call", "Catch", "CommandSpec", "Compensate",
+    "CompensateAll", "Concurrency", "Condition", "DeviceRole", "Duration", "DurationText", "Emit",
+    "Fail", "ForEach", "Http", "Id", "Input", "Leave", "Notify", "Offline", "Outcome", "Parallel",
+    "Part", "Playbook", "Repeat", "Retry", "Rung", "Step", "Stop", "Text", "Trigger", "Try",
+    "Tunable", "Verify", "WaitUntil", "Webhook", "Words",
+]  # fmt: skip
 VERBS = (
-    "notify", "webhook", "command", "ask", "wait", "wait_until", "set", "set_incident", "switch",
-    "parallel", "log", "fail",
+    "notify", "http", "webhook", "emit", "command", "ask", "wait", "wait_until", "set",
+    "set_incident", "switch", "parallel", "for_each", "repeat", "call", "try", "log", "stop",
+    "fail", "compensate_all",
 )  # fmt: skip
-
-
-def _written(value: int | str) -> str:
-    """A duration as it is written, so that a stored document reads back."""
-    return f"{value}ms" if isinstance(value, int) else value
-
-
-_AS_TEXT = PlainSerializer(_written, return_type=str, when_used="json")
-_PATTERN = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
-Duration = Annotated[
-    int, BeforeValidator(parse_duration), _AS_TEXT,
-    WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["10s", "5m", "1h30m"]}),
-]  # fmt: skip
-"""Milliseconds, written `10s`."""
-
-
-def _duration_or_template(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith("${"):
-        return value
-    return parse_duration(value)
-
-
-DurationText = Annotated[
-    int | str, BeforeValidator(_duration_or_template), _AS_TEXT,
-    WithJsonSchema({"anyOf": [
-        {"type": "string", "pattern": _PATTERN}, {"type": "string", "pattern": r"^\$\{.+\}$"},
-    ]}),
-]  # fmt: skip
-"""Milliseconds, or a template such as `${inputs.ask_within}` that gives a duration."""
-
-
-def _as_words(value: Any) -> Any:
-    return {"zh": value, "en": value} if isinstance(value, str) else value
-
-
-class Part(BaseModel):
-    """A strict, frozen part of the document."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Words(Part):
-    """A text that people read, in both languages (a plain text serves for both)."""
-
-    zh: str
-    en: str
-
-
-_BOTH = {"type": "string"}
-Text = Annotated[
-    Words, BeforeValidator(_as_words),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {
-        "type": "object", "required": ["zh", "en"], "additionalProperties": False,
-        "properties": {"zh": _BOTH, "en": _BOTH},
-    }]}),
-]  # fmt: skip
+_NAMED = tuple((verb, "try_" if verb == "try" else verb) for verb in VERBS)
 
 
 class Tunable(Part):
@@ -91,12 +61,14 @@ class Tunable(Part):
 
 
 class Input(Part):
-    """A typed input."""
+    """A typed input: the site fills it in, the group may move what is tunable."""
 
-    type: Literal["number", "integer", "string", "boolean", "duration"]
+    type: Literal["number", "integer", "string", "boolean", "duration", "choice"]
     default: Any = None
     unit: str = ""
-    description: str = ""
+    description: Text = Words(zh="", en="")
+    options: list[str] = Field(default_factory=list, max_length=20)
+    """What a `choice` may be."""
     tunable: Tunable | None = None
 
 
@@ -106,102 +78,6 @@ class DeviceRole(Part):
     type: str
     bind: Condition
     role: str = ""
-
-
-class Trigger(Part):
-    """What starts a run: an alarm's raise, or a person."""
-
-    id: Id
-    alarm: str | None = None
-    transition: Literal["raised"] = "raised"
-    where: Condition | None = None
-    hold: Duration = Field(default=0, alias="for")
-    manual: dict[Literal["roles"], list[str]] | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Trigger:
-        if (self.alarm is None) == (self.manual is None):
-            raise ValueError("a trigger needs either `alarm` or `manual`")
-        return self
-
-
-class Concurrency(Part):
-    """One run for each value of `key`; a further alarm joins the live run."""
-
-    key: Condition = "alarm.asset"
-    mode: Literal["single"] = "single"
-    on_conflict: Literal["attach"] = "attach"
-
-
-class Notify(Part):
-    """Tell people."""
-
-    to: list[str] = Field(min_length=1)
-    message: Text
-    channel: Literal["console", "urgent", "call"] = "console"
-
-
-class Retry(Part):
-    """When a failed delivery is tried again, counted from the first try."""
-
-    schedule: list[Duration] = Field(min_length=1, max_length=20)
-
-
-class Webhook(Part):
-    """Tell a linked system, signed."""
-
-    endpoint: str
-    type: str
-    data: dict[str, Any] = Field(default_factory=dict)
-    detach: bool = False
-    """Handed to the outbox: the run does not wait for it."""
-
-
-class Verify(Part):
-    """What must be read back from the device, within a time."""
-
-    until: Condition
-    within: Duration = 10_000
-
-
-class CommandSpec(Part):
-    """Move a device: expiring, checked and read back at the edge."""
-
-    device: str
-    op: str
-    args: dict[str, Any] = Field(default_factory=dict)
-    expires: Duration
-    require: list[Condition] = Field(default_factory=list)
-    verify: Verify | None = None
-    on_unknown: Literal["reconcile", "ask", "fail"] = "reconcile"
-    approval: str | None = None
-
-
-class AskSpec(Part):
-    """A person decides."""
-
-    to: list[str] = Field(min_length=1)
-    question: Text
-    options: list[Id] = Field(min_length=1, max_length=6)
-    labels: dict[Id, Text] = Field(default_factory=dict)
-    """What an option is called to people; an option without a label shows its id."""
-    within: DurationText
-
-
-class Rung(Part):
-    """One rung of an escalation ladder after a timeout: tell others, or decide at last."""
-
-    after: Duration
-    to: list[str] = Field(default_factory=list)
-    then: Id | None = None
-    """The option that is taken when nobody has answered by then."""
-
-
-class WaitUntil(Part):
-    """Wait for the plant."""
-
-    condition: Condition
-    within: DurationText
 
 
 class Arm(Part):
@@ -220,29 +96,69 @@ class Branch(Part):
 
 
 class Parallel(Part):
-    """Branches side by side; all must end."""
+    """Branches side by side; goes on when all, any or N have ended well, and stops the others."""
 
     branches: list[Branch] = Field(min_length=2, max_length=10)
+    wait: Literal["all", "any"] | int = "all"
 
 
-class Fail(Part):
-    """End the run."""
+class ForEach(Part):
+    """The steps once for each item; they see it as `item`, its place as `index` (from 0)."""
 
-    outcome: Literal["failure", "needs_human"]
-    reason: str = ""
+    items: Condition
+    """An expression that gives a list."""
+    max: int = Field(ge=1, le=100)
+    """More items than this is an error of the run, and what the worst case counts with."""
+    together: int = Field(default=1, ge=1, le=10)
+    """How many items are worked on at the same time."""
+    steps: list[Step] = Field(min_length=1)
+
+
+class Repeat(Part):
+    """The steps again and again, at most `max` times; `index` counts from 0."""
+
+    max: int = Field(ge=1, le=100)
+    until: Condition | None = None
+    """Looked at after each round; without it `max` rounds are run."""
+    pause: DurationText = 0
+    """Between two rounds."""
+    steps: list[Step] = Field(min_length=1)
+
+
+class Catch(Part):
+    """A handler of a failure; the first whose condition holds takes it."""
+
+    when: Condition = "true"
+    steps: list[Step]
+
+
+class Try(Part):
+    """Steps whose failure is handled here; the run goes on after a handler that ends well."""
+
+    steps: list[Step] = Field(min_length=1)
+    catch: list[Catch] = Field(min_length=1, max_length=10)
 
 
 class Step(Part):
     """One step: exactly one verb."""
 
     id: Id
+    name: Text | None = None
+    """What people see; else the id."""
     when: Condition | None = Field(default=None, alias="if")
+    timeout: DurationText | None = None
+    """The longest that this step may take, tries and blocks included."""
     on_error: Literal["fail", "continue"] = "fail"
     on_timeout: Literal["fail", "continue", "escalate"] = "fail"
     retry: Retry | None = None
-    escalate: list[Rung] = Field(default_factory=list)
+    escalate: list[Rung] = Field(default_factory=list, max_length=10)
+    compensate: Compensate | None = None
+    detach: bool = False
+    """Of a webhook: the same as its own `detach`."""
     notify: Notify | None = None
+    http: Http | None = None
     webhook: Webhook | None = None
+    emit: Emit | None = None
     command: CommandSpec | None = None
     ask: AskSpec | None = None
     wait: DurationText | None = None
@@ -251,12 +167,26 @@ class Step(Part):
     set_incident: dict[str, Any] | None = None
     switch: list[Arm] | None = None
     parallel: Parallel | None = None
+    for_each: ForEach | None = None
+    repeat: Repeat | None = None
+    call: Call | None = None
+    try_: Try | None = Field(default=None, alias="try")
     log: str | None = None
+    stop: Stop | None = None
     fail: Fail | None = None
+    compensate_all: CompensateAll | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _detached(cls, data: Any) -> Any:
+        """`detach` may stand beside `webhook` as well as in it."""
+        if isinstance(data, dict) and data.get("detach") and isinstance(data.get("webhook"), dict):
+            return {**data, "webhook": {**data["webhook"], "detach": True}}
+        return data
 
     @model_validator(mode="after")
     def _one_verb(self) -> Step:
-        used = [verb for verb in VERBS if getattr(self, verb) is not None]
+        used = [verb for verb in VERBS if self.spec(verb) is not None]
         if len(used) != 1:
             raise ValueError(
                 f"step {self.id!r} needs exactly one verb of {', '.join(VERBS)}; "
@@ -264,17 +194,33 @@ class Step(Part):
             )
         return self
 
+    def spec(self, verb: str) -> Any:
+        """What is written under a verb; None if the step has another one."""
+        return self.try_ if verb == "try" else getattr(self, verb)
+
     @property
     def verb(self) -> str:
         """The step's verb."""
-        return next(verb for verb in VERBS if getattr(self, verb) is not None)
+        held = self.__dict__  # looked up for every step at every look at a run
+        return next(verb for verb, name in _NAMED if held[name] is not None)
 
+    def blocks(self) -> Iterator[tuple[tuple[str | int, ...], str, list[Step]]]:
+        """The step's own blocks: (place in the document, part of the journal path, steps).
 
-class Catch(Part):
-    """A handler of the whole run's failure."""
-
-    when: Condition = "true"
-    steps: list[Step]
+        In a loop the journal path has the round between the step and the block's steps.
+        """
+        for index, arm in enumerate(self.switch or []):
+            yield ("switch", index, "steps"), str(index), arm.steps
+        for index, branch in enumerate(self.parallel.branches if self.parallel else []):
+            yield ("parallel", "branches", index, "steps"), branch.id, branch.steps
+        if self.for_each is not None:
+            yield ("for_each", "steps"), "", self.for_each.steps
+        if self.repeat is not None:
+            yield ("repeat", "steps"), "", self.repeat.steps
+        if self.try_ is not None:
+            yield ("try", "steps"), "try", self.try_.steps
+            for index, handler in enumerate(self.try_.catch):
+                yield ("try", "catch", index, "steps"), f"catch/{index}", handler.steps
 
 
 class Offline(Part):
@@ -292,6 +238,15 @@ class Outcome(Part):
     metrics: dict[str, Any] = Field(default_factory=dict)
 
 
+class Budget(Part):
+    """The most that a run may do; a plan whose worst case is above it is not released."""
+
+    commands: int | None = Field(default=None, ge=0)
+    duration: Duration | None = None
+    people: int | None = Field(default=None, ge=0)
+    """Addressees, each counted once."""
+
+
 class Playbook(Part):
     """A response plan."""
 
@@ -304,13 +259,21 @@ class Playbook(Part):
     labels: dict[str, str] = Field(default_factory=dict)
     inputs: dict[str, Input] = Field(default_factory=dict)
     devices: dict[Id, DeviceRole] = Field(default_factory=dict)
-    endpoints: dict[Id, dict[Literal["type"], Literal["webhook"]]] = Field(default_factory=dict)
-    triggers: list[Trigger] = Field(min_length=1)
+    endpoints: dict[Id, dict[Literal["type"], Literal["webhook", "http"]]] = Field(
+        default_factory=dict
+    )
+    triggers: list[Trigger] = Field(default_factory=list, max_length=20)
+    """None: only other playbooks run it, by `call`."""
     concurrency: Concurrency = Concurrency()
+    leave_when: list[Leave] = Field(default_factory=list, max_length=10)
     deadline: Duration = 45 * 60_000
+    on_restart: Literal["resume", "ask", "abandon"] = "resume"
+    """What a run does that finds its brain was down while it was due."""
     stale_after: Duration = 30 * 60_000
+    """After so long an outage a person is asked, whatever `on_restart` says."""
+    budget: Budget = Budget()
     steps: list[Step] = Field(min_length=1)
-    catch: list[Catch] = Field(default_factory=list)
+    catch: list[Catch] = Field(default_factory=list, max_length=10)
     finally_: list[Step] = Field(default_factory=list, alias="finally")
     outcome: Outcome = Outcome()
     offline: Offline | None = None
@@ -327,11 +290,9 @@ class Playbook(Part):
 def _collect(steps: list[Step], into: list[Step]) -> None:
     for step in steps:
         into.append(step)
-        for arm in step.switch or []:
-            _collect(arm.steps, into)
-        for branch in step.parallel.branches if step.parallel else []:
-            _collect(branch.steps, into)
+        for _, _, block in step.blocks():
+            _collect(block, into)
 
 
-Arm.model_rebuild()
-Branch.model_rebuild()
+for _part in (Arm, Branch, ForEach, Repeat, Catch, Try, Step):
+    _part.model_rebuild()

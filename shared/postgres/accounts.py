@@ -21,6 +21,7 @@ from shared.errors import RetryableTransportError
 from shared.identity.passwords import DECOY, matches
 from shared.identity.policy import Grant, User, Within, prefix_within
 from shared.identity.settings import IdentitySettings
+from shared.postgres.audit import DONE, IN_HAND
 from shared.postgres.audit import audit as audit
 from shared.postgres.audit_log import AuditLog
 from shared.postgres.oidc_sessions import OidcSessions
@@ -30,8 +31,8 @@ from shared.postgres.service_accounts import PREFIX, ServiceAccounts, grants_fro
 SEEN_EVERY_MS = 60_000
 KEPT_MS = 86_400_000
 """How long an answer is repeated under its idempotency key."""
-IN_HAND, IN_HAND_MS = "andon:in_hand", 30_000
-"""In place of an answer that is being made, and for how long at most."""
+IN_HAND_MS = 30_000
+"""For how long an answer is being made, at most."""
 ADMIN = "admin"
 
 
@@ -168,11 +169,16 @@ class PgAccounts:
         return await self.people.change_own(username, old, new)
 
     async def recall(self, key: str, user: str, route: str) -> Any | None:
-        """The answer already given under this idempotency key."""
+        """The answer already given under this idempotency key.
+
+        `{"andon:done": true}` (and more) where the process that carried it out ended before it
+        could answer.
+        """
+        now = self._clock.now_ms()
         return await self._pool.fetchval(
             "SELECT answer FROM idempotent WHERE key = $1 AND username = $2 AND route = $3 "
-            "AND at > $4 AND NOT answer ? $5",
-            key, user, route, self._clock.now_ms() - KEPT_MS, IN_HAND,
+            "AND at > $4 AND (NOT answer ? $5 OR (answer ? $6 AND at <= $7))",
+            key, user, route, now - KEPT_MS, IN_HAND, DONE, now - IN_HAND_MS,
         )  # fmt: skip
 
     async def begin(self, key: str, user: str, route: str) -> bool:
@@ -186,17 +192,23 @@ class PgAccounts:
                 "INSERT INTO idempotent (key, username, route, answer, at) "
                 "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key, username, route) DO UPDATE SET "
                 "answer = excluded.answer, at = excluded.at WHERE idempotent.at <= $6 "
-                "OR (idempotent.answer ? $7 AND idempotent.at <= $8) RETURNING true",
+                "OR (idempotent.answer ? $7 AND NOT idempotent.answer ? $9 "
+                "AND idempotent.at <= $8) RETURNING true",
                 key, user, route, {IN_HAND: True}, now, now - KEPT_MS, IN_HAND,
-                now - IN_HAND_MS,
+                now - IN_HAND_MS, DONE,
             )
         )  # fmt: skip
 
     async def let_go(self, key: str, user: str, route: str) -> None:
-        """What was begun failed: it may be asked again."""
+        """What was begun failed: it may be asked again, unless something of it was committed."""
+        asked = (key, user, route, IN_HAND, DONE)
         await self._pool.execute(
             "DELETE FROM idempotent WHERE key = $1 AND username = $2 AND route = $3 "
-            "AND answer ? $4", key, user, route, IN_HAND,
+            "AND answer ? $4 AND NOT answer ? $5", *asked,
+        )  # fmt: skip
+        await self._pool.execute(
+            "UPDATE idempotent SET at = at - $6 WHERE key = $1 AND username = $2 AND route = $3 "
+            "AND answer ? $4 AND answer ? $5", *asked, IN_HAND_MS,
         )  # fmt: skip
 
     async def remember(self, key: str, user: str, route: str, answer: Any) -> None:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.identity.claim import claimed
 from shared.identity.where import here
 from shared.postgres.pool import Connection
 
@@ -21,6 +22,8 @@ COLUMNS = (
 )  # fmt: skip
 """What an entry's hash covers, in this order: every column but the hash itself."""
 AUDIT_LOCK = 1_635_083_369
+IN_HAND, DONE = "andon:in_hand", "andon:done"
+"""In place of a request's answer: it is being carried out; something of it has been committed."""
 _WHY = ("why", "reason", "comment")
 
 
@@ -72,6 +75,13 @@ async def audit(
         "$9, $10, $11, $12::text::jsonb, $13::text::jsonb, $14, $15::text::jsonb, $16)",
         *values, entry_hash(values),
     )  # fmt: skip
+    if (claim := claimed()) is not None:
+        # The request of this act has had its effect, whatever becomes of its answer.
+        await connection.execute(
+            "UPDATE idempotent SET answer = answer || jsonb_build_object($4::text, true) "
+            "WHERE key = $1 AND username = $2 AND route = $3 AND answer ? $5",
+            claim.key, claim.username, claim.route, DONE, IN_HAND,
+        )  # fmt: skip
 
 
 async def audit_change(

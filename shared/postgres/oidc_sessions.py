@@ -119,9 +119,11 @@ class OidcSessions:
         now = self._clock.now_ms()
         # Put off first: of several brains one takes it, and a silent server is asked again later.
         rows = await self._pool.fetch(
-            "UPDATE web_session SET refresh_at = $2 WHERE token_hash IN (SELECT token_hash "
+            "WITH due AS MATERIALIZED (SELECT token_hash "
             "FROM web_session WHERE refresh_at <= $1 AND expires_at > $1 AND seen_at > $3 "
             f"ORDER BY refresh_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED) "
+            "UPDATE web_session SET refresh_at = $2 "
+            "WHERE token_hash IN (SELECT token_hash FROM due) "
             "RETURNING token_hash, username, grants, refresh",
             now, now + AGAIN_MS, now - self._settings.session_idle,
         )  # fmt: skip

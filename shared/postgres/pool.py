@@ -45,21 +45,33 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     )
 
 
+async def _as_it_is(_: object) -> None:
+    """Give a connection back without asking the server to forget what was set in its session.
+
+    That was every second message to the server. Nothing here sets anything beyond a transaction
+    (SET LOCAL, locks of transactions); an open transaction is rolled back by the pool itself.
+    """
+
+
 async def connect_pool(
-    url: str, *, size: int = 5, timeout_s: float = 15.0, name: str = "andon"
-) -> asyncpg.Pool:
+    url: str, *, size: int = 5, timeout_s: float = 15.0, name: str = "andon",
+    statement_ms: int = 0,
+) -> asyncpg.Pool:  # fmt: skip
     """Open the pool; raises ConfigError that names the database and the mend.
 
-    `name` is who the database is told that this is.
+    `name` is who the database is told that this is; `statement_ms` is how long one statement may
+    take before the database itself ends it (0: as the database has it).
     """
     where = redacted(url)
+    # Short statements by the thousand: compiling one costs more than running it.
+    server = {"jit": "off", "application_name": name[:63]}
+    if statement_ms:
+        server["statement_timeout"] = str(statement_ms)
     try:
         return await asyncio.wait_for(
             asyncpg.create_pool(
                 url, min_size=1, max_size=size, init=_prepare, command_timeout=30,
-                max_inactive_connection_lifetime=300,
-                # Short statements by the thousand: compiling one costs more than running it.
-                server_settings={"jit": "off", "application_name": name[:63]},
+                max_inactive_connection_lifetime=300, server_settings=server, reset=_as_it_is,
             ),
             timeout_s,
         )  # fmt: skip

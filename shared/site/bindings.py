@@ -5,11 +5,15 @@ Only shapes and single-value checks; references are checked by `references`.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from shared.site.fields import AlarmId, Duration, Model, TagId, Token
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$")]
+InputValue = bool | int | float | str
+"""What a site may give a playbook's input."""
 
 
 class ReflexSpec(Model):
@@ -65,10 +69,13 @@ class DeviceSpec(Model):
 
 
 class EndpointSpec(Model):
-    """A linked system that webhooks go to; `secret` names a file in the secrets folder."""
+    """A linked system of playbooks; `secret` names a file in the secrets folder."""
 
     url: str
-    secret: str
+    secret: str = ""
+    """Signs webhooks; an endpoint that is only asked by `http` steps needs none."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Sent with `http` steps; `secret:NAME` stands for what that file in the folder says."""
     private: bool = False
     """Whether a loopback or private address is meant."""
 
@@ -78,3 +85,7 @@ class BindingsFile(Model):
 
     devices: dict[str, DeviceSpec] = Field(default_factory=dict)
     endpoints: dict[str, EndpointSpec] = Field(default_factory=dict)
+    alarms: dict[Name, list[AlarmId]] = Field(default_factory=dict)
+    """Code -> alarms of this site: a playbook names the code, and answers all of them."""
+    inputs: dict[Name, dict[Name, InputValue]] = Field(default_factory=dict)
+    """Playbook -> input -> this site's value; checked against the playbook's own types."""

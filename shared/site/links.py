@@ -187,6 +187,14 @@ def check_links(site: Site, reader: Reader) -> None:
         _check_expression(reader, "inbound", inbound.id, ("when",), inbound.when, {"body": None})
         for name, text in inbound.map.given():
             _check_expression(reader, "inbound", inbound.id, ("map", name), text, {"body": None})
+        if _may_be_replayed(inbound):
+            reader.fault(
+                f"{inbound.id}: raises alarms by a signature over the body alone: the same words "
+                "are a repetition for as long as `keep`, and a recorded message works after it",
+                reader.place("inbound", inbound.id, "verify"),
+                "name the header that is signed with the body as `timestamp_header`, or map the "
+                "report's `time` from the body, or choose standard-webhooks",
+            )
         if f"link-{inbound.id}" in {edge.id for edge in site.info.edges}:
             reader.fault(
                 f"{inbound.id}: an edge is called link-{inbound.id}",
@@ -217,6 +225,12 @@ def check_links(site: Site, reader: Reader) -> None:
                 f"{alarm}: {PREFIX}… is for alarms of linked systems",
                 reader.place("alarms", alarm), "call it something else",
             )  # fmt: skip
+
+
+def _may_be_replayed(spec: InboundSpec) -> bool:
+    """An alarm whose messages neither differ by a time nor grow older than one another."""
+    timed = bool(spec.timestamp_header or spec.map.time)
+    return spec.verify == "hmac-sha256-header" and bool(spec.map.alarm) and not timed
 
 
 def _check_expression(

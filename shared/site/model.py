@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -48,6 +48,7 @@ __all__ = [
     "Model",
     "Names",
     "OperationSpec",
+    "PlaybooksSpec",
     "ReflexSpec",
     "ReflexesFile",
     "ResponseSpec",
@@ -66,6 +67,14 @@ class EdgeSpec(Model):
 
     id: Token
     name: Names
+
+
+class PlaybooksSpec(Model):
+    """What makes a playbook run here."""
+
+    releases: Literal["folder", "signed"] = "folder"
+    """`folder`: what lies in the brain's folder was reviewed where it comes from. `signed`: a file
+    needs the site's own signature beside it (`NAME.yaml.sig`), or a release from the console."""
 
 
 class SiteFile(Model):
@@ -89,3 +98,6 @@ class SiteFile(Model):
     """When one crew hands over to the next; none: the whole day is one."""
     snippet: SnippetSpec = SnippetSpec()
     """What every raise takes along at full rate."""
+    playbooks: PlaybooksSpec = PlaybooksSpec()
+    simulated: bool = False
+    """All its devices are simulators: a drill of a playbook may move them."""

@@ -6,7 +6,9 @@ Read by `loader`, run by the brain. Only shapes and whether their names lead som
 from __future__ import annotations
 
 import datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
@@ -39,6 +41,31 @@ def _zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
+
+
+def _openable(url: str) -> str:
+    """An address that somebody elsewhere can open."""
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(
+            f"{url!r} is no address of a console; write for example https://andon.example"
+        )
+    try:
+        everywhere = ip_address(parts.hostname).is_unspecified
+    except ValueError:
+        everywhere = False  # a name
+    if everywhere:
+        raise ValueError(
+            f"a server may listen at {parts.hostname}, but no telephone can open it; write the "
+            "name or address of the machine"
+        )
+    return url
+
+
+OUTSIDE_NOTHING: tuple[ChannelKind, ...] = ("webhook", "log")
+"""Kinds by which no person is reached outside the system."""
 
 
 class HoursSpec(Model):
@@ -214,13 +241,19 @@ class NotifyFile(Model):
     limits: LimitsSpec = LimitsSpec()
     summaries: SummariesSpec = SummariesSpec()
     retry: RetrySpec = RetrySpec()
-    console_url: Annotated[str, Field(max_length=500)] = ""
+    console_url: Annotated[str, Field(max_length=500), AfterValidator(_openable)] = ""
     """How people's telephones reach the console; left out: the brain's own address."""
     link_for: Annotated[Duration, Field(ge=60_000)] = 86_400_000
     """How long the link in a message can be used."""
     confirmed_for: Duration = 0
     """How long an answer proves that a person is reached here (0: it proves nothing)."""
     keep: Annotated[Duration, Field(ge=86_400_000)] = 90 * 86_400_000
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether somebody is told by mail, chat, SMS or the like."""
+        kinds = {channel.kind for person in self.people for channel in person.channels}
+        return not kinds <= {*OUTSIDE_NOTHING}
 
     def person(self, name: str) -> PersonSpec | None:
         """One person."""
@@ -246,6 +279,15 @@ def check_notify(site: Site, reader: Reader) -> None:
                     "endpoint", channel.endpoint, site.bindings.endpoints, "people", person.id,
                     "channels", index, "endpoint",
                 )  # fmt: skip
+    if reader.thorough and file.reaches_out and not file.console_url:
+        # No reason not to start: the brain's own address may be one that telephones can open.
+        reader.fault(
+            "未给出 console_url / no `console_url`: people are told outside of this system, and "
+            "the link in their messages leads to the brain's own address, which a telephone can "
+            "open only inside of the plant's network",
+            reader.place("people", file.people[0].id),
+            "add to notify.yaml, for example: console_url: https://andon.example",
+        )
     for roster in file.rosters:
         _check_roster(roster, people, reader)
     rosters = {each.id for each in file.rosters}

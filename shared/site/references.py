@@ -36,6 +36,14 @@ def check_references(site: Site, reader: Reader) -> None:
         reader.reference("source", device.source, site.sources, "devices", name, "source")
         for role, tag in device.tags.items():
             reader.reference("tag", tag, site.tags, "devices", name, "tags", role)
+    for code, alarms in site.bindings.alarms.items():
+        for index, alarm in enumerate(alarms):
+            reader.reference("alarm", alarm, site.alarms, "alarms", code, index)
+        if code in site.alarms:
+            reader.fault(
+                f"{code}: 代码与告警同名 / a code has the name of an alarm",
+                reader.place("alarms", code), "give the code another name",
+            )  # fmt: skip
     for reflex in site.reflexes.values():
         reader.reference("alarm", reflex.alarm, site.alarms, "reflexes", reflex.id, "alarm")
         devices = site.bindings.devices

@@ -78,6 +78,8 @@ class Site:
             (self.reflexes, other.reflexes), (self.charts, other.charts),
             (self.bindings.devices, other.bindings.devices),
             (self.bindings.endpoints, other.bindings.endpoints),
+            (self.bindings.alarms, other.bindings.alarms),
+            (self.bindings.inputs, other.bindings.inputs),
             (self.asset_specs, other.asset_specs),
             (self.incident_files, other.incident_files),
             (self.kpi_files, other.kpi_files),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,10 +19,14 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.requests import HTTPConnection
 
 from shared.clock import Clock
+from shared.identity.claim import Claim, carrying_out
 from shared.identity.policy import POLICY as POLICY
 from shared.identity.policy import ROLES as ROLES
 from shared.identity.policy import Grant as Grant
 from shared.identity.policy import User as User
+from shared.identity.throttle import FAILURE_WINDOW_MS as FAILURE_WINDOW_MS
+from shared.identity.throttle import MAX_FAILURES as MAX_FAILURES
+from shared.identity.throttle import Throttle as Throttle
 from shared.web.dto import GrantOut, Login, Session, Text
 from shared.web.problem import ProblemError
 
@@ -32,8 +35,6 @@ COOKIE_S = 7 * 86_400
 """The browser forgets it then; when the session itself ends the server says."""
 LOOK_EVERY_S = 20.0
 """How often an open stream asks whether its viewer may still see it."""
-MAX_FAILURES = 5
-FAILURE_WINDOW_MS = 60_000
 
 
 class Accounts(Protocol):
@@ -74,39 +75,6 @@ class Accounts(Protocol):
     async def let_go(self, key: str, user: str, route: str) -> None:
         """What was begun failed."""
         ...
-
-
-class Throttle:
-    """At most `MAX_FAILURES` failed logins a minute for one name from one address.
-
-    Not for the name alone: whoever knows an operator's name could lock the operator out.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._failures: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=MAX_FAILURES))
-
-    def blocked(self, name: str) -> bool:
-        """Whether this name must wait."""
-        seen = self._failures.get(name)
-        if not seen or len(seen) < MAX_FAILURES:
-            return False
-        return self._clock.now_ms() - seen[0] < FAILURE_WINDOW_MS
-
-    def failed(self, name: str) -> None:
-        """Count a failure (bounded number of names)."""
-        if len(self._failures) > 10_000:
-            del self._failures[next(iter(self._failures))]
-        self._failures[name].append(self._clock.now_ms())
-
-    def withdraw(self, name: str) -> None:
-        """Take back the last failure: it was none."""
-        if seen := self._failures.get(name):
-            seen.pop()
-
-    def succeeded(self, name: str) -> None:
-        """Forget the failures of a name."""
-        self._failures.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +185,19 @@ IN_HAND_S = 35.0
 """For so long a request waits for the same one at another process."""
 _SAME = "andon:request"
 """Beside an answer: what was asked for then."""
+_DONE = "andon:done"
+"""In place of one: the request had its effect, and its process ended before it could answer."""
 
 
 async def once(
     request: Request, user: User, key: str, act: Callable[[], Coroutine[Any, Any, Any]],
-    body: bytes | None = None,
+    body: bytes | None = None, *, harmless: bool = False,
 ) -> Any:  # fmt: skip
     """Run `act` once per (key, user, route); a repetition gets the first answer for a day.
 
-    `body`: what a route has read by itself. The same key with another body is refused.
+    `body`: what a route has read by itself. The same key with another body is refused. `harmless`:
+    done again, it changes nothing; else what was committed by a process that ended before it
+    answered is not begun again.
     """
     asked = hashlib.sha256(request.scope.get("query_string", b"") + b"\0")
     asked.update(await request.body() if body is None else body)
@@ -237,10 +209,13 @@ async def once(
         earlier = await _earlier(accounts, (key, user.name, route))
         if isinstance(earlier, dict) and earlier.get(_SAME, digest) != digest:
             raise ProblemError(422, "idempotency_key_reused")
+        if isinstance(earlier, dict) and earlier.get(_DONE):
+            raise ProblemError(409, "answer_lost")
         if earlier is not None:
             return earlier["answer"] if _SAME in earlier else earlier
         try:
-            answer = await act()
+            with carrying_out(None if harmless else Claim(key, user.name, route)):
+                answer = await act()
         except BaseException:
             await accounts.let_go(key, user.name, route)
             raise

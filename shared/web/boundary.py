@@ -83,7 +83,7 @@ class Boundary:
     def _problem(self, error: Exception, scope: Scope) -> ProblemError:
         if isinstance(error, ProblemError):
             return error
-        trace, path = secrets.token_hex(8), str(scope["path"])
+        trace, path = secrets.token_hex(8), _shown(scope)
         if isinstance(error, self._store.unstorable):
             log.exception("request_unstorable", trace=trace, path=path)
             return invalid(["request"], "value_error")
@@ -92,6 +92,14 @@ class Boundary:
             return ProblemError(503, "store_unavailable", trace=trace)
         log.exception("request_failed", trace=trace, path=path)
         return ProblemError(500, "internal_error", trace=trace)
+
+
+def _shown(scope: Scope) -> str:
+    """The path as a log may hold it: who reads a parameter `token` there may act with it."""
+    path, params = str(scope["path"]), scope.get("path_params")
+    if params is None:  # not routed yet: what is a secret in it is not known
+        return "/".join(path.split("/")[:3])
+    return path.replace(str(params["token"]), "…") if params.get("token") else path
 
 
 def _of_target(scope: Scope) -> Fault | None:

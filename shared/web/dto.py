@@ -26,6 +26,13 @@ from shared.web.dto_group import ProposalList as ProposalList
 from shared.web.dto_group import RolloutState as RolloutState
 from shared.web.dto_group import Setting as Setting
 from shared.web.dto_identity import GrantOut as GrantOut
+from shared.web.dto_runs import AnswerRequest as AnswerRequest
+from shared.web.dto_runs import Ask as Ask
+from shared.web.dto_runs import ControlRequest as ControlRequest
+from shared.web.dto_runs import JoinedAlarm as JoinedAlarm
+from shared.web.dto_runs import Run as Run
+from shared.web.dto_runs import RunList as RunList
+from shared.web.dto_runs import RunStep as RunStep
 
 
 class Problem(Dto):
@@ -318,70 +325,6 @@ class OutcomeRequest(Dto):
 
     outcome: Literal["true", "nuisance", "drill"]
     cause: str = Field(default="", max_length=200)
-    comment: str = Field(default="", max_length=1000)
-
-
-class RunStep(Dto):
-    """One step of a run, by its path in the YAML."""
-
-    path: str
-    id: str
-    verb: str
-    status: Literal[
-        "waiting",
-        "running",
-        "done",
-        "failed",
-        "unknown",
-        "reconciled",
-        "skipped",
-        "compensated",
-    ]
-    started_at: int | None = None
-    ended_at: int | None = None
-    data: dict[str, Any] = Field(default_factory=dict)
-
-
-class Ask(Dto):
-    """The human task that a run waits for."""
-
-    step: str
-    question: Text
-    options: list[str]
-    labels: dict[str, Text] = Field(default_factory=dict)
-    """option -> what people call it."""
-    roles: list[str]
-    until: int | None
-
-
-class Run(Dto):
-    """GET /api/runs/{id} (in lists `steps` is empty)."""
-
-    id: str
-    playbook: str
-    version: int
-    name: Text
-    alarm: str | None
-    occurrence: str | None
-    status: Literal["running", "waiting", "success", "failure", "needs_human", "cancelled"]
-    started_at: int
-    ended_at: int | None
-    ask: Ask | None = None
-    steps: list[RunStep] = Field(default_factory=list)
-
-
-class RunList(Dto):
-    """GET /api/runs?limit=&cursor=, newest first; on the event stream: the changed ones."""
-
-    runs: list[Run]
-    next: str | None = None
-
-
-class AnswerRequest(Dto):
-    """POST /api/runs/{id}/answers."""
-
-    step: str
-    option: str
     comment: str = Field(default="", max_length=1000)
 
 

@@ -1,7 +1,8 @@
 """Token buckets: how fast one account and one address may ask.
 
-Acting on alarms has buckets of its own, so generous that no person meets them: whoever floods the
-lists never keeps an operator from acknowledging. Bounded in memory.
+Acting on alarms has buckets of its own, so generous that no person meets them, and so has watching
+them: whoever floods the lists keeps nobody from acknowledging, and darkens no console. Bounded in
+memory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
+from typing import Literal
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +30,9 @@ _ACTING = (
 )  # fmt: skip
 """Writes below these are what operators do; so is silencing, which needs no request here."""
 _SIGN_IN = "/api/session"
+_WATCHING = ("/api/alarms", "/api/stream", "/api/ws")
+"""What a console asks for when it comes back; after a restart all of them do, at once."""
+Class = Literal["asking", "acting", "watching"]
 COOKIE = "andon_session"
 
 
@@ -72,16 +77,15 @@ class RateLimits:
 
     def __init__(self, app: ASGIApp, clock: Clock, settings: RateSettings) -> None:
         self._app, self._settings = app, settings
-        factor = settings.acting_factor
+        factors = {"asking": 1.0, "watching": 1.0, "acting": settings.acting_factor}
+        rates = {
+            "account": (settings.per_account, settings.account_burst),
+            "address": (settings.per_address, settings.address_burst),
+        }
         self._buckets = {
-            ("account", False): Buckets(clock, settings.per_account, settings.account_burst),
-            ("address", False): Buckets(clock, settings.per_address, settings.address_burst),
-            ("account", True): Buckets(
-                clock, settings.per_account * factor, int(settings.account_burst * factor)
-            ),
-            ("address", True): Buckets(
-                clock, settings.per_address * factor, int(settings.address_burst * factor)
-            ),
+            (kind, sort): Buckets(clock, per_s * factor, int(burst * factor))
+            for kind, (per_s, burst) in rates.items()
+            for sort, factor in factors.items()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,16 +93,16 @@ class RateLimits:
         if not self._settings.enabled or not _counts(scope):
             await self._app(scope, receive, send)
             return
-        acting = _acts(scope)
-        client = scope.get("client")
-        asked = [("address", str(client[0]) if client else "")]
-        if shown := _credential(Headers(scope=scope)):
-            asked.append(("account", shown))
+        sort, client = _class(scope), scope.get("client")
+        # The account first: what that refuses costs its neighbours behind one address nothing.
+        asked = [("account", shown)] if (shown := _credential(Headers(scope=scope))) else []
+        asked.append(("address", str(client[0]) if client else ""))
         told: dict[str, str] = {}
         for kind, who in asked:
-            buckets = self._buckets[kind, acting]
+            buckets = self._buckets[kind, sort]
             taken, left, wait = buckets.take(who)
-            told = _headers(kind, buckets, left, wait)
+            if not taken or not told:
+                told = _headers(kind, buckets, left, wait)
             if not taken:
                 seconds = max(1, math.ceil(wait))
                 problem = ProblemError(429, "rate_limited", seconds=seconds)
@@ -121,11 +125,12 @@ def _counts(scope: Scope) -> bool:
     return path.startswith("/api/") and path not in EXEMPT
 
 
-def _acts(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] == "GET":
-        return False
+def _class(scope: Scope) -> Class:
+    path = scope["path"]
+    if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+        return "watching" if path in _WATCHING else "asking"
     # Logging in too: a flood of lists must not keep an operator out. It has its own throttle.
-    return scope["path"].startswith(_ACTING) or scope["path"] == _SIGN_IN
+    return "acting" if path.startswith(_ACTING) or path == _SIGN_IN else "asking"
 
 
 def _credential(headers: Headers) -> str:

@@ -53,7 +53,7 @@ def run_detail(system: RunningSystem, run: str) -> dict[str, Any]:
 def answer(system: RunningSystem, run: str, option: str) -> None:
     """Answer the run's human task once it asks."""
     asking = until(lambda: run_detail(system, run)["ask"], 60, "the run asks")
-    body = {"step": asking["step"], "option": option, "comment": "acceptance"}
+    body = {"path": asking["path"], "option": option, "comment": "acceptance"}
     result = system.post("f1", f"/api/runs/{run}/answers", body)
     assert result.json()["accepted"], result.text
 

@@ -7,10 +7,13 @@ import struct
 import httpx
 import msgspec
 
+from factory_brain.bootstrap import Brain
+from shared.identity.policy import Grant, User
 from shared.messages.bodies import SampleBatch, Snippet
 from shared.messages.codec import decode, encode
 from shared.messages.control import SampleAnswer, SampleRequest
 from shared.messages.envelope import Event, Frame
+from shared.web.auth import COOKIE
 from tests.support.brain_world import ALARM, EDGE, FakeEdge, log_in, transition, until
 
 pytest_plugins = ("tests.support.brain_fixtures",)
@@ -60,7 +63,7 @@ async def _all_committed(edge: FakeEdge, through: int) -> bool:
 
 
 async def test_an_operator_asks_an_edge_for_a_tag_s_every_sample(
-    edge: FakeEdge, web: httpx.AsyncClient
+    brain: Brain, edge: FakeEdge, web: httpx.AsyncClient
 ) -> None:
     await log_in(web)
     wishes: list[SampleRequest] = []
@@ -85,3 +88,13 @@ async def test_an_operator_asks_an_edge_for_a_tag_s_every_sample(
     assert (await ask("NO-1", 5, "third-key")).status_code == 404
     assert (await ask("TT-101", 61, "fourth-key")).status_code == 422
     assert len(wishes) == 2
+    grants = (Grant("operator", "CMP-01"), Grant("viewer"))
+    await brain.accounts.create("far", "correct horse battery", grants)
+    token = await brain.accounts.open_session(User.of("far", grants), "local")
+    web.cookies.clear()
+    refused = await web.post(
+        "/api/tags/TT-101/sampling", json={"minutes": 5},
+        headers={"Idempotency-Key": "fifth-key", "Cookie": f"{COOKIE}={token}"},
+    )  # fmt: skip
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed_here")
+    assert len(wishes) == 2, "somebody of another area costs the edge nothing"

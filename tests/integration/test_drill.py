@@ -128,14 +128,15 @@ class StandIn:
             assert self.run is not None
             question = Text(zh="排烟？", en="vent?")
             ask = Ask(
-                step="approve", question=question, options=["vent"], labels={}, roles=[], until=None
-            )
+                step="approve", path="/steps/approve", question=question, options=["vent"],
+                labels={}, roles=[], until=None,
+            )  # fmt: skip
             return self.run.model_copy(update={"ask": ask})
 
         @app.post("/api/runs/{run}/answers")
         async def answer(run: str, body: AnswerRequest) -> dict[str, str]:
             assert self.run is not None
-            assert (body.step, body.option) == ("approve", "vent")
+            assert (body.path, body.option) == ("/steps/approve", "vent")
             self.run = self.run.model_copy(update={"status": "success"})
             return {}
 

@@ -59,6 +59,39 @@ async def test_the_life_of_an_incident_with_its_labels(plant: World) -> None:
     ]  # fmt: skip
 
 
+async def test_what_people_closed_long_ago_goes_and_nothing_else(plant: World) -> None:
+    """Of five closed ones two are one and one waits for labels; one is only settled, one stands."""
+    day, places = 86_400_000, ("A", "B", "C", "D", "E", "F", "G")
+    for index, place in enumerate(places):
+        await plant.send(change(f"o{place}", index * 1000, f"{place}.X", asset=f"{place}-0{index}"))
+    await plant.settle()
+    names = {place: incident_id(f"o{place}") for place in places}
+    assert await plant.desk.merge(names["B"], names["A"], ANNA) == names["A"]
+    for index, place in enumerate(places[:6]):
+        await plant.send(ended(f"o{place}", 50_000, index * 1000, f"{place}.X"))
+    await plant.settle()
+    plant.clock.advance(60_000)
+    for place in "ACDE":
+        assert await plant.desk.acknowledge(names[place], ANNA) == names[place]
+        assert await plant.desk.close(names[place], "burner", "true", "", ANNA) == names[place]
+    async with plant.reads.to_label(10, ["oE"]) as waiting:
+        assert len(waiting) == 4
+    assert await plant.store.forget(plant.clock.now_ms() - day) == 0
+    plant.clock.advance(2 * day)
+    assert await plant.store.forget(plant.clock.now_ms() - day, most=2) == 4
+    kept = {names["E"], names["F"], names["G"]}
+    for query in (
+        "SELECT id FROM incident", "SELECT incident FROM incident_member",
+        "SELECT incident FROM incident_entry",
+    ):  # fmt: skip
+        assert {row[0] for row in await plant.pool.fetch(query)} == kept, query
+    assert await plant.pool.fetchval("SELECT count(*) FROM incident_join") == 0
+    assert await plant.pool.fetchval("SELECT count(*) FROM occurrence") == 7
+    assert await plant.store.forget(plant.clock.now_ms() - day) == 0
+    await plant.settle()
+    assert set(await plant.members()) == {"oE", "oF", "oG"}
+
+
 async def test_people_make_one_incident_of_two(plant: World) -> None:
     await plant.send(change("a", 0), change("z", 1_000, "CMP-01.PT-202.LO", asset="CMP-01"))
     await plant.settle()

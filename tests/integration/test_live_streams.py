@@ -101,8 +101,7 @@ async def test_after_a_restart_of_the_brain_nobody_goes_on_from_an_old_place(
 ) -> None:
     token = await viewer(brain)
     async with opened(web, token) as socket:
-        await frame(socket, "snapshot")
-        place = (await frame(socket, "delta"))["id"]
+        place = (await frame(socket, "snapshot"))["id"]
     assert (await sse(web, token, place))["event"] != "resync"
     await brain.service.shutdown()
     again = await Brain.start(brain.settings)

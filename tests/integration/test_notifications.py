@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from factory_brain.adapters.postgres.link_feed import LinkFeed
 from factory_brain.adapters.postgres.notify_reads import NotifyRows
 from factory_brain.application.notify.ports import Message
 from shared.messages.bodies import AlarmTransition
@@ -162,20 +163,37 @@ async def test_everybody_is_told_in_their_language_and_an_answer_stops_the_ladde
     assert robots["feishu"].paths[0].startswith("/open-apis/bot/v2/hook/")
     assert robots["slack"].paths[0].startswith("/services/T1JJ3T3L2/")
     assert robots["hook"].taken[0]["data"]["person"] == "machine"
+    assert not await _confirmed(world)  # taken by a service is not answered by a person
     await _answer(world, text)
     # The second step, due after 2 s, is for nobody any more.
     lines = await world.log(occurrence="occ-1")
     sent = [each for each in lines if each["outcome"] == "sent"]
     assert sorted(each["person"] for each in sent) == ["anna", "li-wei", "machine", "qian", "zhao"]
     assert all(0 <= each["latency_ms"] < 20_000 for each in sent)
-    assert world.link.brain is not None
+    (mine,) = [each for each in sent if each["person"] == "li-wei"]
+    assert str(mail["message-id"]).startswith(f"<{mine['message']}@")  # a second copy is known
     await until(lambda: _confirmed(world), 10)
-    assert not world.link.brain.annunciation.confirmed("e2")
+    # Who cannot be reached any more counts no longer, whatever was answered before.
+    world.mail.answer = "550 no such mailbox"
+    await _try_out(world, "li-wei")
+
+    async def lost() -> bool:
+        return not await _confirmed(world)
+
+    await until(lost, 15)
 
 
 async def _confirmed(world: World) -> bool:
     assert world.link.brain is not None
     return world.link.brain.annunciation.confirmed("e1")
+
+
+async def _try_out(world: World, person: str) -> None:
+    answer = await world.client.post(
+        "/api/notifications/test", json={"person": person},
+        headers={"Idempotency-Key": f"test-of-{person}"},
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
 
 
 async def _answer(world: World, text: str) -> None:
@@ -217,9 +235,13 @@ async def test_what_fails_is_tried_again_then_otherwise_then_the_next_step_and_n
     robots["slack"].answer = lambda _: (200, None, 3.0)
     await world.edge.send(raised(1, 2))  # dingtalk says 200 and a fault: the lead, not in an hour
     await until(lambda: _some(world.robots["second"].taken), 20)
+    await _hang(world, "anna", 20)
+    await until(lambda: _hanging(world), 20)
     await world.edge.send(raised(2, 1))
     await until(lambda: _some(robots["feishu"].taken), 20)
-    assert not robots["slack"].taken  # it takes its time, and nobody waits for it
+    # Twenty are due there before; it takes its time with two, and nobody else waits for it.
+    assert len(robots["slack"].taken) < 10
+    assert robots["slack"].most == 2
     await until(lambda: _some([m for m in world.mail.mails if "sun@" in str(m["to"])]), 20)
     outcomes = [
         (each["outcome"], each["channel"])
@@ -241,11 +263,7 @@ async def test_what_fails_is_tried_again_then_otherwise_then_the_next_step_and_n
     assert ("f1.person-sun", "notification_failed") not in codes  # the mail reached him
     # It works again: the condition goes with the next success.
     robots["dingtalk"].answer = None
-    answer = await world.client.post(
-        "/api/notifications/test", json={"person": "zhao"},
-        headers={"Idempotency-Key": "test-of-zhao"},
-    )  # fmt: skip
-    assert answer.status_code == 200, answer.text
+    await _try_out(world, "zhao")
 
     async def well() -> bool:
         assert world.link.brain is not None
@@ -253,6 +271,19 @@ async def test_what_fails_is_tried_again_then_otherwise_then_the_next_step_and_n
         return not any(row["source"] == "f1.person-zhao" for row in rows)
 
     await until(well)
+
+
+async def _hang(world: World, person: str, count: int) -> None:
+    """So many messages for somebody, due at once."""
+    assert world.link.brain is not None
+    await world.link.brain.pool.executemany(
+        'INSERT INTO notification (id, at, channel, "to", message) VALUES ($1, 1, $2, $3, $4)',
+        [(f"hang-{n}", "call", [f"user:{person}"], {"en": "Come"}) for n in range(count)],
+    )
+
+
+async def _hanging(world: World) -> bool:
+    return world.robots["slack"].tries >= 2
 
 
 async def _some(found: list[Any]) -> list[Any]:
@@ -316,7 +347,9 @@ async def _each_brain_takes_its_own(world: World) -> None:
     assert await stores[0].claim(later, later, 7) == []
 
 
-async def test_duty_and_leave_playbooks_and_several_brains(world: World) -> None:
+async def test_duty_and_leave_playbooks_and_several_brains(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def on_duty() -> str | None:
         answer = await world.client.get("/api/oncall")
         assert answer.status_code == 200, answer.text
@@ -348,3 +381,19 @@ async def test_duty_and_leave_playbooks_and_several_brains(world: World) -> None
     await _each_brain_takes_its_own(world)
     page = await world.client.get("/api/notifications", params={"cursor": "nonsense!"})
     assert page.status_code == 400
+    await _told_from_the_start_on(world, monkeypatch)
+
+
+async def _told_from_the_start_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A brain that never comes to lead has said all the same from where on ladders begin."""
+
+    async def never(_: LinkFeed) -> None:
+        await asyncio.Event().wait()
+
+    consumers = "feed_consumer WHERE consumer = 'notify'"
+    assert world.link.brain is not None
+    await world.link.brain.pool.execute(f"DELETE FROM {consumers}")
+    await world.link.stop()
+    monkeypatch.setattr(LinkFeed, "run", never)
+    brain = await world.link.start()
+    assert await brain.pool.fetchval(f"SELECT count(*) FROM {consumers}") == 1

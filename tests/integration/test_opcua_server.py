@@ -3,111 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from asyncua import Client, ua
 
-from factory_brain.adapters.opcua_nodes import METHODS, node_id
-from factory_brain.adapters.opcua_server import QUEUE
 from factory_brain.bootstrap import Brain, opcua
+from factory_brain.domain.rows import order_key
 from shared.identity.policy import Grant
+from shared.messages.bodies import AlarmTransition, Fact
+from shared.opcua.nodes import node_id
+from shared.opcua.waiting import FEW
+from tests.support import opcua_contract as contract
 from tests.support.brain_world import ALARM, FakeEdge, transition, until
 from tests.support.edge_plants import free_port
+from tests.support.opcua_clients import PASSWORD, REQUIRED, Seen, Served, connected
 from tests.support.opcua_servers import server_certificate
 
 pytest_plugins = ("tests.support.brain_fixtures",)
-START, END, REQUIRED = (
-    node_id(getattr(ua.ObjectIds, f"Refresh{each}EventType"))
-    for each in ("Start", "End", "Required")
-)
-CALLS = {action: method for method, action in METHODS.items()}
-FIELDS = (
-    "EventId", "EventType", "SourceName", "Message", "Severity", "ConditionName", "Retain",
-    "ActiveState/Id", "AckedState/Id", "EnabledState/Id", "Comment", "ClientUserId",
-)  # fmt: skip
-PASSWORD = "long enough to be one"
+GONE, HI = "FUR-01.TT-101.STALE", "FUR-01.TT-101.HI"
 
 
-class Seen:
-    """What one client has been told."""
-
-    def __init__(self, client: Client) -> None:
-        self.client, self.events = client, []
-        self.subscription: Any = None
-
-    def event_notification(self, event: Any) -> None:
-        self.events.append(vars(event))
-
-    async def listen(self, node: Any = ua.ObjectIds.Server, where: Any = None) -> None:
-        clauses = [
-            ua.SimpleAttributeOperand(
-                TypeDefinitionId=node_id(ua.ObjectIds.AlarmConditionType),
-                BrowsePath=[ua.QualifiedName(part) for part in name.split("/")],
-                AttributeId=ua.AttributeIds.Value,
-            )
-            for name in FIELDS
-        ]
-        clauses.append(
-            ua.SimpleAttributeOperand(
-                TypeDefinitionId=node_id(ua.ObjectIds.ConditionType),
-                AttributeId=ua.AttributeIds.NodeId,
-            )
-        )
-        chosen = ua.EventFilter(SelectClauses=clauses, WhereClause=where or ua.ContentFilter())
-        self.subscription = await self.client.create_subscription(100, self)
-        await self.subscription.subscribe_events(self.client.get_node(node), evfilter=chosen)
-
-    async def told(self, since: int = 0, **wanted: Any) -> dict[str, Any]:
-        fields = {name.replace("_", "/"): value for name, value in wanted.items()}
-
-        async def found() -> Any:
-            for event in self.events[since:]:
-                if all(event.get(name) == value for name, value in fields.items()):
-                    return event
-            return None
-
-        return await until(found)
-
-    async def refresh(self) -> list[dict[str, Any]]:
-        before = len(self.events)
-        await self.client.get_node(ua.ObjectIds.ConditionType).call_method(
-            node_id(ua.ObjectIds.ConditionType_ConditionRefresh),
-            ua.Variant(self.subscription.subscription_id, ua.VariantType.UInt32),
-        )
-        await self.told(before, EventType=END)
-        kinds = [each["EventType"] for each in self.events[before:]]
-        first, last = kinds.index(START), kinds.index(END)
-        return self.events[before:][first + 1 : last]
-
-    async def say(self, action: str, event: dict[str, Any], text: str = "") -> str:
-        """The name of the status code that answers it."""
-        arguments = [
-            ua.Variant(event["EventId"], ua.VariantType.ByteString),
-            ua.Variant(ua.LocalizedText(text), ua.VariantType.LocalizedText),
-        ]
-        try:
-            await self.client.get_node(event["NodeId"]).call_method(CALLS[action], *arguments)
-        except ua.UaStatusCodeError as error:
-            return type(error).__name__
-        return "Good"
+def shelf(body: AlarmTransition, until_ms: int) -> AlarmTransition:
+    state = {**body.state, "shelf": "T" if until_ms else "U", "shelved_until": until_ms or None}
+    return msgspec.structs.replace(body, state=state)
 
 
-@contextlib.asynccontextmanager
-async def connected(url: str, name: str = "", password: str = PASSWORD) -> AsyncIterator[Seen]:
-    client = Client(url, timeout=5)
-    if name:
-        client.set_user(name)
-        client.set_password(password)
-    async with client:
-        yield Seen(client)
+def of_hi(body: AlarmTransition) -> AlarmTransition:
+    return msgspec.structs.replace(body, alarm=HI, occurrence="occ-hi", side="HI", priority=2)
+
+
+async def said(edge: FakeEdge, action: str) -> Fact:
+    async def arrived() -> Any:
+        return next((f for f in edge.facts if f.action == action), None)
+
+    return await until(arrived)
 
 
 @pytest.fixture
-async def served(brain: Brain) -> str:
+async def served(brain: Brain, edge: FakeEdge) -> Served:
     await brain.accounts.create("li", PASSWORD, [Grant("operator")])
     await brain.accounts.create("zhao", PASSWORD, [Grant("operator", "CMP-01")])
     url = f"opc.tcp://127.0.0.1:{free_port()}/andon"
@@ -115,112 +52,117 @@ async def served(brain: Brain) -> str:
     brain.opcua = server = await opcua.wire(brain)
     assert server is not None
     await asyncio.wait_for(server.listening.wait(), 20)
-    return url
 
-
-async def test_conditions_are_told_refreshed_and_acknowledged(
-    brain: Brain, edge: FakeEdge, served: str
-) -> None:
-    async with connected(served, "li") as li, connected(served) as guest:
-        await li.listen()
-        space = await li.client.get_namespace_index("urn:andon:alarms")
-        of_type = ua.ContentFilterElement(
-            FilterOperator=ua.FilterOperator.OfType,
-            FilterOperands=[ua.LiteralOperand(ua.Variant(node_id(ua.ObjectIds.ConditionType)))],
-        )
-        await guest.listen(node_id("asset/REHEAT", space), ua.ContentFilter([of_type]))
+    async def come() -> None:
         await edge.send(transition(1, active=True, acked=False, kind="raised"))
-        raised = await li.told(ConditionName=ALARM, ActiveState_Id=True)
-        assert raised["AckedState/Id"] is False
-        assert raised["Retain"] is True
-        assert (raised["Severity"], raised["SourceName"]) == (900, "FUR-01")
-        assert "1291.5°C" in raised["Message"].Text
-        assert raised["Message"].Locale == "zh-CN"
-        assert raised["NodeId"] == node_id(f"alarm/{ALARM}", space)
-        # an area's own listener hears it too, filtered by a type above; another area's does not
-        assert (await guest.told(ConditionName=ALARM))["EventId"] == raised["EventId"]
-        node = li.client.get_node(raised["NodeId"])
-        active = await node.get_child(["0:ActiveState", "0:Id"])
-        assert await active.read_value() is True
-        # a refresh tells what is of interest, to the one who asked
-        (again,) = await li.refresh()
-        assert (again["EventId"], again["ConditionName"]) == (raised["EventId"], ALARM)
-        (also,) = await guest.refresh()
-        assert also["EventId"] == raised["EventId"]
-        await refused(served, guest, raised)
-        assert await li.say("acknowledge", {**raised, "EventId": b"nothing"}) == (
-            "BadEventIdUnknown"
-        )
-        assert await li.say("comment", raised) == "BadInvalidArgument"
-        assert await li.say("comment", raised, "看过了") == "Good"
-        spoken = await guest.told(ConditionName=ALARM, ClientUserId="li")
-        assert spoken["Comment"].Text == "看过了"
-        assert spoken["EventId"] != raised["EventId"]
-        # an earlier event of the same announcement still answers it; the edge is told who spoke
-        assert await li.say("acknowledge", raised, "去现场") == "Good"
-        acked = await guest.told(ConditionName=ALARM, AckedState_Id=True)
-        assert (acked["ClientUserId"], acked["Comment"].Text) == ("li", "去现场")
-        assert await li.say("acknowledge", acked) == "BadConditionBranchAlreadyAcked"
 
-        async def arrived() -> Any:
-            return next((f for f in edge.facts if f.action == "acknowledge"), None)
-
-        fact = await until(arrived)
-        assert (fact.actor, fact.alarm, fact.args["comment"]) == ("li", ALARM, "去现场")
-        # gone and acknowledged: of no more interest
+    async def go() -> None:
         await edge.send(transition(2, active=False, acked=True, kind="returned"))
-        await li.told(ConditionName=ALARM, Retain=False)
-        assert await li.refresh() == []
+
+    return Served(url, ALARM, "FUR-01", "REHEAT", 900, "1291.5°C", GONE, come, go, come)
+
+
+def not_safety(served: Served, brain: Brain, edge: FakeEdge) -> Served:
+    """The same with an alarm that may be shelved from above."""
+
+    async def come() -> None:
+        await edge.send(of_hi(transition(1, active=True, acked=False, kind="raised")))
+
+    async def shelved(held: bool) -> None:
+        fact = await said(edge, "shelve" if held else "unshelve")
+        assert fact.actor == "li"
+        if held:
+            assert (fact.args["ms"], fact.args["reason"]) == (60_000, "换传感器")
+        kind = "shelved" if held else "unshelved"
+        body = transition(2 if held else 3, active=True, acked=False, kind=kind)
+        await edge.send(of_hi(shelf(body, brain.clock.now_ms() + 60_000 if held else 0)))
+
+    return replace(served, alarm=HI, come=come, shelved=shelved)
+
+
+async def test_conditions_are_told_refreshed_acknowledged_and_shelved(
+    brain: Brain, edge: FakeEdge, served: Served
+) -> None:
+    await contract.browsed_told_and_refreshed(served)
+    fact = await said(edge, "acknowledge")
+    assert (fact.actor, fact.alarm, fact.args["comment"]) == ("li", ALARM, "去现场")
+    await contract.shelved(not_safety(served, brain, edge))
+
+
+async def test_rights_are_those_of_the_account_and_sessions_do_not_pile_up(
+    brain: Brain, served: Served
+) -> None:
+    async with connected(served.url, "li") as li, connected(served.url, "zhao") as zhao:
+        await li.listen()
+        await served.come()
+        raised = await li.told(ConditionName=ALARM, ActiveState_Id=True)
+        assert await zhao.say("acknowledge", raised) == "BadUserAccessDenied"
+        assert await zhao.shelve("OneShotShelve", raised) == "BadUserAccessDenied"
+        await contract.kept_to_itself(served, li)
+        for _ in range(3):
+            await li.client.activate_session(username="li", password=PASSWORD)
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await li.client.activate_session(username="li", password="wrong")
+        assert await sessions(brain, "li") == 1
+        assert await li.shelve("OneShotShelve", raised) == "BadInvalidState"  # a safety alarm
+        assert await li.say("acknowledge", raised) == "Good"  # with the newest of them
+        await flooded(brain, li)
         await missed_and_reloaded(brain, li)
 
+    async def none() -> bool:
+        return await sessions(brain, "li") == 0
 
-async def refused(url: str, guest: Seen, raised: dict[str, Any]) -> None:
-    """Nobody acknowledges without an account, or where the account has no right."""
-    assert await guest.say("acknowledge", raised) == "BadUserAccessDenied"
-    async with connected(url, "zhao") as zhao:
-        assert await zhao.say("acknowledge", raised) == "BadUserAccessDenied"
-        # nobody else's subscription is refreshed, and nobody writes
-        zhao.subscription = guest.subscription
-        with pytest.raises(ua.uaerrors.BadSubscriptionIdInvalid):
-            await zhao.refresh()
-        number = guest.subscription.subscription_id
-        with pytest.raises(ua.uaerrors.BadSubscriptionIdInvalid):
-            await zhao.client.uaclient.delete_subscriptions([number])
-        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-            await zhao.client.uaclient.transfer_subscriptions(
-                ua.TransferSubscriptionsParameters(SubscriptionIds=[number])
-            )
-        with pytest.raises(ua.UaError):
-            await zhao.client.nodes.server.write_attribute(
-                ua.AttributeIds.DisplayName, ua.DataValue(ua.Variant(ua.LocalizedText("mine")))
-            )
-    with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-        async with connected(url, "li", "wrong"):
-            pass
+    assert await until(none)
+
+
+async def sessions(brain: Brain, name: str) -> int:
+    """How many web sessions an account has."""
+    asked = "SELECT count(*) FROM web_session WHERE username = $1"
+    return await brain.pool.fetchval(asked, name)
+
+
+async def flooded(brain: Brain, li: Seen) -> None:
+    """Each change is told while they fit, and the brain has its turns meanwhile."""
+    server, newest = brain.opcua, await brain.alarms.newest(ALARM)
+    assert server is not None
+    assert newest is not None
+    rests, many = server.pace.rests, FEW - 100
+    for version in range(2, many):
+        body = transition(version, active=True, acked=False, kind="re_alarmed")
+        body = msgspec.structs.replace(body, value=2_000.0 + version)
+        key = order_key(body, body.source_time, f"ev-{version}")
+        server.changed(ALARM, replace(newest, transition=body, order_key=key))
+
+    def shown() -> set[str]:
+        texts = (each["Message"].Text for each in li.events if each.get("Message") is not None)
+        return {text.split()[1].split("°")[0] for text in texts if text and " 2" in text}
+
+    async def all_told() -> bool:
+        return shown() == {str(2_000 + version) for version in range(2, many)}
+
+    assert await until(all_told)
+    assert server.pace.rests > rests
 
 
 async def missed_and_reloaded(brain: Brain, li: Seen) -> None:
-    """What no longer fits is counted; an alarm that has left the site leaves the address space.
+    """In a flood an alarm's newest state is told; one that left the site leaves the address space.
 
-    Clients are asked to refresh both times.
+    Clients are asked to refresh then.
     """
     server, newest = brain.opcua, await brain.alarms.newest(ALARM)
     assert server is not None
     assert newest is not None
+    for _ in range(FEW + 5):  # it never waits, so nothing is taken meanwhile
+        server.changed(ALARM, newest)
+    assert (server.waiting.coalesced, len(server.waiting)) == (5, FEW)
     before = len(li.events)
-    for _ in range(QUEUE + 5):  # it never waits, so nothing is taken meanwhile
-        await server.on_occurrence(newest, False)
-    assert server.overflowed == 5
+    kept = brain.site.alarms.pop(GONE)
     await li.told(before, EventType=REQUIRED)
-    gone = "FUR-01.TT-101.STALE"
-    before = len(li.events)
-    kept = brain.site.alarms.pop(gone)
-    await li.told(before, EventType=REQUIRED)
-    space = await li.client.get_namespace_index("urn:andon:alarms")
-    node = li.client.get_node(node_id(f"alarm/{gone}", space))
+    assert len(server.waiting) == 0
+    node = li.client.get_node(node_id(f"alarm/{GONE}", await li.space()))
     with pytest.raises(ua.uaerrors.BadNodeIdUnknown):
         await node.read_browse_name()
-    brain.site.alarms[gone] = kept
+    brain.site.alarms[GONE] = kept
 
     async def back() -> bool:
         try:

@@ -108,10 +108,10 @@ async def test_words_files_and_tasks_of_another_area_are_refused(
 
     await brain.pool.execute(
         "INSERT INTO run (id, digest, playbook, version, key, context, status, started_at, "
-        "deadline_at, wake_at, lease_until, fence, ask) VALUES ('r1', 'd', 'p', 1, 'k', $1, "
+        "deadline_at, wake_at, lease_until, fence, asks) VALUES ('r1', 'd', 'p', 1, 'k', $1, "
         "'waiting', 0, $2, $2, 0, 0, $3)",
         {"alarm": {"asset": "FUR-01"}}, 1 << 50,
-        {"step": "ask", "path": "ask", "roles": ["role:operator"], "options": ["go"]},
+        [{"step": "ask", "path": "ask", "roles": ["role:operator"], "options": ["go"]}],
     )  # fmt: skip
     answer = {"step": "ask", "option": "go", "comment": ""}
     for who, status in ((far, 403), (near, 200)):
@@ -120,6 +120,45 @@ async def test_words_files_and_tasks_of_another_area_are_refused(
     entry = await brain.pool.fetchrow("SELECT * FROM audit WHERE action = 'answer_task'")
     assert entry is not None
     assert (entry["actor"], entry["target"], entry["data"]["answer"]) == ("near", "r1", "go")
+
+
+async def test_an_answer_never_lands_on_another_question(
+    brain: Brain, client: httpx.AsyncClient
+) -> None:
+    near = await as_person(brain, "near", Grant("operator", "FUR-01"))
+    about = {"roles": ["role:operator"], "options": ["done", "not-done"]}
+    words = {"question": {"zh": "?", "en": "?"}, "until": None}
+    unknown = [
+        {"step": "unknown", "path": f"/steps/each/{n}/move/unknown", "engine": True}
+        for n in range(2)
+    ]
+    rounds = [{"step": "check", "path": f"/steps/each/{n}/check"} for n in range(2)]
+    only = [{"step": "only", "path": "/steps/only"}]
+    asks = [{**one, **about, **words} for one in (*unknown, *rounds, *only)]
+    for run in range(5):  # an answer wakes its run: each is said to a run of its own
+        await brain.pool.execute(
+            "INSERT INTO run (id, digest, playbook, version, key, context, status, started_at, "
+            "deadline_at, wake_at, lease_until, fence, asks) VALUES ($1, 'd', 'p', 1, $1, $2, "
+            "'waiting', 0, $3, $3, 0, 0, $4)",
+            f"q{run}", {"alarm": {"asset": "FUR-01"}}, 1 << 50, asks,
+        )  # fmt: skip
+
+    async def say(number: int, **which: str) -> httpx.Response:
+        headers = {"Idempotency-Key": f"key-{number:08}", **near}
+        body = {**which, "option": "done", "comment": ""}
+        return await client.post(f"/api/runs/q{number}/answers", json=body, headers=headers)
+
+    for number, name in enumerate(("unknown", "check")):
+        refused = await say(number, step=name)
+        assert (refused.status_code, refused.json()["code"]) == (409, "which_question")
+    assert await brain.pool.fetchval("SELECT count(*) FROM signal") == 0
+    for number, path in enumerate((unknown[1]["path"], rounds[1]["path"]), 2):
+        assert (await say(number, path=str(path))).json()["accepted"], path
+    assert (await say(4, step="only")).json()["accepted"]
+    found = await brain.pool.fetch("SELECT path FROM signal ORDER BY path")
+    assert [row["path"] for row in found] == [
+        "/steps/each/1/check", "/steps/each/1/move/unknown", "/steps/only",
+    ]  # fmt: skip
 
 
 async def test_accounts_are_administered_and_sessions_end_with_the_rights(

@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 
+from factory_brain.adapters.postgres import sink_store
 from factory_brain.bootstrap import Brain
 from factory_brain.domain.samples import Columns
 from factory_brain.settings import BrainSettings
@@ -215,6 +216,69 @@ async def test_a_dead_sink_delays_no_other_and_what_is_refused_is_kept(
     sinks.site.sinks["dead"] = sinks.sink("dead", "sql", f"sqlite:///{path}2", behind="1s")
     await until(lambda: _true(("dead", False) in sinks.conditions), 20)  # mended in the file
     assert len(_lite(Path(f"{path}2"), "SELECT id FROM alarm_event")) == 200
+
+
+async def test_a_fault_of_the_upkeep_ends_no_sink(
+    sinks: SinkWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = 0
+
+    async def fails(*_: Any) -> None:
+        nonlocal failed
+        failed += 1
+        raise TimeoutError
+
+    monkeypatch.setattr(sinks.store, "prune", fails)
+    path = sinks.folder / "t.db"
+    sinks.sink("lite", "sql", f"sqlite:///{path}")
+    running = await sinks.start()
+    await until(lambda: _true("lite" in running._running))
+    task = running._running["lite"][2]
+    await until(lambda: _true(failed >= 3))
+    monkeypatch.setattr(sinks.store, "register", fails)  # nor one of what follows the file
+    sinks.sink("other", "sql", f"sqlite:///{path}2")
+    before = failed
+    await until(lambda: _true(failed >= before + 3))
+    await sinks.send_events(50)
+    await until(lambda: _true(len(_lite(path, "SELECT id FROM alarm_event")) == 50))
+    assert running._running["lite"][2] is task
+
+
+async def test_what_waits_too_long_or_is_too_much_is_counted_as_lost(
+    sinks: SinkWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_store, "PAGE", 3)
+    for name in ("dead", "slow"):
+        sinks.sink(name, "sql", "sqlite://", events="", keep="1h")
+        await sinks.store.register(name)
+    now, store = sinks.clock.now_ms(), sinks.store
+    for n in range(20):
+        await sinks.send_samples([("TT-101", now + n, 1.0, 0), ("TT-102", now + n, 1.0, 0)])
+    first = await sinks.pool.fetchval("SELECT min(no) FROM sink_sample")
+    await sinks.pool.execute(
+        "UPDATE sink_sample SET at = $1::bigint - CASE WHEN no < $2 THEN 7200000 ELSE 0 END",
+        now,
+        first + 8,
+    )
+
+    async def lost() -> dict[str, int]:
+        return {name: each.lost for name, each in (await store.counts()).items()}
+
+    waiting = await store.samples("slow", 4)
+    assert waiting is not None
+    async with store.transaction() as tx:
+        await store.moved(tx, "slow", waiting)
+    keep = {"dead": 3_600_000, "slow": 3_600_000}
+    await store.prune(keep, now)
+    assert await lost() == {"dead": 16, "slow": 12}
+    assert await sinks.pool.fetchval("SELECT count(*) FROM sink_sample") == 12
+    monkeypatch.setattr(sink_store, "MOST", 10)
+    await store.prune(keep, now)
+    assert await lost() == {"dead": 30, "slow": 26}
+    assert await sinks.pool.fetchval("SELECT count(*) FROM sink_sample") == 5
+    found = await store.samples("dead", 100)
+    assert found is not None
+    assert {each.time for each in found.samples} == {now + n for n in range(15, 20)}
 
 
 async def test_postgresql_by_its_asynchronous_driver(sinks: SinkWorld, database_url: str) -> None:

@@ -90,6 +90,33 @@ async def test_late_samples_make_their_day_and_old_days_go_whole(pg: asyncpg.Poo
     assert await pg.fetchval(view) == 4
 
 
+async def test_a_day_that_a_kill_left_detached_is_dropped_and_one_of_the_users_is_not(
+    pg: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partitions, old, kept = Partitions(pg), NOW - 9 * DAY_MS, NOW - 8 * DAY_MS
+    await partitions.ensure(EVENTS, [old, kept, NOW])
+    own = EVENTS.name(EVENTS.start(kept))
+    await pg.execute(f"ALTER TABLE event DETACH PARTITION {own}")  # somebody's archive
+    execute, name = asyncpg.Connection.execute, EVENTS.name(EVENTS.start(old))
+
+    async def dies(self: asyncpg.Connection, query: str, *args: object, **more: object) -> str:
+        if query.startswith("DROP"):
+            raise ConnectionResetError
+        return await execute(self, query, *args, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "execute", dies)
+        with pytest.raises(ConnectionResetError):
+            await partitions.drop_before(EVENTS, NOW - 5 * DAY_MS)
+    assert name not in await children(pg, "event")
+    assert await pg.fetchval("SELECT to_regclass($1) IS NOT NULL", name)
+    after = Partitions(pg)  # the next start
+    assert await after.drop_before(EVENTS, NOW - 5 * DAY_MS) == [name]
+    assert await pg.fetchval("SELECT to_regclass($1) IS NOT NULL", own)
+    await after.ensure(EVENTS, [old])  # something that late has a day again
+    assert name in await children(pg, "event")
+
+
 async def test_makers_side_by_side_make_one_partition(pg: asyncpg.Pool) -> None:
     makers = [Partitions(pg) for _ in range(4)]
     days = [NOW - n * DAY_MS for n in range(30, 36)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
 import struct
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from factory_brain.adapters.postgres.unit_reads import UnitReadsPg
 from factory_brain.adapters.postgres.unit_store import UnitStore
@@ -18,6 +22,8 @@ from factory_brain.bootstrap import Brain
 from factory_brain.domain.samples import Columns
 from factory_brain.domain.units.spans import Span
 from factory_brain.domain.units.stays import Reading, stays
+from shared.cli.identity import app as identity
+from shared.cli.main import app as andon
 from shared.clock import SystemClock
 from shared.messages.bodies import LinkedEvent, SampleBatch
 from shared.messages.codec import encode
@@ -50,7 +56,7 @@ def _stay(unit: str, entered: int, left: int | None, **more: Any) -> dict[str, A
 
 
 async def test_what_was_reported_is_kept_once_and_answers_what_happened(
-    brain: Brain, edge: FakeEdge, web: httpx.AsyncClient
+    brain: Brain, edge: FakeEdge, web: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     await log_in(web)
     raised = msgspec.structs.replace(
@@ -89,6 +95,9 @@ async def test_what_was_reported_is_kept_once_and_answers_what_happened(
     await _out_of_limits(web)
     await _what_happened(web)
     await _exports(brain, web)
+    await _command_line(brain, tmp_path)
+    await _by_area(brain, web)
+    await _in_turn(brain, web)
     await _rolled_up(brain, web)
 
 
@@ -112,6 +121,8 @@ async def _out_of_limits(web: httpx.AsyncClient) -> None:
         ({"out_of_limits": "CMP-01.RUN", "above": 1}, "no_station_there"),
         ({"out_of_limits": "FT-101"}, "tag_without_limit"),
         ({"cursor": "nonsense"}, "bad_cursor"),
+        ({"out_of_limits": "TT-101", "above": 1, "since": RAISED - 101 * DAY, "until": RAISED},
+         "bad_period"),
     ):  # fmt: skip
         assert (await web.get("/api/units", params=params)).json()["code"] == code
 
@@ -171,6 +182,84 @@ async def _exports(brain: Brain, web: httpx.AsyncClient) -> None:
     assert table.headers["content-disposition"].startswith("attachment")
     rows = await brain.pool.fetch("SELECT target FROM audit WHERE action = 'trace.exported'")
     assert [row["target"] for row in rows] == ["alarm occ-1", "unit S-in", "batch B-1", "unit S-in"]
+
+
+async def _andon(*words: str) -> tuple[int, str]:
+    """The verb in a thread: it waits for the brain, which runs in this one."""
+    done = await asyncio.to_thread(CliRunner().invoke, andon, ["trace", *words])
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+async def _command_line(brain: Brain, folder: Path) -> None:
+    console = f"http://127.0.0.1:{brain.settings.http_port}"
+    for name, text in (
+        ("run/up.json", json.dumps({"pid": os.getpid(), "console": {"f1": console}})),
+        ("secrets/admin-password", "correct horse\n"), ("wrong", "wrong\n"),
+    ):  # fmt: skip
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    state = "--state", str(folder)
+    code, told = await _andon("unit", "S-in", *state)
+    assert code == 0, told
+    assert "HEATING S-in" in told
+    code, told = await _andon("alarm", "occ-1", *state, "--factory", "f1", "--json")
+    assert code == 0, told
+    assert {"S-in", "S-edge"} <= {entry["unit"] for entry in json.loads(told)["entries"]}
+    files = folder / "b.csv", folder / "b.pdf"
+    given = "--csv", str(files[0]), "--pdf", str(files[1])
+    code, told = await _andon("batch", "B-1", *given, *state)
+    assert code == 0, told
+    assert b"S-in" in files[0].read_bytes()
+    assert files[1].read_bytes().startswith(b"%PDF-")
+    for words, said in (
+        (("unit", "none", *state), "unknown_subject_of_trace"),
+        (("unit", "S-in", *state, "--factory", "f9"), "f9"),
+        (("unit", "S-in", "--factory", console, "--password-file", str(folder / "wrong")),
+         "wrong_login"),
+        (("unit", "S-in", "--factory", console), "no password"),
+        (("unit", "S-in", "--state", str(folder / "none")), "which factory"),
+    ):  # fmt: skip
+        code, told = await _andon(*words)
+        assert code != 0
+        assert said in told
+
+
+async def _by_area(brain: Brain, web: httpx.AsyncClient) -> None:
+    """What is at no known place is handed out by those alone who may export everywhere."""
+    kin = [{"parent": "LOOSE", "child": "PART", "kind": "assembled_into", "at": RAISED}]
+    assert (await _report(web, "key-00009", relations=kin))["changed"] == 1
+    assert (await web.get("/api/trace/unit/LOOSE", params={"format": "csv"})).status_code == 200
+    grants = ["--grant", "engineer:FUR-01", "--database-url", brain.settings.database_url]
+    done = await asyncio.to_thread(
+        CliRunner().invoke, identity, ["user", "add", "ming", *grants], input="a good sentence\n"
+    )
+    assert done.exit_code == 0, done.output
+    url = f"http://127.0.0.1:{brain.settings.http_port}"
+    async with httpx.AsyncClient(base_url=url, timeout=10) as own:
+        login = {"username": "ming", "password": "a good sentence"}
+        assert (await own.post("/api/session", json=login)).status_code == 204
+        assert (await own.get("/api/trace/unit/S-in", params={"format": "csv"})).status_code == 200
+        refused = await own.get("/api/trace/unit/LOOSE", params={"format": "csv"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed_here")
+
+
+async def _in_turn(brain: Brain, web: httpx.AsyncClient) -> None:
+    """Who asks too much is told so; an operator's page never waits for it."""
+    turns, done = brain.unit_parts.turns, asyncio.Event()
+
+    async def ask() -> None:
+        async with turns.one():
+            await done.wait()
+
+    asking = [asyncio.create_task(ask()) for _ in range(6)]  # two that run, four that wait
+    await asyncio.sleep(0)
+    for path in ("/api/units", "/api/units/S-in", "/api/batches/B-1", "/api/trace/alarm/occ-1"):
+        refused = await web.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (503, "questions_busy")
+    assert (await web.get("/api/alarms")).status_code == 200
+    done.set()
+    await asyncio.wait_for(asyncio.gather(*asking), 10)
+    assert (await web.get("/api/units/S-in")).status_code == 200
 
 
 UNIT_TAGS = UnitTags(tag="FT-101", prefix="P-", batch="PT-101", inside="FAN-01.RUN")

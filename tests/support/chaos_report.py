@@ -34,13 +34,18 @@ class ChaosReport:
         """Note a campaign that held."""
         self.lines.append(Line(name, time.monotonic() - began, facts))
 
-    def text(self) -> str:
-        """The page."""
-        rows = [
-            f"| {line.name} | {', '.join(f'{k} {v}' for k, v in line.facts.items())} "
+    def rows(self) -> dict[str, str]:
+        """This session's campaigns, each as a row of the page."""
+        return {
+            line.name: f"| {line.name} | {', '.join(f'{k} {v}' for k, v in line.facts.items())} "
             f"| {line.seconds:.1f} s |"
             for line in self.lines
-        ]
+        }
+
+    def text(self, earlier: str = "") -> str:
+        """The page; campaigns of an earlier page that were not run anew keep their rows."""
+        found = [row for row in earlier.splitlines() if row.startswith("| ")]
+        rows = {row.split(" | ")[0][2:]: row for row in found[1:]} | self.rows()
         stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.began))
         return "\n".join([
             "# Chaos report",
@@ -51,13 +56,14 @@ class ChaosReport:
             "The parts are the real ones: the edge's SQLite store, journal and drainer, "
             "nats-server with JetStream and a synchronous disk, the brain's ingest, PostgreSQL.",
             "",
-            f"Run {stamp}, seed {self.seed}, Python {platform.python_version()}, "
+            f"Last run {stamp} (a campaign that was not part of it keeps its row), "
+            f"seed {self.seed}, Python {platform.python_version()}, "
             f"SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores. "
             f"Again with the same seed: `ANDON_CHAOS_SEED={self.seed} make soak`.",
             "",
             "| campaign | what happened | took |",
             "|---|---|--:|",
-            *rows,
+            *rows.values(),
             "",
             "Kill points lie before every SQL statement (begin and commit included), before, "
             "during and after every publish, around every watermark report and every "
@@ -71,4 +77,4 @@ class ChaosReport:
 
     def write(self) -> None:
         """Put it into the documentation."""
-        REPORT.write_text(self.text())
+        REPORT.write_text(self.text(REPORT.read_text() if REPORT.exists() else ""))

@@ -16,7 +16,7 @@ from factory_brain.application.annunciation import Annunciation
 from factory_brain.application.brains import Brains, Me, Other, Round
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.live_view import LiveView
-from factory_brain.domain.shares import Lease, holder_of, share
+from factory_brain.domain.shares import Lease, share
 from shared.bus.port import Bus
 from shared.clock import Clock
 from shared.errors import RetryableTransportError, StoreError
@@ -78,47 +78,47 @@ class Database:
         """One round."""
         self._asked_by(me.name)
         now = self.clock.mono_ms()
-        self.rows[me.name] = (me, now)
+        self.rows[me.holder] = (me, now)
         for name in wanted:
             self.leases.setdefault(name, ("", 0, now))
         leases = [Lease(n, h, f, u - now) for n, (h, f, u) in sorted(self.leases.items())]
-        others = await self.others(me.name, ttl_ms)
+        others = await self.others(me, ttl_ms)
         part = share(me.name, me.boot, leases, len(others) + 1)
         for name in part.renew:
             holder, fence, _ = self.leases[name]
             self.leases[name] = (holder, fence, now + ttl_ms)
         for name in part.take:
             fence = self.leases[name][1] + 1
-            self.leases[name] = (holder_of(me.name, me.boot), fence, now + ttl_ms)
+            self.leases[name] = (me.holder, fence, now + ttl_ms)
         held = {name: self.leases[name][1] for name in (*part.renew, *part.take)}
         return Round(held, part.give, others)
 
-    async def others(self, name: str, ttl_ms: int) -> list[Other]:
+    async def others(self, me: Me, ttl_ms: int) -> list[Other]:
         """The other brains."""
-        self._asked_by(name)
+        self._asked_by(me.name)
         now = self.clock.mono_ms()
         return [
-            Other(me.name, me.attended, me.horn, now - at)
-            for me, at in self.rows.values() if me.name != name and now - at < ttl_ms
+            Other(each.holder, each.attended, each.horn, now - at)
+            for each, at in self.rows.values() if each.holder != me.holder and now - at < ttl_ms
         ]  # fmt: skip
 
     async def tell(self, me: Me) -> None:
         """A brain's row."""
         self._asked_by(me.name)
-        self.rows[me.name] = (me, self.clock.mono_ms())
+        self.rows[me.holder] = (me, self.clock.mono_ms())
 
     async def release(self, me: Me, names: Any) -> None:
         """Leases given away."""
         self._asked_by(me.name)
         for name in names:
             holder, fence, _ = self.leases[name]
-            if holder == holder_of(me.name, me.boot):
+            if holder == me.holder:
                 self.leases[name] = (holder, fence, self.clock.mono_ms())
 
     async def leave(self, me: Me) -> None:
         """Gone."""
         self._asked_by(me.name)
-        self.rows.pop(me.name, None)
+        self.rows.pop(me.holder, None)
         await self.release(me, [n for n in self.leases])
 
     async def tidy(self, ttl_ms: int, sources: Any) -> None:
@@ -153,7 +153,7 @@ class BrainAt:
         )  # fmt: skip
         self.annunciation.attended_elsewhere = self.brains.attended_elsewhere
         self.annunciation.claim = self.brains.claim_horn
-        self.annunciation.elsewhere = self.brains.horn_elsewhere
+        self.annunciation.elsewhere = lambda: self.brains.horn_elsewhere(self.fleet.sounding)
         self.annunciation.settled = self.brains.horn_settled
         bodies = (
             self.brains.run,
@@ -175,7 +175,8 @@ class BrainAt:
                 if (self.name, edge) not in self.world.cut:
                     health = Health(
                         source=f"f1.{edge}", epoch="ep", boot="bt", at=1,
-                        mono=self.world.clock.mono_ms(),
+                        mono=(now := self.world.clock.mono_ms()),
+                        annunciating=self.world.leases[edge].annunciating(now),
                     )  # fmt: skip
                     await self.fleet.on_health(Node("f1", edge).health, encode(health))
             await asyncio.sleep(0.2)
@@ -228,6 +229,8 @@ class HornWorld:
         self.faults = 0
         self.silent: dict[str, float] = dict.fromkeys(EDGES, 0.0)
         self.longest = 0.0
+        self.twice: dict[str, float] = dict.fromkeys(EDGES, 0.0)
+        self.overlap = 0.0
         self.by_tier = {"edge": 0, "factory": 0, "both": 0, "none": 0}
 
     def start(self, name: str) -> None:
@@ -266,6 +269,8 @@ class HornWorld:
             above = any(each.sounds(edge) for each in self.brains.values())
             self.silent[edge] = 0.0 if below or above else self.silent[edge] + step
             self.longest = max(self.longest, self.silent[edge])
+            self.twice[edge] = self.twice[edge] + step if below and above else 0.0
+            self.overlap = max(self.overlap, self.twice[edge])
             tier = "both" if below and above else "edge" if below else "factory" if above else ""
             self.by_tier[tier or "none"] += 1
 

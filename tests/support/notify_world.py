@@ -23,6 +23,7 @@ class MailServer:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.answer = "250 OK"
         self._controller = Controller(self, hostname="127.0.0.1", port=Ports().take(0))
         self._controller.start()
 
@@ -32,9 +33,10 @@ class MailServer:
         return int(self._controller.port)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        """Take one mail."""
-        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
-        return "250 OK"
+        """Take one mail, if it is to be taken."""
+        if self.answer.startswith("250"):
+            self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        return self.answer
 
     def close(self) -> None:
         """Stop listening."""
@@ -55,15 +57,23 @@ class Robot:
     kind: str
     taken: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
     tries: int = 0
+    now: int = 0
+    most: int = 0
+    """So many at a time."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What it says besides."""
     answer: Callable[[int], tuple[int, Any, float]] | None = None
     """(number of the try) -> status, body (None: as if all were well), seconds before."""
 
     def take(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """One request."""
-        self.tries += 1
+        self.tries, self.now = self.tries + 1, self.now + 1
+        self.most = max(self.most, self.now)
         status, said, wait = self.answer(self.tries) if self.answer else (200, None, 0.0)
         time.sleep(wait)
+        self.now -= 1
         if status == 200 and said is None:
             self.paths.append(path)
             self.taken.append(body)
@@ -99,11 +109,15 @@ class Robots:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 _, name, *rest = self.path.split("/", 2)
-                status, said = robots.by_name[name].take("/" + "".join(rest), body)
+                robot = robots.by_name[name]
+                robot.hosts.append(str(self.headers["host"]))
+                status, said = robot.take("/" + "".join(rest), body)
                 data = said.encode() if isinstance(said, str) else json.dumps(said).encode()
                 with contextlib.suppress(OSError):
                     self.send_response(status)
                     self.send_header("content-length", str(len(data)))
+                    for header, value in robot.headers.items():
+                        self.send_header(header, value)
                     self.end_headers()
                     self.wfile.write(data)
 

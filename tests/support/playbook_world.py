@@ -9,21 +9,27 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from factory_brain.adapters.outward_http import HttpCalls
+from factory_brain.adapters.postgres.alarm_store import AlarmStore
+from factory_brain.adapters.postgres.feed import Feed
 from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.sample_store import SampleStore
+from factory_brain.adapters.postgres.trigger_store import PgTriggerStore
 from factory_brain.adapters.webhook_sender import HttpWebhooks, Outside
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.playbooks.desk import PlaybookDesk
 from factory_brain.application.playbooks.edge_devices import EdgeDevices
 from factory_brain.application.playbooks.engine import Engine, Ports
 from factory_brain.application.playbooks.plant_tags import PlantTags
+from factory_brain.application.playbooks.releases import Releases
+from factory_brain.application.playbooks.triggers import Triggers
 from factory_brain.bootstrap import MIGRATIONS
 from factory_brain.domain.rows import Occurrence, order_key
 from factory_brain.domain.samples import Columns
@@ -62,7 +68,7 @@ class ScriptedEdge:
         """How many answers to commands get lost after the deed."""
         self.drop_commands = 0
         """How many commands never arrive."""
-        self.outcome = ("done", "")
+        self.outcome: tuple[Any, str] = ("done", "")
 
     async def start(self) -> None:
         """Listen for commands."""
@@ -190,17 +196,23 @@ class World:
         webhooks = HttpWebhooks(Outside("f1", bindings.endpoints, urls, self.secrets), clock)
         tags = PlantTags(site.tags, site.sources, SampleStore(self.pool), self.fleet, clock)
         devices = EdgeDevices("f1", self.bus, self.fleet, store, bindings.devices)
-        ports = Ports(store, devices, tags, webhooks, clock)
+        calls = HttpCalls(Outside("f1", bindings.endpoints, urls, self.secrets))
+        ports = Ports(store, devices, tags, webhooks, clock, calls)
         engine = Engine(ports, bindings.devices, lease_ms=LEASE_MS)
+        alarms, fired = AlarmStore(self.pool), PgTriggerStore(self.pool)
+        releases = Releases(site, store, clock)
+        triggers = Triggers(site, clock, fired, releases, alarms, Feed(self.pool, "playbooks"))
 
         async def on_ended(outcome: PlaybookOutcome) -> None:
             self.ended.append(outcome)
 
-        async def set_run(occurrence: str, run: str) -> None:
-            self.started[occurrence] = run
+        async def told(runs: Mapping[str, str]) -> None:
+            self.started.update(runs)
 
+        triggers.on_told.append(told)
+        triggers.on_started.append(engine.wake)
         engine.on_ended = on_ended
-        desk = PlaybookDesk(site, store, engine, clock, set_run)
+        desk = PlaybookDesk(site, store, engine, clock, releases, triggers, fired)
         await desk.load(folder or playbook_library() / "furnace")
         assert desk.faults == []
         return engine, desk

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -84,15 +85,33 @@ class PostgresForTests:
         await ensure_databases(self.port, PASSWORD, {name: "secret"})
         return dsn(name, "secret", self.port)
 
-    async def drop(self, name: str) -> None:
-        """Drop a database and cut whoever is still connected."""
+    async def copy(self, url: str, name: str) -> str:
+        """A copy of a database as it is now, with the same owner; nobody may be connected."""
+        owner = urlsplit(url).path.lstrip("/")
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user=SUPERUSER, password=PASSWORD,
+            database="postgres", ssl=False,
+        )  # fmt: skip
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", owner
+            )
+            role = urlsplit(url).username
+            await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{owner}" OWNER "{role}"')
+        finally:
+            await connection.close()
+        return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+    async def drop(self, name: str, owner: bool = True) -> None:
+        """Drop a database (and the role of its name) and cut whoever is still connected."""
         connection = await asyncpg.connect(
             host="127.0.0.1", port=self.port, user=SUPERUSER, password=PASSWORD,
             database="postgres", ssl=False,
         )  # fmt: skip
         try:
             await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            await connection.execute(f'DROP ROLE IF EXISTS "{name}"')
+            if owner:
+                await connection.execute(f'DROP ROLE IF EXISTS "{name}"')
         finally:
             await connection.close()
 

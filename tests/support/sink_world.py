@@ -30,6 +30,7 @@ from shared.messages.codec import encode
 from shared.messages.envelope import Event, Frame
 from shared.paths import demo_sites
 from shared.postgres.receiver import FrameReceiver
+from shared.service import supervise
 from shared.site.loader import load_site
 from shared.site.sinks import SinkSpec
 
@@ -57,7 +58,7 @@ class SinkWorld:
         self.samples: set[Sample] = set()
         self.conditions: list[tuple[str, bool]] = []
         self.forwarding: Forwarding | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._brains, self.rounds = 0, 0
         self.random = random.Random(4)
 
@@ -94,7 +95,10 @@ class SinkWorld:
 
         self.forwarding = Forwarding(self.site, self.clock, self.store, make, journal, behind)
         await self.forwarding.prepare()
-        self._task = asyncio.create_task(self.forwarding.run())
+        self._tasks = [
+            asyncio.create_task(supervise(name, body)) for name, body in
+            (("sinks", self.forwarding.run), ("sinks-prune", self.forwarding.prune_for_ever))
+        ]  # fmt: skip
         return self.forwarding
 
     async def opened(self, spec: SinkSpec) -> Sink:
@@ -103,10 +107,12 @@ class SinkWorld:
 
     async def kill(self) -> None:
         """End the sinks wherever they are; another brain need not wait for this one's lease."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task], timeout=10)
+        if tasks and self.forwarding is not None:
+            await asyncio.wait(tasks, timeout=10)
+            await self.forwarding.close()
         await self.pool.execute("UPDATE sink_position SET until = 0")
 
     async def send_events(self, count: int, edge: str = "e1", ago_ms: int = 0) -> None:

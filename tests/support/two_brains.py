@@ -119,6 +119,8 @@ class BrainProcess:
         self._config = folder / f"{name}.yaml"
         self._config.write_bytes(msgspec.json.encode(config))
         self.process: Process | None = None
+        self.down = False
+        """It is to stay down for now."""
         self.web = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
     async def start(self) -> None:

@@ -34,10 +34,11 @@ class DeliveryStore:
         """Deliveries that are due, ours until `until`; strictly only the oldest that waits."""
         oldest = "AND n = (SELECT min(n) FROM link_delivery WHERE outbound = $1 AND status = 'due')"
         rows = await self._pool.fetch(
-            "UPDATE link_delivery SET due = $3 WHERE id IN (SELECT id FROM link_delivery "
+            "WITH picked AS MATERIALIZED (SELECT id FROM link_delivery "
             f"WHERE outbound = $1 AND status = 'due' AND due <= $2 {oldest if strict else ''} "
-            "ORDER BY n LIMIT $4 FOR UPDATE SKIP LOCKED) AND status = 'due' "
-            "RETURNING id, outbound, type, body, attempt, n",
+            "ORDER BY n LIMIT $4 FOR UPDATE SKIP LOCKED) "
+            "UPDATE link_delivery SET due = $3 WHERE id IN (SELECT id FROM picked) "
+            "AND status = 'due' RETURNING id, outbound, type, body, attempt, n",
             outbound, now, until, limit,
         )  # fmt: skip
         return [

@@ -52,6 +52,23 @@ _KEEP = (
 )
 
 
+FORGOTTEN_AT_ONCE = 100
+"""Incidents; one of a flood has thousands of members."""
+_OVER = (
+    "SELECT id FROM incident i WHERE status = 'closed' AND closed_at < $1 AND last_at < $1 "
+    "AND standing = 0 AND NOT EXISTS (SELECT 1 FROM incident_member m JOIN occurrence o "
+    "ON o.occurrence = m.occurrence WHERE m.incident = i.id AND (o.open OR m.to_label)) "
+    "ORDER BY closed_at LIMIT $2"
+)
+_MINE = "(SELECT occurrence FROM incident_member WHERE incident = ANY($1))"
+_FORGET = (
+    f"DELETE FROM incident_join WHERE one IN {_MINE} OR other IN {_MINE}",
+    "DELETE FROM incident_member WHERE incident = ANY($1)",
+    "DELETE FROM incident_entry WHERE incident = ANY($1)",
+    "DELETE FROM incident WHERE id = ANY($1)",
+)
+
+
 class PgIncidentStore:
     """Implements `Incidents`."""
 
@@ -239,6 +256,26 @@ class PgIncidentStore:
                 for e in entries
             ],
         )
+
+    async def forget(self, before: int, *, most: int = FORGOTTEN_AT_ONCE) -> int:
+        """Delete the incidents that people closed before that, with all that was said of them.
+
+        A few at a time, so that whoever makes incidents waits for none of it; returns how many.
+        """
+        count = 0
+        while True:
+            async with self.transaction() as tx:
+                await self.lock(tx)
+                names = [row["id"] for row in await tx.fetch(_OVER, before, most)]
+                merged = await tx.fetch(
+                    "SELECT id FROM incident WHERE merged_into = ANY($1)", names
+                )
+                every = [*names, *(row["id"] for row in merged)]
+                for statement in _FORGET:
+                    await tx.execute(statement, every)
+            count += len(every)
+            if len(names) < most:
+                return count
 
     async def set_closed(
         self, tx: Connection, /, incident: str, at: int | None, label: bool

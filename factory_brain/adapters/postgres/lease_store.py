@@ -1,6 +1,7 @@
 """Leases and brains in PostgreSQL: whose turn it is, judged by the database's one clock.
 
-Called by `Brains` a few times within a lease; every round is one short transaction.
+Called by `Brains` a few times within a lease; every round is one short transaction. Rounds wait for
+one another, never for work that is done under a lease: that only puts off a change of hands.
 """
 
 from __future__ import annotations
@@ -22,22 +23,43 @@ if TYPE_CHECKING:
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 KEPT_LEASES = 10
 """A brain that has been silent for so many leases is forgotten."""
+_LIMITS = "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '1500ms'"
+"""A brain that is stopped in the middle of a round must not stop the others' rounds."""
+WORK_IDLE = "5s"
+"""And one that is stopped in the middle of fenced work must not keep its lease for ever."""
+_MS = "interval '1 millisecond'"
 _I_AM = (
     "INSERT INTO brain AS b (name, boot, seen_at, attended, horn) "
-    "VALUES ($1, $2, clock_timestamp(), $3, $4) ON CONFLICT (name) DO UPDATE SET "
-    "boot = $2, seen_at = clock_timestamp(), attended = $3, horn = $4"
+    "VALUES ($1, $2, clock_timestamp(), $3, $4) ON CONFLICT (name, boot) DO UPDATE SET "
+    "seen_at = clock_timestamp(), attended = $3, horn = $4"
 )
 _BRAINS = (
-    "SELECT name, boot, attended, horn, "
-    "(extract(epoch FROM clock_timestamp() - seen_at) * 1000)::bigint AS age FROM brain "
-    "WHERE seen_at > clock_timestamp() - $1 * interval '1 millisecond' ORDER BY name"
+    "SELECT name, boot, attended, horn, greatest(0, "
+    "(extract(epoch FROM clock_timestamp() - seen_at) * 1000)::bigint) AS age FROM brain "
+    f"WHERE seen_at > clock_timestamp() - $1 * {_MS} ORDER BY name, boot"
 )
+_WANTED = (
+    "INSERT INTO lease (name, holder, fence, until, ttl_ms) "
+    "SELECT n, '', 0, clock_timestamp(), $2 FROM unnest($1::text[]) AS w(n) WHERE NOT EXISTS "
+    "(SELECT 1 FROM lease WHERE name = n) ORDER BY n ON CONFLICT DO NOTHING"
+)
+_LOCKED = "SELECT name FROM lease ORDER BY name FOR NO KEY UPDATE"
+"""In one order, whatever follows. Work under a lease locks it FOR KEY SHARE: both go together."""
+_STEPPED_BACK = (
+    f"UPDATE lease SET until = clock_timestamp() + ttl_ms * {_MS} "
+    f"WHERE until > clock_timestamp() + ttl_ms * {_MS}",
+    "UPDATE brain SET seen_at = clock_timestamp() WHERE seen_at > clock_timestamp()",
+)
+"""After a step back of the database's clock: who lives renews in time, who is dead has one lease
+more, not as long as the step."""
 _LEASES = (
     "SELECT name, holder, fence, "
     "(extract(epoch FROM until - clock_timestamp()) * 1000)::bigint AS left_ms "
-    "FROM lease ORDER BY name FOR UPDATE"
+    "FROM lease ORDER BY name"
 )
-_UNTIL = "until = clock_timestamp() + $2 * interval '1 millisecond'"
+_FREE = "SELECT name FROM lease WHERE name = ANY($1) ORDER BY name FOR UPDATE SKIP LOCKED"
+"""Without those whose last holder still commits something under them."""
+_UNTIL = f"until = clock_timestamp() + $2 * {_MS}, ttl_ms = $2"
 
 
 class LeaseLostError(StoreError):
@@ -53,32 +75,30 @@ class LeaseStore:
     async def round(self, me: Me, wanted: Sequence[str], ttl_ms: int) -> Round:
         """Say that this brain lives, renew what it holds, take what is free and its part."""
         async with self._transaction() as tx:
+            await tx.execute(_WANTED, list(wanted), ttl_ms)
+            await tx.execute(_LOCKED)
+            for corrected in _STEPPED_BACK:
+                await tx.execute(corrected)
             await tx.execute(_I_AM, me.name, me.boot, me.attended, sorted(me.horn))
-            await tx.execute(
-                "INSERT INTO lease (name, holder, fence, until) SELECT n, '', 0, clock_timestamp() "
-                "FROM unnest($1::text[]) AS w(n) WHERE NOT EXISTS "
-                "(SELECT 1 FROM lease WHERE name = n) ORDER BY n ON CONFLICT DO NOTHING",
-                list(wanted),
-            )
             leases = [Lease(**dict(row)) for row in await tx.fetch(_LEASES)]
             brains = await tx.fetch(_BRAINS, ttl_ms)
             part = share(me.name, me.boot, leases, len(brains))
             await tx.execute(
                 f"UPDATE lease SET {_UNTIL} WHERE name = ANY($1)", list(part.renew), ttl_ms
             )
+            free = [row["name"] for row in await tx.fetch(_FREE, list(part.take))]
             taken = await tx.fetch(
                 f"UPDATE lease SET {_UNTIL}, holder = $3, fence = fence + 1 "
-                "WHERE name = ANY($1) RETURNING name, fence",
-                list(part.take), ttl_ms, holder_of(me.name, me.boot),
+                "WHERE name = ANY($1) RETURNING name, fence", free, ttl_ms, me.holder,
             )  # fmt: skip
         held = {each.name: each.fence for each in leases if each.name in part.renew}
         held |= {row["name"]: row["fence"] for row in taken}
-        return Round(held, part.give, _others(me.name, brains))
+        return Round(held, part.give, _others(me, brains))
 
-    async def others(self, name: str, ttl_ms: int) -> list[Other]:
+    async def others(self, me: Me, ttl_ms: int) -> list[Other]:
         """The other brains that live."""
         try:
-            return _others(name, await self._pool.fetch(_BRAINS, ttl_ms, timeout=2))
+            return _others(me, await self._pool.fetch(_BRAINS, ttl_ms, timeout=2))
         except FAULTS as error:
             raise StoreError(f"brains cannot be read: {error}") from error
 
@@ -90,23 +110,25 @@ class LeaseStore:
     async def release(self, me: Me, names: Sequence[str]) -> None:
         """Give leases away before their time."""
         async with self._transaction() as tx:
+            await tx.execute(_LOCKED)
             await tx.execute(
                 "UPDATE lease SET until = clock_timestamp() WHERE name = ANY($1) AND holder = $2",
-                list(names), holder_of(me.name, me.boot),
+                list(names), me.holder,
             )  # fmt: skip
 
     async def leave(self, me: Me) -> None:
         """Give everything away and be gone."""
         async with self._transaction() as tx:
+            await tx.execute(_LOCKED)
             await tx.execute(
-                "UPDATE lease SET until = clock_timestamp() WHERE holder = $1",
-                holder_of(me.name, me.boot),
+                "UPDATE lease SET until = clock_timestamp() WHERE holder = $1", me.holder
             )
             await tx.execute("DELETE FROM brain WHERE name = $1 AND boot = $2", me.name, me.boot)
 
     async def tidy(self, ttl_ms: int, sources: Sequence[str]) -> None:
         """Forget brains and sources that are no more, and old news; the leader's work."""
         async with self._transaction() as tx:
+            await tx.execute(_LOCKED)
             age = ttl_ms * KEPT_LEASES
             for table, column in (("brain", "seen_at"), ("brain_news", "at")):
                 await tx.execute(
@@ -121,10 +143,11 @@ class LeaseStore:
     @staticmethod
     async def check(tx: Connection, name: str, me: Me, fence: int) -> None:
         """Raise LeaseLostError unless this brain still holds a lease; it cannot change hands
-        before this transaction ends."""
+        before this transaction ends, which the database ends if nothing comes for it."""
         found = await tx.fetchval(
-            "SELECT true FROM lease WHERE name = $1 AND holder = $2 AND fence = $3 FOR SHARE",
-            name, holder_of(me.name, me.boot), fence,
+            "SELECT set_config('idle_in_transaction_session_timeout', $4, true) FROM lease "
+            "WHERE name = $1 AND holder = $2 AND fence = $3 FOR KEY SHARE",
+            name, me.holder, fence, WORK_IDLE,
         )  # fmt: skip
         if not found:
             raise LeaseLostError(f"another brain holds {name!r} by now (fence {fence} is over)")
@@ -133,15 +156,15 @@ class LeaseStore:
     async def _transaction(self) -> AsyncIterator[Connection]:
         try:
             async with self._pool.acquire(timeout=2) as connection, connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '2s'")
+                await connection.execute(_LIMITS)
                 yield connection
         except FAULTS as error:
             raise StoreError(f"leases cannot be written: {error!r}") from error
 
 
-def _others(name: str, rows: Sequence[asyncpg.Record]) -> list[Other]:
+def _others(me: Me, rows: Sequence[asyncpg.Record]) -> list[Other]:
     return [
-        Other(row["name"], row["attended"], frozenset(msgspec.convert(row["horn"], list[str])),
-              row["age"])
-        for row in rows if row["name"] != name
+        Other(holder_of(row["name"], row["boot"]), row["attended"],
+              frozenset(msgspec.convert(row["horn"], list[str])), row["age"])
+        for row in rows if (row["name"], row["boot"]) != (me.name, me.boot)
     ]  # fmt: skip

@@ -10,27 +10,26 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
+from factory_brain.adapters.postgres.notify_outbox import (
+    LOG,
+    MESSAGE,
+    MESSAGE_NAMES,
+    NotifyOutbox,
+    line,
+    message_of,
+    plain,
+)
 from factory_brain.application.notify.ports import CaseRow, Entry, Message, Said
 from factory_brain.domain.notify.ladder import Case
 from shared.postgres.audit import audit
 from shared.postgres.pool import Connection
 
 PLANNING_LOCK = 1_635_083_371
+IN_A_SUMMARY = 1_000
 _CASE = (
     "id", "occurrence", "alarm", "ladder", "base", "status", "why", "round", "step", "told",
     "stepped_at", "nag_at", "due", "ack_until", "unreached", "ack_over", "answered",
 )  # fmt: skip
-_MESSAGE = (
-    "id", "person", "kind", "priority", "facts", "at", "due", "status", "reason", "channel",
-    "attempt", "case_id", "n", "occurrence", "alarm", "version", "edge", "kinds", "confirmed_at",
-)  # fmt: skip
-_M = ", ".join(_MESSAGE)
-_LOG = (
-    "INSERT INTO notify_log (at, outcome, message, person, kind, channel, occurrence, alarm, "
-    "priority, reason, latency_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-)
 _RESTART = ", ".join(
     f"{name} = excluded.{name}"
     for name in ("version", "at", "priority", "rule", *_CASE[4:])
@@ -38,11 +37,8 @@ _RESTART = ", ".join(
 )
 
 
-class NotifyStore:
+class NotifyStore(NotifyOutbox):
     """Rows of notifications."""
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
 
     @asynccontextmanager
     async def planning(self) -> AsyncIterator[Connection]:
@@ -71,10 +67,14 @@ class NotifyStore:
         )  # fmt: skip
 
     async def poke(self, tx: Connection | None, occurrences: Sequence[str], now: int) -> None:
-        """Look at them now; each case knows for itself when an acknowledgement expires."""
+        """Look at them now; each case knows for itself when an acknowledgement expires.
+
+        Whoever takes several cases takes them in the order of their ids: else two wait for good.
+        """
         await (tx or self._pool).execute(
-            "UPDATE notify_case SET due = $2 WHERE occurrence = ANY($1::text[]) "
-            "AND status <> 'ended'",
+            "WITH these AS (SELECT id FROM notify_case WHERE occurrence = ANY($1::text[]) "
+            "ORDER BY id FOR UPDATE) UPDATE notify_case c SET due = $2 FROM these "
+            "WHERE c.id = these.id AND c.status <> 'ended'",
             sorted(set(occurrences)), now,
         )  # fmt: skip
 
@@ -103,20 +103,11 @@ class NotifyStore:
     async def answered(self, occurrence: str, now: int) -> None:
         """Somebody answered for an alarm whose acknowledgement had expired."""
         await self._pool.execute(
-            "UPDATE notify_case SET answered = true, due = $2 "
-            "WHERE occurrence = $1 AND status = 'running' AND ack_over",
+            "WITH these AS (SELECT id FROM notify_case WHERE occurrence = $1 "
+            "ORDER BY id FOR UPDATE) UPDATE notify_case c SET answered = true, due = $2 "
+            "FROM these WHERE c.id = these.id AND c.status = 'running' AND c.ack_over",
             occurrence, now,
         )  # fmt: skip
-
-    async def unreached(self, case_id: str, n: int, now: int) -> bool:
-        """If nothing of this telling came or may still come through: the next step, at once."""
-        tag = await self._pool.execute(
-            "UPDATE notify_case SET unreached = true, due = $3 WHERE id = $1 "
-            "AND status = 'running' AND NOT EXISTS (SELECT FROM notify_message WHERE case_id = $1 "
-            "AND n = $2 AND status IN ('queued', 'sent', 'summarised'))",
-            case_id, n, now,
-        )  # fmt: skip
-        return tag.endswith(" 1")
 
     async def running(self, case_id: str) -> bool:
         """Whether a case is still on its ladder."""
@@ -150,46 +141,27 @@ class NotifyStore:
         self, tx: Connection, messages: Sequence[Message], entries: Sequence[Entry], now: int
     ) -> None:
         """Add messages and lines of the log."""
-        marks = ", ".join(f"${index + 1}" for index in range(len(_MESSAGE)))
+        marks = ", ".join(f"${index + 1}" for index in range(len(MESSAGE_NAMES)))
         if messages:
             await tx.executemany(
-                f"INSERT INTO notify_message ({_M}) VALUES ({marks})",
-                [tuple(_plain(each, name) for name in _MESSAGE) for each in messages],
+                f"INSERT INTO notify_message ({MESSAGE}) VALUES ({marks})",
+                [tuple(plain(each, name) for name in MESSAGE_NAMES) for each in messages],
             )
         if entries:
-            await tx.executemany(_LOG, [_line(each, now) for each in entries])
-
-    async def claim(self, now: int, until: int, limit: int) -> list[Message]:
-        """Messages to be sent now, ours until `until`; the highest priority first."""
-        rows = await self._pool.fetch(
-            "UPDATE notify_message SET due = $2 WHERE id IN (SELECT id FROM notify_message "
-            "WHERE status = 'queued' AND due <= $1 ORDER BY priority, due LIMIT $3 "
-            f"FOR UPDATE SKIP LOCKED) AND status = 'queued' RETURNING {_M}",
-            now, until, limit,
-        )  # fmt: skip
-        return sorted((_message(row) for row in rows), key=lambda each: (each.priority, each.at))
-
-    async def settle(self, message: Message, entry: Entry, now: int) -> None:
-        """What became of an attempt, with its line in the log."""
-        ended = now if message.status in ("sent", "failed", "held") else None
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "UPDATE notify_message SET status = $2, due = $3, reason = $4, channel = $5, "
-                "attempt = $6, ended_at = $7 WHERE id = $1",
-                message.id, message.status, message.due, message.reason, message.channel,
-                message.attempt, ended,
-            )  # fmt: skip
-            await connection.execute(_LOG, *_line(entry, now))
+            await tx.executemany(LOG, [line(each, now) for each in entries])
 
     async def gathered(self, tx: Connection, now: int) -> list[Message]:
-        """All that was gathered for the person whose due time is the oldest."""
+        """What was gathered for the person whose due time is the oldest, the worst of it first.
+
+        Of a flood so much as one transaction should hold; the rest is the next summary's.
+        """
         rows = await tx.fetch(
-            f"SELECT {_M} FROM notify_message WHERE status = 'gathered' AND person = ("
+            f"SELECT {MESSAGE} FROM notify_message WHERE status = 'gathered' AND person = ("
             "SELECT person FROM notify_message WHERE status = 'gathered' AND due <= $1 "
-            "ORDER BY due LIMIT 1) ORDER BY priority, at FOR UPDATE",
-            now,
-        )
-        return [_message(row) for row in rows]
+            "ORDER BY due LIMIT 1) ORDER BY priority, at LIMIT $2 FOR UPDATE",
+            now, IN_A_SUMMARY,
+        )  # fmt: skip
+        return [message_of(row) for row in rows]
 
     async def summarise(
         self, tx: Connection, members: Sequence[Message], summary: Message, now: int
@@ -211,11 +183,11 @@ class NotifyStore:
                        summary.priority)  # fmt: skip
         await self.add(tx, [summary], [*entries, queued], now)
 
-    async def wait_longer(self, tx: Connection, members: Sequence[Message], due: int) -> None:
+    async def wait_longer(self, tx: Connection, person: str, due: int) -> None:
         """It is still quiet: gather on."""
         await tx.execute(
-            "UPDATE notify_message SET due = $2 WHERE id = ANY($1::text[])",
-            [each.id for each in members], due,
+            "UPDATE notify_message SET due = $2 WHERE person = $1 AND status = 'gathered'",
+            person, due,
         )  # fmt: skip
 
     async def next_due(self) -> dict[str, int | None]:
@@ -224,9 +196,27 @@ class NotifyStore:
             "SELECT (SELECT min(due) FROM notify_case WHERE due IS NOT NULL) AS cases, "
             "(SELECT min(due) FROM notify_message WHERE status = 'queued') AS queued, "
             "(SELECT min(due) FROM notify_message WHERE status = 'gathered') AS gathered, "
-            "(SELECT min(at) FROM notification WHERE told_at IS NULL) AS said"
+            "(SELECT 0 FROM notification WHERE told_at IS NULL LIMIT 1) AS said"
         )
         return dict(row) if row else {}
+
+    async def bring_forward(self, ms: int) -> None:
+        """The clock was set back by `ms`: what waits for a time of the day before is due as then.
+
+        The wall clock's hours of quiet are asked again when it is due.
+        """
+        async with self.planning() as tx:
+            await tx.execute(
+                "WITH these AS (SELECT id FROM notify_case WHERE status <> 'ended' "
+                "ORDER BY id FOR UPDATE) UPDATE notify_case c SET base = base - $1, "
+                "stepped_at = stepped_at - $1, nag_at = nag_at - $1, due = due - $1, "
+                "ack_until = ack_until - $1 FROM these WHERE c.id = these.id",
+                ms,
+            )
+            await tx.execute(
+                "UPDATE notify_message SET due = due - $1 WHERE status IN ('queued', 'gathered')",
+                ms,
+            )
 
     # playbooks
 
@@ -264,8 +254,10 @@ class NotifyStore:
 
     async def message(self, message: str) -> Message | None:
         """One message."""
-        row = await self._pool.fetchrow(f"SELECT {_M} FROM notify_message WHERE id = $1", message)
-        return _message(row) if row else None
+        row = await self._pool.fetchrow(
+            f"SELECT {MESSAGE} FROM notify_message WHERE id = $1", message
+        )
+        return message_of(row) if row else None
 
     async def confirm(self, message: Message, entry: Entry, actor: str, now: int) -> bool:
         """Note that its person answered; False if that was so already."""
@@ -277,7 +269,7 @@ class NotifyStore:
             )  # fmt: skip
             if not tag.endswith(" 1"):
                 return False
-            await connection.execute(_LOG, *_line(entry, now))
+            await connection.execute(LOG, *line(entry, now))
             data = {"person": message.person, "alarm": message.alarm, "result": entry.reason}
             target = message.occurrence or message.id
             await audit(connection, now, actor, "notification_confirmed", target, data)
@@ -293,22 +285,3 @@ class NotifyStore:
             since,
         )
         return {row["edge"]: row["at"] for row in rows}
-
-
-def _plain(message: Message, name: str) -> Any:
-    value = getattr(message, name)
-    if name == "kinds":
-        return list(value)
-    return dict(value) if name == "facts" else value
-
-
-def _message(row: asyncpg.Record) -> Message:
-    fields = {name: row[name] for name in _MESSAGE}
-    return Message(**{**fields, "kinds": tuple(row["kinds"])})
-
-
-def _line(entry: Entry, now: int) -> tuple[Any, ...]:
-    return (
-        now, entry.outcome, entry.message, entry.person, entry.kind, entry.channel,
-        entry.occurrence, entry.alarm, entry.priority, entry.reason, entry.latency_ms,
-    )  # fmt: skip

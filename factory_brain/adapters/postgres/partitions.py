@@ -27,6 +27,7 @@ WAIT_S = 5.0
 LOCKS = 256
 """A question over all days of the journal locks each day's table and its indexes."""
 _LOCK = 0x70617274  # "part"
+_TO_GO = "andon: past its days, to be dropped"
 _NAME = re.compile(r"_p(\d{8})$")
 
 
@@ -120,7 +121,7 @@ class Partitions:
 
     async def drop_before(self, table: Partitioned, before: int) -> list[str]:
         """Detach and drop the partitions whose last row is older than `before`."""
-        dropped: list[str] = []
+        dropped = await self._left_over(table)
         for row in await self._pool.fetch(_CHILDREN, table.table):
             name, start = row["name"], start_of(row["name"])
             if start is None or start + table.span > before:
@@ -129,6 +130,8 @@ class Partitions:
             # Without waiting for readers while holding up writers: only this partition is locked.
             how = "FINALIZE" if row["pending"] else "CONCURRENTLY"
             async with self._pool.acquire() as connection:
+                # Whoever finds it detached, after a kill in between, knows that it was to go.
+                await connection.execute(f"""COMMENT ON TABLE "{name}" IS '{_TO_GO}'""")
                 await connection.execute(
                     f'ALTER TABLE {table.table} DETACH PARTITION "{name}" {how}', timeout=120
                 )
@@ -137,6 +140,14 @@ class Partitions:
         if dropped:
             log.info("partitions_dropped", table=table.table, names=dropped)
         return dropped
+
+    async def _left_over(self, table: Partitioned) -> list[str]:
+        """Drop what was detached to be dropped; a day that people have detached is theirs."""
+        rows = await self._pool.fetch(_LEFT_OVER, f"^{table.table}_p[0-9]{{8}}$", _TO_GO)
+        for row in rows:
+            await self._pool.execute(f'DROP TABLE IF EXISTS "{row["name"]}"')
+            self._standing.discard((table.table, start_of(row["name"]) or 0))
+        return [row["name"] for row in rows]
 
 
 async def few_locks(pool: asyncpg.Pool) -> int | None:
@@ -151,6 +162,11 @@ _CHILDREN = (
 )
 
 
+_LEFT_OVER = (
+    "SELECT c.relname AS name FROM pg_class c WHERE c.relkind = 'r' AND NOT c.relispartition "
+    "AND c.relname ~ $1 AND c.relnamespace = (SELECT oid FROM pg_namespace "
+    "WHERE nspname = current_schema()) AND obj_description(c.oid, 'pg_class') = $2"
+)
 _STANDS = (
     "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 "
     "AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))"

@@ -174,6 +174,17 @@ class SampleStore:
         )
         return {row["tag"]: (row["at"], row["value"], row["quality"]) for row in rows}
 
+    async def highest(self, tags: list[str], since: int) -> dict[str, float]:
+        """The highest good value of each tag since a time, the one standing then included."""
+        rows = await self._pool.fetch(
+            "SELECT t.tag, greatest((SELECT max(value) FROM sample_raw WHERE tag_no = t.no "
+            "AND at > $2 AND quality = 0), (SELECT value FROM sample_raw WHERE tag_no = t.no "
+            "AND at <= $2 AND quality = 0 ORDER BY at DESC LIMIT 1)) AS value "
+            "FROM tag_name t WHERE t.tag = ANY($1::text[])",
+            tags, since,
+        )  # fmt: skip
+        return {row["tag"]: row["value"] for row in rows if row["value"] is not None}
+
     async def insert_snippet(
         self, connection: asyncpg.Connection, edge: str, snippet: Snippet
     ) -> None:

@@ -7,6 +7,7 @@ is read: no late sample and no slow commit can come to lie behind a position.
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -27,6 +28,7 @@ from shared.site.site import Site
 
 ROW = 2000
 """Samples in one row at most, so that a batch stays small."""
+LONG_S = 300.0
 MOST = 50_000_000
 """Samples that wait at most (about 1.5 GB); beyond, the oldest are lost and counted."""
 _READ = (
@@ -35,10 +37,28 @@ _READ = (
     "WHERE (xid, no) > ($1, $2) AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint "
     "ORDER BY xid, no LIMIT $4) AS s) AS w WHERE before < $3 ORDER BY xid, no"
 )
-_CUT = (
-    "SELECT xid, no FROM (SELECT xid, no, at, sum(count) OVER (ORDER BY xid DESC, no DESC) AS n "
-    "FROM sink_sample WHERE xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS s "
-    "WHERE n > $1 OR at < $2 ORDER BY xid DESC, no DESC LIMIT 1"
+PAGE = 2000
+"""Rows looked at, or deleted, at a time."""
+_SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_POSITION = "SELECT xid, no FROM sink_position WHERE sink = ANY($1) ORDER BY xid, no LIMIT 1"
+_TOO_OLD = (
+    "SELECT xid, no FROM (SELECT xid, no, at FROM sink_sample WHERE (xid, no) > ($1, $2) "
+    f"AND {_SETTLED} ORDER BY xid, no LIMIT $3) AS s WHERE at < $4 "
+    "ORDER BY xid DESC, no DESC LIMIT 1"
+)
+"""Of the oldest that wait: nobody walks over a week's rows to find that none is too old."""
+_ROWS = (
+    "SELECT (SELECT no FROM sink_sample ORDER BY xid DESC, no DESC LIMIT 1) - "
+    "(SELECT no FROM sink_sample ORDER BY xid, no LIMIT 1)"
+)
+"""About how many there are, without looking at them."""
+_TOO_MANY = (
+    "SELECT xid, no FROM (SELECT xid, no, sum(count) OVER (ORDER BY xid DESC, no DESC) AS n "
+    f"FROM sink_sample WHERE {_SETTLED}) AS s WHERE n > $1 ORDER BY xid DESC, no DESC LIMIT 1"
+)
+_HAD_BY_ALL = (
+    "DELETE FROM sink_sample WHERE (xid, no) IN (SELECT xid, no FROM sink_sample "
+    "WHERE (xid, no) <= ($1, $2) ORDER BY xid, no LIMIT $3)"
 )
 _LOSE = (
     "UPDATE sink_position AS p SET lost = lost + (SELECT coalesce(sum(count), 0) FROM sink_sample "
@@ -137,9 +157,12 @@ class PgSinkStore:
         rows = await self._pool.fetch(_READ, at["xid"], at["no"], limit, limit)
         if not rows:
             return None
-        found = [sample for row in rows for sample in self._unpacked(row)]
+        found = await asyncio.to_thread(self._all_unpacked, rows)
         last = rows[-1]
         return Waiting(found, (at["xid"], at["no"]), (last["xid"], last["no"]))
+
+    def _all_unpacked(self, rows: Sequence[asyncpg.Record]) -> list[SampleRow]:
+        return [sample for row in rows for sample in self._unpacked(row)]
 
     def _unpacked(self, row: asyncpg.Record) -> list[SampleRow]:
         tags, times, values = array("i"), array("q"), array("d")
@@ -195,21 +218,34 @@ class PgSinkStore:
     async def prune(self, keep_ms: dict[str, int], now: int) -> None:
         """`keep_ms`: the sinks that want samples."""
         if not keep_ms:
-            await self._pool.execute("DELETE FROM sink_sample")
+            await self._pool.execute("DELETE FROM sink_sample", timeout=LONG_S)
             return
-        async with self._transaction() as tx:
-            for sink, keep in sorted(keep_ms.items()):
-                cut = await tx.fetchrow(_CUT, MOST, now - keep)
-                if cut is not None:
-                    await tx.execute(_LOSE, sink, cut["xid"], cut["no"])
-            await tx.execute(
-                "DELETE FROM sink_sample s USING (SELECT xid, no FROM sink_position "
-                "WHERE sink = ANY($1) ORDER BY xid, no LIMIT 1) p "
-                "WHERE (s.xid, s.no) <= (p.xid, p.no)", list(keep_ms),
-            )  # fmt: skip
-            await tx.execute(
-                "DELETE FROM sink_refused WHERE no <= (SELECT max(no) - 10000 FROM sink_refused)"
-            )
+        for sink, keep in sorted(keep_ms.items()):
+            await self._lose_old(sink, now - keep)
+        if (await self._pool.fetchval(_ROWS) or 0) * ROW > MOST:
+            cut = await self._pool.fetchrow(_TOO_MANY, MOST, timeout=LONG_S)
+            if cut is not None:
+                for sink in sorted(keep_ms):
+                    await self._pool.execute(_LOSE, sink, cut["xid"], cut["no"], timeout=LONG_S)
+        await self._delete_done(list(keep_ms))
+        await self._pool.execute(
+            "DELETE FROM sink_refused WHERE no <= (SELECT max(no) - 10000 FROM sink_refused)"
+        )
+
+    async def _lose_old(self, sink: str, before: int) -> None:
+        while (at := await self._pool.fetchrow(_POSITION, [sink])) is not None:
+            cut = await self._pool.fetchrow(_TOO_OLD, at["xid"], at["no"], PAGE, before)
+            if cut is None:
+                return
+            await self._pool.execute(_LOSE, sink, cut["xid"], cut["no"])
+
+    async def _delete_done(self, sinks: list[str]) -> None:
+        least = await self._pool.fetchrow(_POSITION, sinks)
+        if least is None:
+            return
+        whole = done = f"DELETE {PAGE}"
+        while done == whole:
+            done = await self._pool.execute(_HAD_BY_ALL, least["xid"], least["no"], PAGE)
 
 
 def _parts(each: Columns) -> list[Columns]:

@@ -23,7 +23,8 @@ class BrainRow(SQLModel, table=True):
 
     __tablename__ = "brain"
     name: str = Field(primary_key=True)
-    boot: str
+    boot: str = Field(primary_key=True)
+    """One start of it; two brains of one name are two."""
     seen_at: datetime = _moment()
     attended: bool
     """Whether somebody who may acknowledge watches one of its consoles."""
@@ -40,6 +41,8 @@ class LeaseRow(SQLModel, table=True):
     fence: int = big()
     """Counts the holders: what an earlier one still writes is refused."""
     until: datetime = _moment()
+    ttl_ms: int
+    """What its holder adds at each renewal: no lease ends later than that from now."""
 
 
 class BrainNewsRow(SQLModel, table=True):

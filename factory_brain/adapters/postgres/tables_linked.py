@@ -82,6 +82,7 @@ class LinkDelivery(SQLModel, table=True):
     __table_args__ = (
         Index("link_delivery_due", "outbound", "due", postgresql_where=text("status = 'due'")),
         Index("link_delivery_n", "outbound", "status", "n"),
+        Index("link_delivery_occurrence", text("occurrence_of_delivery(body)")),
     )
 
 
@@ -143,6 +144,7 @@ class DeviceNotice(SQLModel, table=True):
         Index(
             "device_notice_waiting", "device", "seq", postgresql_where=text("status = 'waiting'")
         ),
+        Index("device_notice_occurrence", text("(body ->> 'occurrence')")),
     )
 
 

@@ -71,6 +71,8 @@ class NotifyMessageRow(SQLModel, table=True):
     summary: str | None = None
     ended_at: int | None = big(nullable=True)
     confirmed_at: int | None = big(nullable=True)
+    claims: int
+    """How often it was taken in hand; only the newest claim settles it."""
     __table_args__ = (
         Index("notify_message_due", "status", "due", postgresql_where=text("due IS NOT NULL")),
         Index("notify_message_person", "person", "at"),

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Identity, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from shared.postgres.tables import big, json_column
+
+
+def _json(empty: str) -> Any:
+    return Field(sa_column=Column(JSONB(), nullable=False, server_default=empty))
 
 
 class PlaybookVersionRow(SQLModel, table=True):
@@ -45,16 +50,30 @@ class RunRow(SQLModel, table=True):
     owner: str | None = None
     lease_until: int = big()
     fence: int = big()
-    ask: dict[str, Any] | None = json_column(nullable=True)
+    asks: list[dict[str, Any]] = _json("[]")
+    """The questions that are open."""
+    control: dict[str, Any] = _json("{}")
+    """What people told it: cancel, suspend."""
+    watch: list[str] = _json("[]")
+    """Tags of the site whose change may end its wait."""
+    priority: int = Field(default=3, sa_column_kwargs={"server_default": "3"})
+    slot: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Live runs of one key differ in it."""
+    news: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False, server_default="0"))
+    """Counts what has become known from outside, so that a run's owner notices."""
     __table_args__ = (
-        UniqueConstraint("playbook", "occurrence", name="run_once_per_occurrence"),
-        # One live run for each key: a further alarm attaches to it.
-        Index(
-            "run_live_key", "playbook", "key", unique=True,
-            postgresql_where=text("status IN ('running', 'waiting')"),
-        ),
+        Index("run_occurrence", "occurrence"),
+        Index("run_of_playbook", "playbook", "started_at"),
+        Index("run_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+        # The runs of a key that have not ended: a further alarm is weighed against them.
+        Index("run_of_key", "playbook", "key", postgresql_where=text("ended_at IS NULL")),
         Index(
             "run_due", "wake_at", postgresql_where=text("status IN ('running', 'waiting')")
+        ),
+        Index("run_held", "owner", postgresql_where=text("owner IS NOT NULL")),
+        Index(
+            "run_watching", "id",
+            postgresql_where=text("watch <> '[]'::jsonb AND status IN ('running', 'waiting')"),
         ),
     )  # fmt: skip
 
@@ -94,12 +113,77 @@ class DeliveryRow(SQLModel, table=True):
     endpoint: str
     body: dict[str, Any] = json_column()
     schedule: list[int] = json_column()
+    at: int = big()
+    """When it was handed over; the schedule counts from there."""
     attempt: int = 0
     due: int = big()
     status: str = "due"
     """due, delivered or dead."""
     detach: bool = False
     error: str | None = None
+    __table_args__ = (Index("delivery_due", "due", postgresql_where=text("status = 'due'")),)
+
+
+class VoteRow(SQLModel, table=True):
+    """What one person chose where several must choose the same."""
+
+    __tablename__ = "vote"
+    run: str = Field(primary_key=True)
+    path: str = Field(primary_key=True)
+    who: str = Field(primary_key=True)
+    answer: str
+    comment: str
+    at: int = big()
+
+
+class IncidentWordRow(SQLModel, table=True):
+    """What a playbook said of an incident that is not there yet."""
+
+    __tablename__ = "incident_word"
+    id: str = Field(primary_key=True)
+    run: str
+    playbook: str
+    occurrence: str
+    path: str
+    data: dict[str, Any] = json_column()
+    at: int = big()
+
+
+class EmittedRow(SQLModel, table=True):
+    """An event that a playbook wrote; others may answer it."""
+
+    __tablename__ = "emitted"
+    n: int | None = Field(
+        default=None, sa_column=Column(BigInteger(), Identity(always=False), primary_key=True)
+    )
+    id: str
+    """run:path, so that it is there once."""
+    run: str
+    path: str
+    type: str
+    data: dict[str, Any] = json_column()
+    at: int = big()
+    xid: int = Field(
+        default=0,
+        sa_column=Column(
+            BigInteger(), nullable=False,
+            server_default=text("((pg_current_xact_id())::text)::bigint"),
+        ),
+    )  # fmt: skip
+    """Its transaction: a reader takes what is older than the oldest one under way."""
+    __table_args__ = (
+        UniqueConstraint("id", name="emitted_once"), Index("emitted_at", "at"),
+        Index("emitted_place", "xid", "n"),
+    )  # fmt: skip
+
+
+class EndpointOffRow(SQLModel, table=True):
+    """An endpoint that answered 410 Gone: nothing is sent there until a person says so."""
+
+    __tablename__ = "endpoint_off"
+    endpoint: str = Field(primary_key=True)
+    at: int = big()
+    reason: str
 
 
 class FenceRow(SQLModel, table=True):
@@ -123,4 +207,7 @@ class NotificationRow(SQLModel, table=True):
     message: dict[str, str] = json_column()
     told_at: int | None = big(nullable=True)
     """When those who are named were told by their own channels."""
-    __table_args__ = (Index("notification_untold", "at", postgresql_where=text("told_at IS NULL")),)
+    __table_args__ = (
+        Index("notification_untold", "at", postgresql_where=text("told_at IS NULL")),
+        Index("notification_run", "run"),
+    )

@@ -36,6 +36,7 @@ class UnitPassage(SQLModel, table=True):
         Index("unit_passage_unit", "unit", "entered_at"),
         Index("unit_passage_batch", "batch", "entered_at", postgresql_where=text("batch <> ''")),
         Index("unit_passage_station", "station", "entered_at"),
+        Index("unit_passage_entered", "entered_at", "station", "unit"),
         Index(
             "unit_passage_stay", text("int8range(entered_at, left_at, '[]')"),
             postgresql_using="gist",

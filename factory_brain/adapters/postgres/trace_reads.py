@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 
 from factory_brain.adapters.postgres.incident_reads import PgIncidentReads
+from factory_brain.application.trace.ports import MOST
 from shared.clock import Clock
 from shared.postgres.audit import audit
 
-MOST = 500
 _NOTIFIED = (
     "SELECT at, outcome, person, channel, reason, occurrence, alarm FROM notify_log "
     f"WHERE occurrence = ANY($1::text[]) ORDER BY n LIMIT {MOST}"
@@ -22,10 +22,9 @@ _NOTICED = (
     f"ORDER BY at LIMIT {MOST}"
 )
 _DELIVERED = (
-    "SELECT at, outbound, type, status, attempt, ended_at, occurrence FROM (SELECT *, "
-    "convert_from(body, 'UTF8')::jsonb #>> '{data,occurrence}' AS occurrence FROM link_delivery "
-    "WHERE at >= $2 AND at <= $3) d WHERE occurrence = ANY($1::text[]) "
-    f"ORDER BY at LIMIT {MOST}"
+    "SELECT at, outbound, type, status, attempt, ended_at, occurrence_of_delivery(body) AS "
+    "occurrence FROM link_delivery WHERE occurrence_of_delivery(body) = ANY($1::text[]) "
+    f"AND at >= $2 AND at <= $3 ORDER BY at LIMIT {MOST}"
 )
 _ATTACHED = (
     'SELECT at, "by", name, occurrence FROM attachment WHERE occurrence = ANY($1::text[]) '

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from factory_brain.application.units.ports import Active, BatchStay, Passage, Relation, Wanted
-from factory_brain.domain.units.spans import Limits, Span
+from factory_brain.domain.units.spans import FAR, Limits, Span
 
 HOUR_MS = 3_600_000
 _FIELDS = "unit, station, asset, entered_at, left_at, batch, source, attributes, reported_at"
@@ -69,10 +69,8 @@ _FRESH = (
     "(SELECT min(at) FROM sample_raw WHERE tag_no = t.no)) FROM tag_name t WHERE t.tag = $1"
 )
 _SAMPLES = (
-    "(SELECT at, CASE WHEN quality = 0 THEN value END AS value FROM sample_raw WHERE tag_no = "
-    "(SELECT no FROM tag_name WHERE tag = $1) AND at >= $2 AND at < $3 ORDER BY at LIMIT 200000) "
-    "UNION ALL (SELECT at, CASE WHEN quality = 0 THEN value END FROM sample_raw WHERE tag_no = "
-    "(SELECT no FROM tag_name WHERE tag = $1) AND at >= $3 ORDER BY at LIMIT 1) ORDER BY at"
+    "SELECT at, CASE WHEN quality = 0 THEN value END AS value FROM sample_raw WHERE tag_no = "
+    "(SELECT no FROM tag_name WHERE tag = $1) AND at >= $2 AND at < $3 ORDER BY at LIMIT $4"
 )
 
 
@@ -150,7 +148,12 @@ class UnitReadsPg:
         fresh = await self._pool.fetchval(_FRESH, tag)
         return [(row[0], row[1]) for row in rows], fresh
 
-    async def samples(self, tag: str, since: int, until: int) -> list[tuple[int, float | None]]:
-        """Samples of [since, until) and the one behind them; None where the quality is not good."""
-        rows = await self._pool.fetch(_SAMPLES, tag, since, until)
-        return [(row["at"], row["value"]) for row in rows]
+    async def samples(
+        self, tag: str, since: int, until: int, limit: int
+    ) -> tuple[list[tuple[int, float | None]], bool]:
+        """(samples of [since, until), whether there are more than `limit` of them)."""
+        rows = await self._pool.fetch(_SAMPLES, tag, since, until, limit + 1)
+        more = len(rows) > limit
+        if not more:
+            rows = [*rows, *await self._pool.fetch(_SAMPLES, tag, until, FAR, 1)]
+        return [(row["at"], row["value"]) for row in rows[: None if not more else limit]], more

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import asyncpg
 
@@ -33,21 +34,29 @@ _PUT = (
     "WHERE (coalesce(excluded.left_at, p.left_at), coalesce(nullif(excluded.batch, ''), p.batch), "
     "p.attributes || excluded.attributes) IS DISTINCT FROM (p.left_at, p.batch, p.attributes)"
 )
+# A number that is said again says nothing: only its changes leave the database.
 _READINGS = (
-    "SELECT at, tag_no, value FROM sample_raw WHERE tag_no = ANY($1::integer[]) AND at >= $2 "
-    "AND at <= $3 AND quality = 0 AND value IS NOT NULL ORDER BY at"
+    "SELECT at, tag_no, value FROM (SELECT at, tag_no, value, lag(value) OVER "
+    "(PARTITION BY tag_no ORDER BY at) AS last FROM sample_raw WHERE tag_no = ANY($1::integer[]) "
+    "AND at >= $2 AND at <= $3 AND quality = 0 AND value IS NOT NULL) r "
+    "WHERE value IS DISTINCT FROM last ORDER BY at"
 )
+# Said so, the planner expects a sample to be good and walks the index to the first one; by the two
+# columns it expects hardly any, reads them all and sorts, while a new day has no statistics.
+_GOOD = "CASE WHEN quality = 0 THEN value END IS NOT NULL"
 _BEFORE = (
     "SELECT n.no AS tag_no, s.value FROM unnest($1::integer[]) AS n (no), LATERAL (SELECT value "
-    "FROM sample_raw WHERE tag_no = n.no AND at < $2 AND quality = 0 AND value IS NOT NULL "
-    "ORDER BY at DESC LIMIT 1) s"
+    f"FROM sample_raw WHERE tag_no = n.no AND at < $2 AND {_GOOD} ORDER BY at DESC LIMIT 1) s"
 )
 _NEXT = (
-    "SELECT max(next) FROM unnest($1::integer[]) AS n (no), LATERAL (SELECT coalesce(min(at), $3) "
-    "AS next FROM sample_raw WHERE tag_no = n.no AND at > $2 AND quality = 0 "
-    "AND value IS NOT NULL) s"
+    "SELECT max(coalesce((SELECT at FROM sample_raw WHERE tag_no = n.no AND at > $2 "
+    f"AND {_GOOD} ORDER BY at LIMIT 1), $3)) FROM unnest($1::integer[]) AS n (no)"
 )
 _SAME = "WHERE station = $1 AND source = 'tag'"
+_NEWEST = (
+    f"SELECT unit, entered_at, left_at, batch, attributes FROM unit_passage {_SAME} "
+    "AND entered_at <= $2 ORDER BY entered_at DESC LIMIT 1"
+)
 
 
 class UnitStore:
@@ -118,45 +127,41 @@ class UnitStore:
                 list(station.unit.roles().values()),
             )
         }  # fmt: skip
-        # A value holds until the tag's next one: as far as that, stays may be others now.
-        reach = await tx.fetchval(_NEXT, [numbers[t] for t in tags if t in numbers], high, FAR)
-        since = await tx.fetchval(
-            f"SELECT max(entered_at) FROM unit_passage {_SAME} AND entered_at < $2",
-            station.id, low,
-        )  # fmt: skip
-        edge = await tx.fetchrow(
-            f"SELECT entered_at, left_at FROM unit_passage {_SAME} AND entered_at > $2 "
-            "ORDER BY entered_at LIMIT 1", station.id, reach,
-        )  # fmt: skip
-        until = edge["entered_at"] if edge else FAR
-        found = await self._stays(tx, station.unit, numbers, low if since is None else since, until)
-        if since is not None and (not found or found[0].entered_at != since):
-            # The samples of the stay before are no longer kept: it stays as it was told.
-            since, found = low, await self._stays(tx, station.unit, numbers, low, until)
-        if edge and found and found[-1].entered_at != until and found[-1].left_at is None:
-            # What was the next one is the same unit: one stay.
-            last = found[-1]
-            found[-1] = Stay(last.unit, last.entered_at, edge["left_at"], last.batch, last.recipe)
-            until += 1
-        own = [stay for stay in found if stay.entered_at < until]
-        await self._replace(tx, station, low if since is None else since, until, own)
+        # What stood before is as it was told, and a value holds until the tag's next one: what
+        # these samples can change lies from `low` to `reach`, however long the unit is there.
+        own = [numbers[tag] for tag in tags if tag in numbers]
+        reach: int = await tx.fetchval(_NEXT, own, high, FAR) or FAR
+        begun = _stay(await tx.fetchrow(_NEWEST, station.id, low - 1))
+        if begun is not None and begun.left_at is not None and begun.left_at < low:
+            begun = None
+        found = await self._stays(tx, station.unit, numbers, (low, reach), begun)
+        if found and found[-1].left_at is None and reach < FAR:
+            there = _stay(await tx.fetchrow(_NEWEST, station.id, reach))
+            if there is not None and _is_in_it(there, found[-1].unit, reach):
+                found[-1] = replace(found[-1], left_at=there.left_at)
+            else:  # nobody has told yet when it leaves
+                reach = FAR
+                found = await self._stays(tx, station.unit, numbers, (low, reach), begun)
+        since = min([low, *(stay.entered_at for stay in found)])
+        await self._replace(tx, station, since, reach + 1, found)
 
     async def _stays(
-        self, tx: Connection, tags: UnitTags, numbers: Mapping[str, int], since: int, until: int
-    ) -> list[Stay]:
+        self, tx: Connection, tags: UnitTags, numbers: Mapping[str, int], during: tuple[int, int],
+        begun: Stay | None,
+    ) -> list[Stay]:  # fmt: skip
         roles: dict[int, list[Role]] = {}
         for role, tag in tags.roles().items():
             if tag in numbers:
                 roles.setdefault(numbers[tag], []).append(role)
-        rows = await tx.fetch(_READINGS, list(roles), since, until)
+        rows = await tx.fetch(_READINGS, list(roles), *during)
         readings: list[Reading] = [
             (row["at"], role, row["value"]) for row in rows for role in roles[row["tag_no"]]
         ]
-        before = await tx.fetch(_BEFORE, list(roles), since)
+        before = await tx.fetch(_BEFORE, list(roles), during[0])
         stood: dict[Role, float] = {
             role: row["value"] for row in before for role in roles[row["tag_no"]]
         }
-        return stays(readings, tags, stood)
+        return stays(readings, tags, stood, begun)
 
     async def _replace(
         self, tx: Connection, station: StationSpec, since: int, until: int, found: Iterable[Stay]
@@ -190,3 +195,14 @@ class UnitStore:
 
 def _named_by(tag: str, stations: Iterable[StationSpec]) -> list[str]:
     return [s.id for s in stations if s.unit is not None and tag in s.unit.roles().values()]
+
+
+def _stay(row: asyncpg.Record | None) -> Stay | None:
+    if row is None:
+        return None
+    recipe = row["attributes"].get("recipe", "")
+    return Stay(row["unit"], row["entered_at"], row["left_at"], row["batch"], recipe)
+
+
+def _is_in_it(stay: Stay, unit: str, at: int) -> bool:
+    return stay.unit == unit and (stay.left_at is None or stay.left_at > at)

@@ -6,6 +6,7 @@ series and time replaces itself, so a repetition changes nothing. Redirects are 
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from urllib.parse import parse_qsl, urlsplit
 
@@ -48,11 +49,9 @@ class InfluxSink:
     async def write(self, batch: SinkBatch) -> None:
         """One request."""
         try:
-            lines = [event_line(each) for each in batch.events]
-            lines += [sample_line(each) for each in batch.samples]
+            data = await asyncio.to_thread(_body, batch)
         except ValueError as error:
             raise SinkRefusal(str(error)) from error
-        data = gzip.compress("\n".join(lines).encode(), 1)
         try:
             answer = await self._client.post(
                 self._address, params=self._query, content=data, headers=self._headers
@@ -70,6 +69,12 @@ class InfluxSink:
     async def close(self) -> None:
         """Close the connection."""
         await self._client.aclose()
+
+
+def _body(batch: SinkBatch) -> bytes:
+    lines = [event_line(each) for each in batch.events]
+    lines += [sample_line(each) for each in batch.samples]
+    return gzip.compress("\n".join(lines).encode(), 1)
 
 
 def _fault(spec: SinkSpec) -> tuple[str, str] | None:

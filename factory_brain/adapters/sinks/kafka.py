@@ -19,7 +19,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
-from factory_brain.adapters.sinks.kafka_messages import event_message, sample_message
+from factory_brain.adapters.sinks.kafka_messages import Message, event_message, sample_message
 from factory_brain.application.sinks.port import (
     Sink,
     SinkBatch,
@@ -28,7 +28,12 @@ from factory_brain.application.sinks.port import (
     SinkUnreachable,
 )
 from shared.site.sinks import SinkSpec
+from shared.telemetry import logger
 
+log = logger("sinks")
+SLICE = 200
+"""Messages handed over before others have their turn."""
+STOP_S = 5.0
 _REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
 
 
@@ -42,17 +47,17 @@ class KafkaSink:
 
     async def write(self, batch: SinkBatch) -> None:
         """All messages, then wait for each one's confirmation."""
-        messages = [event_message(each, self._site, self._topic) for each in batch.events]
-        messages += [sample_message(each, self._site, self._topic) for each in batch.samples]
+        messages = await asyncio.to_thread(self._messages, batch)
         try:
             producer = await self._connected()
-            sent = [
-                await producer.send(
+            sent: list[Any] = []
+            for number, each in enumerate(messages, 1):
+                sent.append(await producer.send(
                     each.topic, each.value, key=each.key, headers=each.headers,
                     timestamp_ms=each.at,
-                )
-                for each in messages
-            ]  # fmt: skip
+                ))  # fmt: skip
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)  # as long as there is room, nothing else gives way
             await asyncio.gather(*sent)
         except _REFUSED as error:
             raise SinkRefusal(f"{type(error).__name__}: {error}") from error
@@ -63,13 +68,17 @@ class KafkaSink:
                 raise
             raise SinkUnreachable(f"{type(error).__name__}: {error}") from error
 
+    def _messages(self, batch: SinkBatch) -> list[Message]:
+        found = [event_message(each, self._site, self._topic) for each in batch.events]
+        return found + [sample_message(each, self._site, self._topic) for each in batch.samples]
+
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(**options(self._spec, self._secret))
             try:
                 await producer.start()
             except BaseException:
-                await producer.stop()
+                await _stop(producer)
                 raise
             self._producer = producer
         return self._producer
@@ -78,7 +87,21 @@ class KafkaSink:
         """Let go of the cluster."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Let it finish for a moment; a cluster that never answers holds up no other sink."""
+    stopping = asyncio.create_task(producer.stop())
+    await asyncio.wait([stopping], timeout=STOP_S)
+    if not stopping.done():  # cut off, so that nothing of it comes behind the repetition
+        sender = producer._sender.sender_task  # pyright: ignore[reportPrivateUsage]
+        if sender is not None:
+            sender.cancel()
+        cutting = asyncio.create_task(producer.client.close())
+        await asyncio.wait([stopping, cutting], timeout=STOP_S)
+    if stopping.done() and not stopping.cancelled() and (error := stopping.exception()) is not None:
+        log.warning("kafka_not_closed", error=repr(error)[:300])
 
 
 def options(spec: SinkSpec, secret: str) -> dict[str, Any]:

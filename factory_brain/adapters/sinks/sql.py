@@ -119,6 +119,13 @@ def sample_values(sample: SampleRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _values(batch: SinkBatch) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return (
+        [event_values(each) for each in batch.events],
+        [sample_values(each) for each in batch.samples],
+    )
+
+
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert what is not there yet; a repeated key changes nothing."""
     if not rows:
@@ -162,8 +169,7 @@ class SqlSink:
 
     async def write(self, batch: SinkBatch) -> None:
         """In one transaction."""
-        events = [event_values(each) for each in batch.events]
-        samples = [sample_values(each) for each in batch.samples]
+        events, samples = await asyncio.to_thread(_values, batch)
 
         def work(connection: Connection) -> None:
             put(connection, EVENTS, events)

@@ -199,6 +199,7 @@ class Devices:
 
     async def run(self) -> None:
         """Keep a worker for every device of the site, for ever."""
+        self._failed.clear()  # another brain may have led since
         workers: dict[str, asyncio.Task[None]] = {}
         try:
             while True:

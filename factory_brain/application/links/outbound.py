@@ -116,6 +116,7 @@ class Outbound:
 
     async def run(self) -> None:
         """Keep a worker for every outbound link of the site, for ever."""
+        self._shown.clear()  # another brain may have led since
         workers: dict[str, asyncio.Task[None]] = {}
         try:
             while True:

@@ -31,9 +31,13 @@ from shared.messages.bodies import AlarmTransition
 from shared.site.links import EVENT
 from shared.site.notify import LadderSpec, RuleSpec
 from shared.site.site import Site
+from shared.telemetry import logger
 
 AT_ONCE = 50
 IDLE_S = 2.0
+SET_BACK_MS = 1_000
+"""A wall clock that loses more than this against the monotonic one was set back."""
+log = logger("notify")
 
 
 def seen_of(occurrence: Occurrence | None) -> Seen:
@@ -58,6 +62,8 @@ class Cases:
         self._filters: dict[str, tuple[RuleSpec, Expression]] = {}
         self._wake = asyncio.Event()
         self._shown: dict[str, bool] = {}
+        self._ahead: int | None = None
+        """How far the wall clock is ahead of the monotonic one."""
         self.on_planned: list[Callable[[], None]] = []
 
     # from the journal
@@ -74,10 +80,11 @@ class Cases:
             if body.annunciate:
                 rows += self._rows(told, body, now)
             touched.append(body.occurrence)
-        if rows:
-            await self._store.add_cases(tx, rows)
+        # First those that are there, in one order: what is added then waits for nobody.
         if touched:
             await self._store.poke(tx, touched, now)
+        if rows:
+            await self._store.add_cases(tx, rows)
 
     def _rows(self, told: Told, body: AlarmTransition, now: int) -> list[CaseRow]:
         view = event_view(told, self._site.alarms) or {}
@@ -116,11 +123,20 @@ class Cases:
 
     async def run(self) -> None:
         """For ever: whatever is due."""
+        self._shown.clear()  # another brain may have led since
+        try:
+            await self._rounds()
+        except asyncio.CancelledError:
+            self._ahead = None  # another brain may lead now, and times be by its clock
+            raise
+
+    async def _rounds(self) -> None:
         work = {
             "cases": self._pass, "said": self._planning.playbooks, "gathered": self._planning.gather
         }  # fmt: skip
         while True:
             self._wake.clear()
+            await self._follow_clock()
             await self._directory.refresh()
             times = await self._store.next_due()
             now, busy = self._clock.now_ms(), False
@@ -134,6 +150,22 @@ class Cases:
                 continue
             ahead = [at for kind in work if (at := times.get(kind)) is not None]
             await self._idle(min(ahead, default=None))
+
+    async def _follow_clock(self) -> None:
+        """When the wall clock was set back, nothing waits for the hour to come again.
+
+        One that was set forward is only believed: a step too early is better than one too late.
+        """
+        ahead = self._clock.now_ms() - self._clock.mono_ms()
+        back = 0 if self._ahead is None else self._ahead - ahead
+        if back >= SET_BACK_MS:
+            await self._store.bring_forward(back)
+            log.warning("clock_set_back", ms=back)
+            self._ahead = ahead
+            for planned in self.on_planned:
+                planned()
+        elif back <= 0:
+            self._ahead = ahead
 
     async def _idle(self, due: int | None) -> None:
         wait = IDLE_S if due is None else min(IDLE_S, (due - self._clock.now_ms()) / 1000)
@@ -208,6 +240,6 @@ class Cases:
     async def _complain(self, ladder: str, failed: bool) -> None:
         if self._shown.get(ladder) == failed:
             return
-        self._shown[ladder] = failed
         told = f"ladder {ladder}: nobody is on duty or may be disturbed"
         await self._system(f"ladder-{ladder}", failed, {"subject": told} if failed else {})
+        self._shown[ladder] = failed

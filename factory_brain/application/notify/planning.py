@@ -11,7 +11,7 @@ from typing import Any
 
 from factory_brain.application.notify.directory import Directory
 from factory_brain.application.notify.facts import summary_facts
-from factory_brain.application.notify.ports import Entry, FindOccurrence, Message, Said, Store
+from factory_brain.application.notify.ports import Entry, FindOccurrences, Message, Said, Store
 from factory_brain.application.ports import Transaction
 from factory_brain.domain.notify.plan import choose, plan
 from shared.clock import Clock
@@ -41,7 +41,7 @@ class Planning:
     """Turns what is to be told into rows."""
 
     def __init__(
-        self, clock: Clock, store: Store, directory: Directory, occurrences: FindOccurrence
+        self, clock: Clock, store: Store, directory: Directory, occurrences: FindOccurrences
     ) -> None:
         self._clock, self._store = clock, store
         self._directory, self._occurrences = directory, occurrences
@@ -91,12 +91,10 @@ class Planning:
                 zone = self._directory.zone(spec)
                 choice = choose(spec.channels, (), worst, zone, now)
                 if choice.channel is None:
-                    await self._store.wait_longer(tx, members, choice.quiet_until or now + 60_000)
+                    await self._store.wait_longer(tx, person, choice.quiet_until or now + 60_000)
                     return True
                 channel = choice.channel
-            standing = {
-                each for each in {m.occurrence for m in members} if await self._stands(each)
-            }
+            standing = await self._standing({m.occurrence for m in members} - {""})
             facts = summary_facts(members, standing, file.summaries.top)
             summary = Message(
                 uuid7(self._clock), person, "summary", worst, facts, now, now, channel=channel,
@@ -105,9 +103,9 @@ class Planning:
             await self._store.summarise(tx, members, summary, now)
         return True
 
-    async def _stands(self, occurrence: str) -> bool:
-        found = await self._occurrences(occurrence) if occurrence else None
-        return found is not None and found.view.state.active
+    async def _standing(self, occurrences: set[str]) -> set[str]:
+        found = await self._occurrences(sorted(occurrences)) if occurrences else []
+        return {each.occurrence for each in found if each.view.state.active}
 
     async def playbooks(self) -> bool:
         """Hand what playbooks said to those who are named; whether there was any."""

@@ -50,6 +50,8 @@ class Message:
     edge: str = ""
     kinds: tuple[ChannelKind, ...] = ()
     confirmed_at: int | None = None
+    claims: int = 0
+    """How often it was taken in hand: only the newest claim may say what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,22 @@ class Entered:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """Why a service did not take a message, and how long it asks to be left alone."""
+
+    why: str
+    retry_after_s: int | None = None
+
+
+Place = tuple[str, int]
+"""A person and the number of one of the channels."""
+
+
 class Channels(Protocol):
     """The one way out to people (see `adapters/apprise_channels.py`)."""
 
-    async def send(self, channel: ChannelSpec, letter: Letter) -> str | None:
+    async def send(self, channel: ChannelSpec, letter: Letter) -> NotTaken | None:
         """Send; None when it was taken, else why not. Never raises for what the service does."""
         ...
 
@@ -149,10 +163,6 @@ class Store(Protocol):
         """Somebody answered for an alarm whose acknowledgement had expired."""
         ...
 
-    async def unreached(self, case_id: str, n: int, now: int) -> bool:
-        """If nothing of this telling came through, the next step does not wait; whether so."""
-        ...
-
     async def told(self, tx: Transaction, case_id: str) -> list[str]:
         """Everybody who was told of a case."""
         ...
@@ -167,12 +177,18 @@ class Store(Protocol):
         """Add messages and lines of the log."""
         ...
 
-    async def claim(self, now: int, until: int, limit: int) -> list[Message]:
-        """Messages to be sent now, ours until `until`."""
+    async def claim(
+        self, now: int, until: int, limit: int, full: Sequence[Place] = ()
+    ) -> list[Message]:
+        """Messages to be sent now, ours until `until`; none of those that would go to `full`."""
         ...
 
-    async def settle(self, message: Message, entry: Entry, now: int) -> None:
-        """What became of an attempt, with its line in the log."""
+    async def settle(self, message: Message, entry: Entry, now: int) -> int | None:
+        """What became of an attempt, with its line in the log.
+
+        If it failed and nothing of its telling came through, or of those that a summary told, the
+        next step does not wait: so many ladders. None: somebody else has the message by now.
+        """
         ...
 
     async def running(self, case_id: str) -> bool:
@@ -180,7 +196,7 @@ class Store(Protocol):
         ...
 
     async def gathered(self, tx: Transaction, now: int) -> list[Message]:
-        """All that was gathered for one person of whom some is due; empty if none is."""
+        """What was gathered for one person of whom some is due, so much as one summary tells."""
         ...
 
     async def summarise(
@@ -189,12 +205,20 @@ class Store(Protocol):
         """Replace what was gathered by one message."""
         ...
 
-    async def wait_longer(self, tx: Transaction, members: Sequence[Message], due: int) -> None:
-        """It is still quiet: gather on."""
+    async def wait_longer(self, tx: Transaction, person: str, due: int) -> None:
+        """It is still quiet for a person: gather on."""
         ...
 
     async def next_due(self) -> dict[str, int | None]:
         """When `cases`, `queued`, `gathered` and what playbooks `said` are next due."""
+        ...
+
+    async def next_queued(self, full: Sequence[Place]) -> int | None:
+        """When a message is next due that would not go to `full`."""
+        ...
+
+    async def bring_forward(self, ms: int) -> None:
+        """The clock was set back: whatever waits, waits no longer for that."""
         ...
 
     async def untold(self, tx: Transaction, limit: int) -> list[Said]:
@@ -243,6 +267,7 @@ class Store(Protocol):
 
 
 FindOccurrence = Callable[[str], Awaitable[Occurrence | None]]
+FindOccurrences = Callable[[list[str]], Awaitable[list[Occurrence]]]
 SetSystem = Callable[[str, bool, dict[str, Any]], Awaitable[None]]
 """(person or ladder, active, params) of the condition `notification_failed`."""
 Acknowledge = Callable[[str, str, int, str, str], Awaitable[Rejected | None]]

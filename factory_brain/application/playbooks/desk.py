@@ -5,31 +5,34 @@ Called by ingest after its commit and by the REST routes; the engine does the wo
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from factory_brain.application.playbooks.control import Control
 from factory_brain.application.playbooks.engine import Engine
-from factory_brain.application.playbooks.ports import NewRun, RunRecord, RunStore
+from factory_brain.application.playbooks.ports import RunRecord, RunStore
+from factory_brain.application.playbooks.releases import Releases
+from factory_brain.application.playbooks.trigger_ports import TriggerStore
+from factory_brain.application.playbooks.triggers import Triggers
 from factory_brain.domain.rows import Occurrence
+from factory_brain.domain.triggers.firing import Firing, firing_id
+from factory_brain.domain.triggers.index import alarms_of
 from shared.alarm.definition import AlarmDefinition
 from shared.clock import Clock
-from shared.errors import ConfigError, Rejected
-from shared.expression import StaticEnvironment, Unknown, compile_expression
+from shared.errors import Rejected
 from shared.ids import uuid7
 from shared.messages.bodies import FragmentStep
 from shared.playbook.fragment import ROOT
-from shared.playbook.lint import Plant, lint
-from shared.playbook.loader import Loaded, load_playbook
-from shared.playbook.model import Playbook, Trigger
-from shared.playbook.run import ROOTS, Record
+from shared.playbook.journal import Record
+from shared.playbook.model import Playbook
 from shared.site.loader import Site
 from shared.telemetry import logger
-from shared.web.dto import Ask, Run, RunStep, Text, TimelineEntry
+from shared.web.dto import Ask, JoinedAlarm, Run, RunStep, Text, TimelineEntry
+from shared.web.dto_runs import JournalRow, RunJournal
 
 log = logger("playbooks")
-ADOPT_GRACE_MS = 3_000
+MOST_JOINED = 100
 _STATUS = {"intent": "running", "unknown": "unknown"}
 
 
@@ -37,115 +40,32 @@ class PlaybookDesk:
     """The playbooks of one factory."""
 
     def __init__(
-        self, site: Site, store: RunStore, engine: Engine, clock: Clock,
-        set_run: Callable[[str, str], Awaitable[None]],
+        self, site: Site, store: RunStore, engine: Engine, clock: Clock, releases: Releases,
+        triggers: Triggers, fired: TriggerStore,
     ) -> None:  # fmt: skip
         self._site, self._store, self._engine, self._clock = site, store, engine, clock
-        self._set_run = set_run
-        self._loaded: dict[str, Loaded] = {}
-        self.faults: list[str] = []
+        self._releases, self._triggers, self._fired = releases, triggers, fired
         self.on_run: list[Callable[[Run], None]] = []
-        self.on_started: list[Callable[[str], Awaitable[None]]] = []
         engine.on_changed = self.changed
+        self.control = Control(store, engine, clock)
+
+    @property
+    def faults(self) -> list[str]:
+        """Why documents were not released."""
+        return self._releases.faults
 
     async def load(self, folder: Path) -> None:
         """Release every playbook of a folder that fits the site; a faulty one stops only itself."""
-        plant = Plant(
-            frozenset(self._site.alarms), self._site.bindings.devices,
-            frozenset(self._site.bindings.endpoints), frozenset(self._site.info.roster),
-        )  # fmt: skip
-        for path in await asyncio.to_thread(lambda: sorted(folder.rglob("*.yaml"))):
-            if path.name.endswith(".test.yaml"):
-                continue
-            try:
-                loaded = load_playbook(path)
-            except ConfigError as error:
-                self.faults.append(str(error))
-                log.error("playbook_faulty", file=str(path), error=str(error))
-                continue
-            book = loaded.playbook
-            if not any(t.alarm in self._site.alarms for t in book.triggers if t.alarm):
-                continue  # of another process; not this site's
-            if found := lint(loaded, plant):
-                self.faults += [f"{f.where}: {f.message['en']}" for f in found]
-                log.error("playbook_faulty", file=str(path), findings=self.faults[-len(found) :])
-                continue
-            self._loaded[book.playbook] = loaded
-            document = book.model_dump(mode="json", by_alias=True)
-            now = self._clock.now_ms()
-            await self._store.save_version(
-                loaded.digest, book.playbook, book.version, document, now
-            )
+        await self._releases.load(folder)
 
     async def on_occurrence(self, occurrence: Occurrence, moved: bool) -> None:
-        """Start what answers a standing alarm, however late it arrived; once for an occurrence."""
-        state = occurrence.view.state
-        if not state.active or state.hidden or not state.enabled:
-            return
-        if occurrence.run is not None:
-            return
-        for loaded in self._loaded.values():
-            for trigger in loaded.playbook.triggers:
-                if trigger.alarm == occurrence.alarm:
-                    await self._start_for(loaded, trigger, occurrence)
-
-    async def _start_for(self, loaded: Loaded, trigger: Trigger, occurrence: Occurrence) -> None:
-        transition = occurrence.transition
-        alarm: dict[str, Any] = {
-            "id": occurrence.alarm, "occurrence": occurrence.occurrence,
-            "asset": transition.asset, "tag": transition.tag,
-            # Six digits: people read this in questions and messages.
-            "value": None if transition.value is None else float(f"{transition.value:.6g}"),
-            "limit": transition.limit, "unit": transition.unit, "quality": transition.quality,
-            "priority": transition.priority, "raised_at": occurrence.raised_at,
-        }  # fmt: skip
-        if trigger.where is not None:
-            env = StaticEnvironment({"alarm": alarm, "inputs": _inputs(loaded.playbook)})
-            if compile_expression(trigger.where, roots=ROOTS).evaluate(env) is not True:
-                return
-        age = self._clock.now_ms() - occurrence.raised_at
-        if age > loaded.playbook.stale_after:
-            log.warning("playbook_stale", playbook=loaded.playbook.playbook, age_ms=age)
-            return
-        started = await self._start(loaded, alarm, occurrence.occurrence, "alarm")
-        if started is not None:
-            await self._set_run(occurrence.occurrence, started)
-            for listener in self.on_started:
-                await listener(occurrence.occurrence)
-
-    async def _start(
-        self, loaded: Loaded, alarm: Mapping[str, Any], occurrence: str | None, by: str
-    ) -> str | None:
-        """Start a run, or join the live one of the same key; returns its id."""
-        book, now = loaded.playbook, self._clock.now_ms()
-        env = StaticEnvironment({"alarm": alarm})
-        key = compile_expression(book.concurrency.key, roots=ROOTS).evaluate(env)
-        key = "" if isinstance(key, Unknown) else str(key)
-        context = {
-            "alarm": dict(alarm), "inputs": _inputs(book), "started_by": by,
-            "site": {"id": self._site.info.site, "name": self._site.info.name.zh},
-        }  # fmt: skip
-        # An edge may have begun alone: what it did travels behind the raise, so wait for it.
-        late = book.offline is not None and now - alarm.get("raised_at", now) >= book.offline.after
-        run = NewRun(
-            id=uuid7(self._clock), digest=loaded.digest, playbook=book.playbook,
-            version=book.version, key=key, alarm=alarm.get("id"), occurrence=occurrence,
-            context=context, at=now, deadline_at=now + book.deadline,
-            wake_at=now + ADOPT_GRACE_MS if late else None,
-        )  # fmt: skip
-        for _ in range(2):  # the live run of the key may end between the two questions
-            if await self._store.create(run):
-                log.info("run_started", run=run.id, playbook=book.playbook, occurrence=occurrence)
-                self._engine.wake()
-                return run.id
-            if (live := await self._store.live_run(book.playbook, key)) is not None:
-                return live
-        return None  # this occurrence has had its run
+        """Answer an alarm that stands and that no trigger has answered yet."""
+        await self._triggers.look([occurrence])
 
     @property
     def released(self) -> list[Playbook]:
         """The playbooks that run here."""
-        return [loaded.playbook for loaded in self._loaded.values()]
+        return self._releases.books
 
     async def on_fragment(self, step: FragmentStep) -> None:
         """An edge has told what it did alone: the run looks at it."""
@@ -158,30 +78,51 @@ class PlaybookDesk:
         return None if run is None else str(run.context.get("alarm", {}).get("asset") or "")
 
     def asset_of_playbook(self, playbook: str) -> str | None:
-        """The asset that a start by hand is about; None for a playbook that is not there."""
-        loaded = self._loaded.get(playbook)
-        triggers = loaded.playbook.triggers if loaded else ()
-        known = (self._site.alarms.get(t.alarm) for t in triggers if t.alarm)
-        return next((each.asset for each in known if each is not None), None)
+        """The asset that a start by hand is about; None for a playbook that is not there.
+
+        Empty for one that answers no alarm: that is started by who may do so everywhere.
+        """
+        entry = self._releases.entry(playbook)
+        if entry is None:
+            return None
+        definition = self._alarm_of(entry.book)
+        return "" if definition is None else definition.asset
+
+    def _alarm_of(self, book: Playbook) -> AlarmDefinition | None:
+        """The first alarm of the site that a playbook answers."""
+        named = [t.alarm for t in book.triggers if t.alarm]
+        codes = self._site.bindings.alarms
+        known = (self._site.alarms.get(alarm) for name in named for alarm in alarms_of(name, codes))
+        return next((each for each in known if each is not None), None)
 
     async def start_manually(
-        self, playbook: str, user: str, roles: tuple[str, ...]
-    ) -> Run | Rejected:
-        """Start a playbook by hand, about the asset of its alarm trigger."""
-        loaded = self._loaded.get(playbook)
-        if loaded is None:
+        self, playbook: str, user: str, roles: tuple[str, ...], idempotency_key: str = "",
+        drill: Mapping[str, Any] | None = None,
+    ) -> Run | Rejected:  # fmt: skip
+        """Start a playbook by hand, about the asset of its alarm trigger.
+
+        As a `drill` (what its expressions see as `alarm`) by anybody who may start playbooks here.
+        """
+        entry = self._releases.entry(playbook)
+        if entry is None:
             return Rejected("unknown_playbook", {"playbook": playbook})
-        manual = next((t for t in loaded.playbook.triggers if t.manual is not None), None)
-        allowed = (manual.manual or {}).get("roles", []) if manual else []
-        if manual is None or not ({*allowed} & {*roles}):
+        manual = entry.trigger.manual
+        allowed = manual.roles if manual else []
+        if drill is None and not ({*allowed} & {*roles}):
             return Rejected("not_allowed", {"playbook": playbook, "roles": allowed})
-        named = next(t.alarm for t in loaded.playbook.triggers if t.alarm)
-        definition: AlarmDefinition | None = self._site.alarms.get(named)
-        if definition is None:  # gone with the site's newest files
-            return Rejected("unknown_alarm", {"alarm": named})
-        alarm = {"id": named, "asset": definition.asset, "tag": definition.tag, "value": None,
-                 "limit": definition.setting.limit, "unit": definition.unit}  # fmt: skip
-        started = await self._start(loaded, alarm, None, user)
+        definition, now = self._alarm_of(entry.book), self._clock.now_ms()
+        alarm: dict[str, Any] = {"id": "", "asset": "", "value": None}
+        if definition is not None:
+            alarm = {"id": definition.id, "asset": definition.asset, "tag": definition.tag,
+                     "value": None, "limit": definition.setting.limit,
+                     "unit": definition.unit}  # fmt: skip
+        source = f"{user}:{idempotency_key}" if idempotency_key else uuid7(self._clock)
+        name = firing_id(self._site.info.site, playbook, entry.trigger.id, source)
+        extra = {} if drill is None else {"drill": True}
+        firing = Firing(
+            name, playbook, entry.trigger.id, now, alarm | dict(drill or {}), user, extra=extra
+        )
+        started = await self._triggers.by_hand(entry, firing)
         found = await self.get_run(started) if started else None
         return found or Rejected("not_started", {"playbook": playbook})
 
@@ -190,24 +131,7 @@ class PlaybookDesk:
         comment: str, idempotency_key: str,
     ) -> Rejected | None:  # fmt: skip
         """Answer a human task; the first answer wins and the others are told."""
-        run = await self._store.get(run_id)
-        if run is None:
-            return Rejected("unknown_run", {"run": run_id})
-        ask = run.ask
-        if ask is None or run.ended_at is not None or ask["step"] != step:
-            return Rejected("not_asking", {"step": step})
-        if not _may_answer(ask["roles"], user, roles):
-            return Rejected("not_allowed", {"roles": list(ask["roles"])})
-        if option not in ask["options"]:
-            return Rejected("unknown_option", {"options": list(ask["options"])})
-        data = {"answer": option, "by": user, "comment": comment}
-        if not await self._store.answer(run_id, ask["path"], data, self._clock.now_ms()):
-            earlier = (await self._store.answers(run_id)).get(ask["path"], {})
-            if (earlier.get("answer"), earlier.get("by")) == (option, user):
-                return None
-            return Rejected("already_answered", {"by": earlier.get("by", "")})
-        self._engine.wake()
-        return None
+        return await self.control.answer(run_id, step, option, user, roles, comment)
 
     async def changed(self, run_id: str) -> None:
         """A run was advanced, here or by another brain."""
@@ -215,6 +139,23 @@ class PlaybookDesk:
         if run is not None:
             for listener in self.on_run:
                 listener(run)
+
+    async def journal_of(self, run_id: str) -> RunJournal | None:
+        """All that a run is made of; None for a run that is not there."""
+        record, found = await self._store.get(run_id), await self.get_run(run_id)
+        if record is None or found is None:
+            return None
+        calls = record.context.get("calls", {})
+        return RunJournal(
+            run=found, document=await self._store.document(record.digest),
+            books={name: await self._store.document(digest) for name, digest in calls.items()},
+            context=dict(record.context), deadline_at=record.deadline_at,
+            rows=[
+                JournalRow(path=path, attempt=entry.attempt, phase=entry.phase, at=entry.at,
+                           data=dict(entry.data))
+                for path, entry, _ in await self._store.entries(run_id)
+            ],
+        )  # fmt: skip
 
     async def list_runs(self, limit: int, before: tuple[int, str] | None = None) -> list[Run]:
         """Newest runs first, without steps, of those before this start and id."""
@@ -231,12 +172,19 @@ class PlaybookDesk:
         steps: dict[str, RunStep] = {}
         for path, entry, _ in await self._store.entries(run_id):
             steps[path] = _step(path, entry, steps.get(path), verbs)
-        return run.model_copy(update={"steps": list(steps.values())})
+        count, joined = await self._fired.joined(run_id, MOST_JOINED)
+        alarms = [
+            JoinedAlarm(alarm=each.alarm or "", occurrence=each.occurrence or "", at=each.at)
+            for each in joined
+        ]
+        more = {"steps": list(steps.values()), "attached": count, "joined": alarms}
+        return run.model_copy(update=more)
 
     def _run(self, record: RunRecord) -> Run:
-        loaded = self._loaded.get(record.playbook)
+        loaded = self._releases.get(record.playbook)
         name = loaded.playbook.name if loaded else None
-        ask = record.ask if record.ended_at is None else None
+        asks = [_ask(ask) for ask in record.asks] if record.live else []
+        suspended = record.live and "suspend" in record.control
         return Run(
             id=record.id,
             playbook=record.playbook,
@@ -244,11 +192,24 @@ class PlaybookDesk:
             name=Text(zh=name.zh, en=name.en) if name else Text(zh=record.playbook),
             alarm=record.alarm,
             occurrence=record.occurrence,
-            status=record.status,  # type: ignore[arg-type]
+            status="suspended" if suspended else record.status,  # type: ignore[arg-type]
             started_at=record.started_at,
             ended_at=record.ended_at,
-            ask=_ask(ask) if ask else None,
+            drill=bool(record.context.get("drill", False)),
+            ask=asks[0] if asks else None,
+            asks=asks,
         )
+
+    async def firings(self, occurrence: str) -> list[TimelineEntry]:
+        """What playbooks made of an alarm, as entries of its time line."""
+        return [
+            TimelineEntry(
+                at=at, lane="playbook", kind=f"playbook_{each.outcome}",
+                params={"playbook": each.playbook, "run": each.run or ""}
+                | ({"why": each.why} if each.why else {}), tier="factory",
+            )
+            for each, at in await self._fired.fired_of(occurrence, MOST_JOINED)
+        ]  # fmt: skip
 
     async def timeline(self, run_id: str) -> list[TimelineEntry]:
         """A run's own steps as entries of an alarm's time line; the edge's are events there."""
@@ -264,18 +225,11 @@ class PlaybookDesk:
         ]  # fmt: skip
 
 
-def _may_answer(addressees: list[str], user: str, roles: tuple[str, ...]) -> bool:
-    wanted = {f"role:{role}" for role in roles} | {f"user:{user}"}
-    return bool(wanted & set(addressees)) or "administrator" in roles
-
-
-def _inputs(book: Playbook) -> dict[str, Any]:
-    return {name: given.default for name, given in book.inputs.items()}
-
-
 def _ask(ask: Mapping[str, Any]) -> Ask:
     return Ask(
         step=ask["step"],
+        path=ask["path"],
+        quorum=int(ask.get("quorum") or 1),
         question=Text(**ask["question"]),
         options=list(ask["options"]),
         labels={key: Text(**word) for key, word in ask.get("labels", {}).items()},

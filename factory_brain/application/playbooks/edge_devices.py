@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from factory_brain.application.fleet import FleetView
-from factory_brain.application.playbooks.ports import RunStore
 from shared.bus.port import Bus
 from shared.errors import ContractError, RetryableTransportError
 from shared.messages.codec import decode, encode
@@ -20,15 +19,25 @@ ANSWER_S = 8.0
 """Beyond a command's own verification: how long its answer may take."""
 
 
+class Fences(Protocol):
+    """Orders the commands to one device."""
+
+    async def fence(self, device: str, epoch: str, least: int = 0) -> int:
+        """The next fence of a device in an edge epoch, and above `least`."""
+        ...
+
+
 class EdgeDevices:
     """Implements the engine's `Devices`."""
 
     def __init__(
-        self, site: str, bus: Bus, fleet: FleetView, store: RunStore,
+        self, site: str, bus: Bus, fleet: FleetView, store: Fences,
         devices: Mapping[str, DeviceSpec],
     ) -> None:  # fmt: skip
         self._site, self._bus, self._fleet, self._store = site, bus, fleet, store
         self._devices = devices
+        self._newest: dict[str, int] = {}
+        """Fences that edges know of and this database may not: it may be from a backup."""
 
     def epoch(self, device: str) -> str:
         """The epoch of the device's edge; empty while it is not heard."""
@@ -38,6 +47,7 @@ class EdgeDevices:
     async def send(
         self, command_id: str, device: str, operation: str, args: Mapping[str, Any],
         expires_ms: int, require: list[str], verify: str, verify_ms: int, run: str, epoch: str,
+        drill: bool = False,
     ) -> Mapping[str, Any]:  # fmt: skip
         """Send one command; `unsendable`: nothing was sent, `unknown`: sent and unanswered."""
         edge = self._devices[device].edge
@@ -49,12 +59,17 @@ class EdgeDevices:
             return {"outcome": "refused", "reason": "other_epoch"}
         command = Command(
             id=command_id, device=device, operation=operation, args=dict(args), token=token,
-            expires_ms=expires_ms, fence=await self._store.fence(device, epoch), epoch=epoch,
+            expires_ms=expires_ms, epoch=epoch,
+            fence=await self._store.fence(device, epoch, self._newest.pop(device, 0)),
             require=require, verify=verify, verify_within_ms=verify_ms, run=run,
+            drill=drill,
         )  # fmt: skip
-        return await self._ask(
+        result = await self._ask(
             edge, CommandRequest(command=command), ANSWER_S + verify_ms / 1000, "unknown"
         )
+        if result["outcome"] == "refused" and result["reason"] == "fenced":
+            self._newest[device] = int(result["params"].get("fence", 0))
+        return result
 
     async def query(self, command_id: str, device: str) -> Mapping[str, Any]:
         """Ask the edge what became of a command."""

@@ -1,4 +1,4 @@
-"""Runs playbooks: claims due runs, advances them, journals and carries out their effects.
+"""Runs playbooks: claims due runs, has each driven, gives them back, tells their ends.
 
 An interpreter over the path-keyed journal: a killed engine's runs are claimed by the next one and
 go on where their journal ends. It decides nothing that `shared/playbook/run.py` decides.
@@ -8,41 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from factory_brain.application.playbooks.commands import Commands
+from factory_brain.application.playbooks.deliveries import Deliveries
+from factory_brain.application.playbooks.drive import Drive, Means
+from factory_brain.application.playbooks.held import Document, Held
 from factory_brain.application.playbooks.ports import (
-    Delivery,
+    AlarmStates,
     Devices,
     FencedError,
+    HttpCaller,
+    Known,
+    Rest,
     RunRecord,
     RunStore,
     TagSource,
     WebhookSender,
 )
+from factory_brain.application.playbooks.watching import Watching
 from shared.clock import Clock
-from shared.expression import StaticEnvironment, compile_expression
 from shared.ids import new_epoch
 from shared.messages.bodies import PlaybookOutcome
-from shared.playbook.binding import (
-    bound_devices,
-    logical_tags,
-    read_tags,
-    to_site_tags,
-)
+from shared.playbook.journal import Advance, Effect
 from shared.playbook.model import Playbook
-from shared.playbook.run import Advance, Context, Effect, advance
+from shared.playbook.outage import abandoned
 from shared.site.model import DeviceSpec
 from shared.telemetry import logger
 
 log = logger("playbooks")
 LEASE_MS = 30_000
-RENEW_S = 10.0
-IDLE_S = 2.0
-MAX_RUNS_AT_ONCE = 50
-DELIVERIES_AT_ONCE = 20
+IDLE_S = 0.3
+"""What another brain was told about a run at rest is noticed after so long."""
+NEWS_S = 0.5
+"""How often it is looked whether somebody else has told a run in hand something."""
+LATE_S = 2.0
+"""How often it is looked whether an incident is there of which a run has spoken."""
+TELL_S = 0.2
+TELL_MOST = 50
+"""Changed runs are shown so often, and so many at a time."""
+MAX_RUNS_AT_ONCE = 1_000
+"""Most of them wait for a device or a receiver."""
+CLAIM_MOST = 100
+BROKEN_MS = 2_000
+"""A run whose drive broke off is due again after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,9 @@ class Ports:
     tags: TagSource
     webhooks: WebhookSender
     clock: Clock
+    http: HttpCaller | None = None
+    alarms: AlarmStates | None = None
+    simulated: bool = False
 
 
 class Engine:
@@ -62,227 +76,298 @@ class Engine:
     def __init__(
         self, ports: Ports, devices: Mapping[str, DeviceSpec], lease_ms: int = LEASE_MS
     ) -> None:
-        self._store, self._clock, self._tags = ports.store, ports.clock, ports.tags
-        self._webhooks = ports.webhooks
-        self._commands = Commands(ports.store, ports.devices, ports.clock)
-        self._devices = devices
-        self._lease_ms = lease_ms
+        self._store, self._clock = ports.store, ports.clock
+        commands = Commands(ports.devices, ports.clock)
+        self.means = Means(
+            ports.store, ports.clock, ports.tags, commands, ports.http, ports.alarms,
+            ports.simulated,
+        )  # fmt: skip
+        self._devices, self._lease_ms = devices, lease_ms
         self._owner = new_epoch()
-        self._documents: dict[str, Playbook] = {}
-        self._wake, self._handed_over = asyncio.Event(), asyncio.Event()
-        self._slots = asyncio.Semaphore(MAX_RUNS_AT_ONCE)
-        self._driving: set[asyncio.Task[None]] = set()
+        self._documents: dict[str, Document] = {}
+        self._wake = asyncio.Event()
+        self._next_at: int | None = None
+        """When it will look by itself."""
+        self._held: dict[str, Held] = {}
+        self._driving: dict[str, asyncio.Task[None]] = {}
+        self._dirty: dict[str, None] = {}
+        self.watching = Watching(ports.store, ports.tags, ports.clock, self._poke_here, self.wake)
+        self.deliveries = Deliveries(ports.store, ports.webhooks, ports.clock, self.poke)
         self.on_changed: Callable[[str], Awaitable[None]] | None = None
         self.on_ended: Callable[[PlaybookOutcome], Awaitable[None]] | None = None
+        self.on_over: list[Callable[[RunRecord], None]] = []
+        """Told right after a run has ended here."""
 
     def wake(self) -> None:
         """Something is due now."""
         self._wake.set()
 
+    def poke(self, run: str) -> None:
+        """Something about a run is news in the store."""
+        held = self._held.get(run)
+        if held is not None:
+            held.stale = True
+            held.poked.set()
+        else:
+            self._wake.set()
+
+    def show(self, run: str) -> None:
+        """A run looks different now."""
+        self._dirty[run] = None
+
+    def taken(self, run: RunRecord) -> None:
+        """A run was ended from outside: nothing more of it may go out."""
+        task = self._driving.get(run.id)
+        if task is not None:
+            task.cancel()
+        self.watching.put(run.id, ())
+        self.show(run.id)
+        for listener in self.on_over:
+            listener(run)
+
+    def ask_alarms(self, alarms: AlarmStates) -> None:
+        """From now on it is asked here what alarms are."""
+        self.means = replace(self.means, alarms=alarms)
+
+    def on_samples(self, tags: Iterable[str]) -> None:
+        """New values of these tags are committed."""
+        self.watching.touched(tags)
+
+    def _poke_here(self, runs: Iterable[str]) -> set[str]:
+        mine = {run for run in runs if run in self._held}
+        for run in mine:
+            self._held[run].poked.set()
+        return mine
+
     async def run(self) -> None:
         """Work for ever."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._work())
-                group.create_task(self._deliver_for_ever())
+                for part in (
+                    self._work, self._keep, self._look_for_news, self._tell, self.deliveries.run,
+                    self.watching.run, self._say_late,
+                ):  # fmt: skip
+                    group.create_task(part())
         finally:
-            for task in self._driving:
+            for task in self._driving.values():
                 task.cancel()
-            await asyncio.gather(*self._driving, return_exceptions=True)
+            await asyncio.gather(*self._driving.values(), return_exceptions=True)
+            self._driving.clear()
+            self._held.clear()
+
+    # claiming
 
     async def _work(self) -> None:
         while True:
-            await self._claim()
-            await self._sleep(self._wake, await self._store.next_due())
+            if not await self._claim():
+                self._next_at = await self._store.next_due()
+                await self._sleep()
 
-    async def _deliver_for_ever(self) -> None:
-        """Webhooks go beside the runs: a receiver that hangs must not hold up an alarm."""
-        while True:
-            await self._deliver()
-            await self._sleep(self._handed_over, await self._store.next_delivery())
-
-    async def _sleep(self, wake: asyncio.Event, due: int | None) -> None:
-        now = self._clock.now_ms()
-        pause = IDLE_S if due is None else min(max((due - now) / 1000, 0.02), IDLE_S)
+    async def _sleep(self) -> None:
+        now, due = self._clock.now_ms(), self._next_at
+        pause = IDLE_S if due is None else min(max((due - now) / 1000, 0.005), IDLE_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await wake.wait()
-        wake.clear()
+                await self._wake.wait()
+        self._wake.clear()
 
-    async def _claim(self) -> None:
-        free = MAX_RUNS_AT_ONCE - len(self._driving)
+    async def _claim(self) -> bool:
+        """Take what is due; whether there may be more."""
+        free = min(MAX_RUNS_AT_ONCE - len(self._driving), CLAIM_MOST)
         if free <= 0:
-            return
-        for run in await self._store.claim(self._owner, self._clock.now_ms(), self._lease_ms, free):
-            task = asyncio.create_task(self._drive_safely(run), name=f"run-{run.id}")
-            self._driving.add(task)
-            task.add_done_callback(self._driving.discard)
+            return False
+        self._wake.clear()
+        runs = await self._store.claim(self._owner, self._clock.now_ms(), self._lease_ms, free)
+        mine = [run for run in runs if run.id in self._driving]  # fenced, not yet gone
+        if mine:
+            await self._give_back(mine)
+            runs = [run for run in runs if run not in mine]
+        if runs:
+            for held in await self._take(runs):
+                self._held[held.run.id] = held
+                task = asyncio.create_task(self._drive_safely(held), name=f"run-{held.run.id}")
+                self._driving[held.run.id] = task
+        return len(runs) == free
 
-    async def _drive_safely(self, run: RunRecord) -> None:
-        renewing = asyncio.create_task(self._renew(run))
+    async def _take(self, runs: list[RunRecord]) -> list[Held]:
+        """Those that can be driven; the others have ended for people, or are due again soon."""
         try:
-            await self.drive(run)
+            fit = [run for run in runs if await self._readable(run)]
+            alone = [r.id for r in fit if self._documents[r.digest].book.offline is not None]
+            told = [r.id for r in fit if r.fence > 1 or r.news or r.id in alone]
+            known = await self._store.known(told, alone) if told else {}
+            held = [await self._hold(run, known.get(run.id)) for run in fit]
+        except Exception:  # most likely the database: nothing of them was begun
+            log.exception("claim_interrupted", runs=len(runs))
+            await self._give_back(runs)
+            return []
+        return [one for one in held if one is not None]
+
+    async def _hold(self, run: RunRecord, known: Known | None) -> Held | None:
+        states = await self._states(run)
+        try:
+            return Held(
+                run, self._documents[run.digest],
+                {n: self._documents[d] for n, d in run.context.get("calls", {}).items()},
+                known or Known({}, 0, {}, run.control, run.news), self._devices,
+                self.watching.since(run.id, self._clock.now_ms()), alarm_states=states,
+            )  # fmt: skip
+        except Exception as error:  # of one run, whatever it is: the others go on
+            await self._misfit(run, error)
+            return None
+
+    async def _states(self, run: RunRecord) -> Mapping[str, int]:
+        leaves = self._documents[run.digest].book.leave_when
+        if self.means.alarms is None or run.occurrence is None or not leaves:
+            return {}
+        return await self.means.alarms.states(run.occurrence)
+
+    async def _readable(self, run: RunRecord) -> bool:
+        """Whether its documents are at hand; one whose document is none any more is ended."""
+        for digest in (run.digest, *run.context.get("calls", {}).values()):
+            if digest in self._documents:
+                continue
+            found = await self._store.document(digest)
+            try:
+                self._documents[digest] = Document.of(Playbook.model_validate(found))
+            except Exception as error:  # of one run, whatever it is: the others go on
+                await self._misfit(run, error)
+                return False
+        return True
+
+    async def _misfit(self, run: RunRecord, error: Exception) -> None:
+        """End a run that cannot be driven by this program, for people to see."""
+        reason = f"{type(error).__name__}: {error}"[:300]
+        log.error("run_misfit", run=run.id, digest=run.digest, reason=reason)
+        now, why = self._clock.now_ms(), {"path": "", "kind": "journal_mismatch", "reason": reason}
+        verdict = {"status": "needs_human", "metrics": {}}
+        rows = [
+            Effect("settle", "/error", None, "failed", why),
+            Effect("settle", "/outcome", None, "done", verdict),
+        ]
+        try:
+            n = (await self._store.known([run.id]))[run.id].n + 1
+            await self.told(run, "needs_human", {})
+            rest = Rest("needs_human", ended_at=now)
+            await self._store.write(run, rows, now, n, rest=rest)
+        except Exception:
+            log.exception("run_interrupted", run=run.id)
+            await self._give_back([run])
+            return
+        self.taken(run)
+
+    async def _give_back(self, runs: Iterable[RunRecord]) -> None:
+        """Let go of runs that could not be driven: they are due again soon."""
+        leases = {run.id: run.fence for run in runs}
+        try:
+            await self._store.give_back(self._owner, leases, self._clock.now_ms() + BROKEN_MS)
+        except Exception:  # nobody renews these leases: they end by themselves
+            log.exception("leases_left", runs=len(leases))
+
+    # driving
+
+    async def _drive_safely(self, held: Held) -> None:
+        run = held.run
+        try:
+            await self._drive(held)
         except FencedError:
             log.warning("run_fenced", run=run.id, fence=run.fence)
-        except Exception:  # the lease ends by itself and the run is claimed again: nothing is lost
+        except Exception:  # the run is claimed again: nothing is lost
             log.exception("run_interrupted", run=run.id)
+            await self._give_back([run])
         finally:
-            renewing.cancel()
-            self._wake.set()
+            self._held.pop(run.id, None)
+            full = len(self._driving) >= MAX_RUNS_AT_ONCE
+            self._driving.pop(run.id, None)
+            if full:
+                self._wake.set()
 
-    async def _renew(self, run: RunRecord) -> None:
-        while True:
-            await asyncio.sleep(min(RENEW_S, self._lease_ms / 3000))
-            await self._store.renew(run, self._clock.now_ms() + self._lease_ms)
+    async def _drive(self, held: Held) -> None:
+        run = held.run
+        if abandoned(held.book, held.known.control) and "cancel" not in held.known.control:
+            now = self._clock.now_ms()
+            why = {"by": "system", "at": now, "reason": "abandoned_after_outage"}
+            await self._store.tell(run.id, "cancel", why, "system", now, "cancel_run")
+            held.stale = True
 
-    async def drive(self, run: RunRecord) -> None:
-        """Advance one claimed run until it waits or ends."""
-        book = await self._document(run.digest)
-        bound = bound_devices(book, run.context["alarm"], self._devices)
-        names = logical_tags(bound, self._devices)
-        while True:
-            context = await self._context(run, book, names)
-            step = advance(book, await self._store.journal(run.id), context, self._clock.now_ms())
-            wake_at = await self._carry_out(run, step, bound, names)
-            await self._changed(run.id)
-            if not step.effects or wake_at is not None or step.status not in ("running", "waiting"):
-                break
-        if step.status in ("success", "failure", "needs_human"):
-            await self._end(run, step)
+        def changed() -> None:
+            self._dirty[run.id] = None
+
+        drive = Drive(self.means, held, changed, self.deliveries.wake)
+        step, rest = await drive.run()
+        if rest.ended_at is not None:
+            await self._end(run, step, rest)
+            self.watching.put(run.id, ())
         else:
-            wakes = [at for at in (step.wake_at, wake_at) if at is not None]
-            ask = self._asking(step, context, await self._store.journal(run.id))
-            await self._store.release(run, "waiting", min(wakes, default=None), ask, None)
-        await self._changed(run.id)
+            self.watching.put(run.id, rest.watch, held.saw)
+            sooner = self._next_at is None or (rest.wake_at or 1 << 62) < self._next_at
+            if rest.wake_at is not None and sooner:
+                self._wake.set()
+        changed()
 
-    async def _changed(self, run: str) -> None:
-        if self.on_changed is not None:
-            await self.on_changed(run)
-
-    async def _document(self, digest: str) -> Playbook:
-        if digest not in self._documents:
-            found = await self._store.document(digest)
-            self._documents[digest] = Playbook.model_validate(found)
-        return self._documents[digest]
-
-    async def _context(self, run: RunRecord, book: Playbook, names: Mapping[str, str]) -> Context:
-        wanted = {logical: names[logical] for logical in read_tags(book) if logical in names}
-        readings = await self._tags.readings(list(set(wanted.values())))
-        tags = {logical: readings[tag] for logical, tag in wanted.items() if tag in readings}
-        answers = await self._store.answers(run.id)
-        about = {
-            "id": run.id, "started_by": run.context.get("started_by", ""),
-            "elapsed_s": (self._clock.now_ms() - run.started_at) / 1000,
-        }  # fmt: skip
-        return Context(
-            alarm=run.context["alarm"], inputs=run.context["inputs"], site=run.context["site"],
-            run=about, tags=StaticEnvironment(tags=tags), answers=answers,
-            deadline_at=run.deadline_at,
-        )  # fmt: skip
-
-    async def _carry_out(
-        self, run: RunRecord, step: Advance, bound: Mapping[str, str], names: Mapping[str, str]
-    ) -> int | None:
-        """Journal and do the effects in order; returns when an unsettled one is to be looked at."""
-        pure: list[Effect] = []
-        again: list[int] = []
-        for effect in step.effects:
-            if effect.kind in ("command", "reconcile"):
-                await self._flush(run, pure)
-                look = await self._command(run, effect, bound, names)
-                again += [look] if look is not None else []
-            else:
-                pure.append(_told(effect))
-        await self._flush(run, pure)
-        return min(again, default=None)
-
-    async def _flush(self, run: RunRecord, effects: list[Effect]) -> None:
-        if effects:
-            await self._store.write(run, effects, self._clock.now_ms())
-            if any(effect.kind == "webhook" for effect in effects):
-                self._handed_over.set()
-            effects.clear()
-
-    async def _command(
-        self, run: RunRecord, effect: Effect, bound: Mapping[str, str], names: Mapping[str, str]
-    ) -> int | None:
-        step = effect.step
-        assert step is not None
-        assert step.command is not None
-        spec = step.command
-        if effect.kind == "reconcile":
-            seen = await self._read_back(effect.data["verify"])
-            return await self._commands.reconcile(run, effect.path, step, effect.data, seen)
-        require = [to_site_tags(text, names) for text in effect.data["require"]]
-        await self._commands.execute(
-            run, effect.path, step, bound.get(spec.device), effect.data["args"], require,
-            to_site_tags(effect.data["verify"], names),
-        )  # fmt: skip
-        return None
-
-    async def _read_back(self, verify: str) -> bool | None:
-        """What the brain's own newest samples say of a command's condition."""
-        if not verify:
-            return None
-        condition = compile_expression(verify)
-        readings = await self._tags.readings(sorted(condition.tags))
-        value = condition.evaluate(StaticEnvironment(tags=readings))
-        return value if isinstance(value, bool) else None
-
-    @staticmethod
-    def _asking(step: Advance, context: Context, journal: Mapping[str, Any]) -> Any:
-        if step.asking is None:
-            return None
-        path, asked = step.asking
-        assert asked.ask is not None
-        record = journal.get(path)
-        data = record.data if record else {}
-        return {
-            "path": path,
-            "step": asked.id,
-            "question": data.get("question", {}),
-            "options": list(asked.ask.options),
-            "labels": {key: word.model_dump() for key, word in asked.ask.labels.items()},
-            "roles": list(asked.ask.to),
-            "until": data.get("until"),
-        }
-
-    async def _end(self, run: RunRecord, step: Advance) -> None:
+    async def _end(self, run: RunRecord, step: Advance, rest: Rest) -> None:
         """Tell the group, then end: told twice after a kill between the two, never not at all."""
-        now = self._clock.now_ms()
-        await self._store.renew(run, now + self._lease_ms)  # still ours?
-        if self.on_ended is not None:
-            metrics = {"elapsed_s": (now - run.started_at) / 1000, **step.metrics}
-            await self.on_ended(
-                PlaybookOutcome(
-                    run=run.id,
-                    playbook=run.playbook,
-                    version=run.version,
-                    alarm=run.alarm or "",
-                    occurrence=run.occurrence or "",
-                    status=step.status,
-                    success=step.status == "success",
-                    metrics=metrics,
-                )
-            )
-        await self._store.release(run, step.status, None, None, now)
+        await self.told(run, step.status, step.metrics)
+        await self._store.release(run, rest)
         log.info("run_ended", run=run.id, playbook=run.playbook, status=step.status)
+        for listener in self.on_over:
+            listener(run)
 
-    async def _deliver(self) -> None:
-        due = await self._store.due_deliveries(self._clock.now_ms(), DELIVERIES_AT_ONCE)
-        await asyncio.gather(*(self._one_delivery(delivery) for delivery in due))
+    async def told(self, run: RunRecord, status: str, metrics: Mapping[str, Any]) -> None:
+        """Tell who keeps account of runs how one has ended."""
+        if self.on_ended is None:
+            return
+        elapsed = (self._clock.now_ms() - run.started_at) / 1000
+        await self.on_ended(
+            PlaybookOutcome(
+                run=run.id, playbook=run.playbook, version=run.version, alarm=run.alarm or "",
+                occurrence=run.occurrence or "", status=status, success=status == "success",
+                metrics={"elapsed_s": elapsed, **metrics},
+            )
+        )  # fmt: skip
 
-    async def _one_delivery(self, delivery: Delivery) -> None:
-        error = await self._webhooks.deliver(delivery)
-        await self._store.delivered(delivery, error, self._clock.now_ms())
-        if error:
-            log.warning("webhook_failed", delivery=delivery.id, error=error)
-        if not delivery.detach:
-            self._wake.set()
+    # keeping
 
+    async def _keep(self) -> None:
+        """Prolong the leases of what is driven by one statement; any other one is to end."""
+        while True:
+            await asyncio.sleep(self._lease_ms / 3000)
+            leases = {name: held.run.fence for name, held in self._held.items()}
+            if leases:
+                until = self._clock.now_ms() + self._lease_ms
+                await self._store.renew(self._owner, leases, until)
 
-def _told(effect: Effect) -> Effect:
-    """A notification is done by its own row, a detached webhook by its place in the outbox."""
-    if effect.kind == "notify" or (effect.kind == "webhook" and effect.data["detach"]):
-        return Effect(effect.kind, effect.path, effect.step, "done", effect.data)
-    return effect
+    async def _look_for_news(self) -> None:
+        """What other brains were told of the runs in hand, and whether they are still ours."""
+        while True:
+            await asyncio.sleep(NEWS_S)
+            if not self._held:
+                continue
+            before = dict(self._held)
+            stored = await self._store.held(self._owner)
+            for run, held in before.items():
+                if self._held.get(run) is not held:
+                    continue
+                fence, news = stored.get(run, (0, held.known.news))
+                if run in stored and news != held.known.news:
+                    held.stale = True
+                    held.poked.set()
+                task = self._driving.get(run)
+                if fence != held.run.fence and task is not None:
+                    task.cancel()  # ended or taken over: nothing more of ours may go out
+                    log.warning("run_taken", run=run, fence=held.run.fence)
+
+    async def _say_late(self) -> None:
+        """What was said of incidents before they were there."""
+        while True:
+            await asyncio.sleep(LATE_S)
+            await self._store.late_words(self._clock.now_ms())
+
+    async def _tell(self) -> None:
+        """Show what has changed, once however often it did."""
+        while True:
+            await asyncio.sleep(TELL_S)
+            for run in list(self._dirty)[:TELL_MOST]:
+                del self._dirty[run]
+                if self.on_changed is not None:
+                    await self.on_changed(run)

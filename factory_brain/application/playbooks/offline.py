@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from factory_brain.application.fleet import FleetView
-from shared.alarm.definition import AlarmDefinition
+from factory_brain.domain.triggers.index import alarms_of
 from shared.bus.port import Bus
 from shared.errors import ContractError, RetryableTransportError
 from shared.messages.codec import decode, encode
 from shared.messages.control import CommandRequest, CommandResult, Fragment, Fragments
 from shared.messages.subjects import Node
 from shared.playbook.model import Playbook
+from shared.playbook.site_inputs import given
+from shared.site.loader import Site
 from shared.telemetry import logger
 
 log = logger("fragments")
@@ -30,11 +32,11 @@ class FragmentSender:
     """Keeps the edges' offline parts as released."""
 
     def __init__(
-        self, site: str, bus: Bus, fleet: FleetView, alarms: Mapping[str, AlarmDefinition],
+        self, name: str, bus: Bus, fleet: FleetView, site: Site,
         released: Callable[[], list[Playbook]],
     ) -> None:  # fmt: skip
-        self._site, self._bus, self._fleet = site, bus, fleet
-        self._alarms, self._released = alarms, released
+        self._site, self._bus, self._fleet = name, bus, fleet
+        self._files, self._released = site, released
         self._not_before: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -65,16 +67,36 @@ class FragmentSender:
         """What an edge should hold; an edge without any holds the empty version."""
         items = []
         for book in self._released():
-            mine = any(
-                trigger.alarm in self._alarms and self._alarms[trigger.alarm].edge == edge
-                for trigger in book.triggers
-                if trigger.alarm
-            )
-            if book.offline is not None and mine:
-                document = book.model_dump_json(by_alias=True).encode()
+            codes = self._codes(book, edge)
+            if book.offline is not None and any(codes.values()):
+                document = self._filled(book).model_dump_json(by_alias=True).encode()
                 items.append(
-                    Fragment(playbook=book.playbook, version=book.version, document=document)
-                )
+                    Fragment(
+                        playbook=book.playbook, version=book.version, document=document,
+                        codes=codes,
+                    )
+                )  # fmt: skip
         items.sort(key=lambda item: item.playbook)
-        digest = hashlib.sha256(b"\0".join(item.document for item in items)).hexdigest()[:12]
+        parts = b"\0".join(encode(item) for item in items)
+        digest = hashlib.sha256(parts).hexdigest()[:12]
         return Fragments(version=digest if items else "", items=items)
+
+    def _codes(self, book: Playbook, edge: str) -> dict[str, list[str]]:
+        """What the playbook's triggers name -> this edge's alarms."""
+        alarms, codes = self._files.alarms, self._files.bindings.alarms
+        return {
+            trigger.alarm: sorted(
+                alarm for alarm in alarms_of(trigger.alarm, codes)
+                if alarm in alarms and alarms[alarm].edge == edge
+            )
+            for trigger in book.triggers if trigger.alarm
+        }  # fmt: skip
+
+    def _filled(self, book: Playbook) -> Playbook:
+        """The document with the site's values for its inputs."""
+        values = given(book, self._files.bindings.inputs.get(book.playbook, {}))
+        inputs = {
+            name: spec.model_copy(update={"default": values[name]})
+            for name, spec in book.inputs.items()
+        }
+        return book.model_copy(update={"inputs": inputs})

@@ -7,7 +7,7 @@ anything by itself: what a target refuses for good is recorded, what it does not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -98,6 +98,7 @@ class Forwarder:
         if not await self._ours():
             self.state.here = False
             self.state.level_at, self.state.level = self._clock.now_ms(), True
+            self._well()
             await asyncio.sleep(ELSEWHERE_S)
             return False
         self.state.here = True
@@ -112,6 +113,7 @@ class Forwarder:
             return True  # another brain was faster; the targets know what they have
         if not more:
             self.state.level_at, self.state.level = begun, True
+            self._well()  # what failed no longer waits, though nothing was written since
         return more
 
     async def _ours(self) -> bool:
@@ -127,7 +129,7 @@ class Forwarder:
         found = await self._events.next(self.spec.batch)
         if not found:
             return False
-        rows = [row for told in found if (row := self._row(told)) is not None]
+        rows = await asyncio.to_thread(self._rows, found)
         refused = await self._write(SinkBatch(events=rows)) if rows else []
         async with self._store.transaction() as tx:
             await self._events.done(tx, found)
@@ -154,6 +156,10 @@ class Forwarder:
             given = Counts(samples=len(rows) - len(refused), refused=len(refused))
             await self._store.count(tx, spec.id, given, refused, self._clock.now_ms())
         return len(waiting.samples) >= spec.batch
+
+    def _rows(self, found: Sequence[Any]) -> list[EventRow]:
+        """In a thread: of a large batch this takes longer than an alarm may wait."""
+        return [row for told in found if (row := self._row(told)) is not None]
 
     def _row(self, told: Any) -> EventRow | None:
         view = event_view(told, self._site.alarms)
@@ -183,10 +189,13 @@ class Forwarder:
                     continue
                 refused += _told(part, str(fault))
                 log.warning("sink_refused", sink=self.spec.id, reason=str(fault)[:SHOWN])
-        state = self.state
-        state.last_ok_at, state.failing_since = self._clock.now_ms(), None
-        state.error, state.attempts = "", 0
+        self.state.last_ok_at = self._clock.now_ms()
+        self._well()
         return refused
+
+    def _well(self) -> None:
+        state = self.state
+        state.failing_since, state.error, state.attempts = None, "", 0
 
     def _failed(self, error: SinkUnreachable) -> None:
         state = self.state

@@ -24,8 +24,7 @@ from shared.web.dto_sinks import SinkOut
 
 log = logger("sinks")
 LOOK_S = 2.0
-PRUNE_EVERY = 15
-"""In looks."""
+PRUNE_EVERY_S = 30.0
 SetBehind = Callable[[str, bool, dict[str, Any]], Awaitable[None]]
 Make = Callable[[SinkSpec], Awaitable[Forwarder]]
 """Raises ConfigError where the files do not allow it."""
@@ -54,19 +53,22 @@ class Forwarding:
                 await self._journal(spec.id).behind()
 
     async def run(self) -> None:
-        """For ever."""
-        looks = 0
-        try:
-            while True:
-                await self._follow()
-                await self._judge()
-                if looks % PRUNE_EVERY == 0:
-                    await self._prune()
-                looks += 1
-                await asyncio.sleep(LOOK_S)
-        finally:
-            for name in list(self._running):
-                await self._end(name)
+        """Follow the file and judge, for ever; a fault of that ends no sink, only `close` does."""
+        while True:
+            await self._follow()
+            await self._judge()
+            await asyncio.sleep(LOOK_S)
+
+    async def prune_for_ever(self) -> None:
+        """A task of its own: what waits may take long to count, and nobody waits for that."""
+        while True:
+            keep = {s.id: s.keep for s in self._site.sinks.values() if s.wants_samples}
+            await self._store.prune(keep, self._clock.now_ms())
+            await asyncio.sleep(PRUNE_EVERY_S)
+
+    async def close(self) -> None:
+        """End all sinks, side by side."""
+        await asyncio.gather(*(self._end(name) for name in list(self._running)))
 
     async def _follow(self) -> None:
         sinks = self._site.sinks
@@ -129,10 +131,6 @@ class Forwarding:
     def _error(self, name: str) -> str:
         found = self._running.get(name)
         return found[1].state.error if found is not None else self._unopened.get(name, "")
-
-    async def _prune(self) -> None:
-        keep = {s.id: s.keep for s in self._site.sinks.values() if s.wants_samples}
-        await self._store.prune(keep, self._clock.now_ms())
 
     async def listed(self) -> list[SinkOut]:
         """All sinks and where they stand."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 Row = dict[str, Any]
+MOST = 500
+"""Rows of one kind that are read at most; as many mean that there may be more."""
 
 
 class TraceReads(Protocol):

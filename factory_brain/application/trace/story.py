@@ -5,13 +5,14 @@ Each source adds its entries; `order.py` puts them in order and says where the c
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from factory_brain.application.details import Details
 from factory_brain.application.incidents.story import IncidentStory
 from factory_brain.application.ports import Alarms
 from factory_brain.application.trace.entries import Draft, of_passage, of_relation, of_story
-from factory_brain.application.trace.ports import TraceReads
+from factory_brain.application.trace.ports import MOST, Row, TraceReads
 from factory_brain.application.trace.signals import Signals
 from factory_brain.application.units.ports import Passage, UnitReads, Wanted
 from factory_brain.application.units.questions import UnitQuestions
@@ -23,10 +24,10 @@ from shared.clock import Clock
 from shared.site.process import concerns
 from shared.site.site import Site
 from shared.web.dto_base import Text
-from shared.web.dto_trace import StayOut, TraceEntry, TraceOut, UnitDetail
+from shared.web.dto_trace import ProcessValue, StayOut, TraceEntry, TraceOut, UnitDetail
 
 AROUND_MS = 60_000
-MOST_OCCURRENCES, MOST_PASSAGES, MOST_ENTRIES = 100, 200, 3000
+MOST_OCCURRENCES, MOST_PASSAGES, MOST_ENTRIES, MOST_RELATIONS = 100, 200, 3000, 1000
 
 
 @dataclass(slots=True)
@@ -43,8 +44,15 @@ class _Subject:
     drafts: list[Draft] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     assets: set[str] = field(default_factory=set)
+    values: dict[tuple[str, int], list[ProcessValue]] = field(default_factory=dict)
+    """What a station's tags did in the stay that began then."""
     incident: str = ""
     truncated: bool = False
+
+    def all_of(self, rows: list[Row]) -> list[Row]:
+        """The rows; marks that there may be more than were read."""
+        self.truncated |= len(rows) >= MOST
+        return rows
 
 
 class TraceStory:
@@ -83,7 +91,10 @@ class TraceStory:
         subject = await self._unit(name)
         if subject is None:
             return None
-        stays: list[StayOut] = [await self._questions.stay(each) for each in subject.passages]
+        stays: list[StayOut] = [
+            await self._questions.stay(each, subject.values.get((each.station, each.entered_at)))
+            for each in subject.passages
+        ]
         entries, cut = await self._entries(subject)
         return UnitDetail(
             unit=name, batches=list(dict.fromkeys(p.batch for p in subject.passages if p.batch)),
@@ -141,8 +152,10 @@ class TraceStory:
         ends = [p.left_at for p in passages]
         last = None if None in ends else max([*(e for e in ends if e is not None), *times])
         subject = _Subject("unit", name, Text(zh=name, en=name), min(times), self._end(last, 0))
-        subject.truncated = len(passages) > MOST_PASSAGES
+        subject.truncated = len(passages) > MOST_PASSAGES or len(relations) >= MOST_RELATIONS
         subject.passages = passages[:MOST_PASSAGES]
+        subject.assets = {self._site.stations[r.station].asset for r in relations
+                          if r.station in self._site.stations}  # fmt: skip
         subject.drafts += [of_relation(each) for each in relations]
         for each in subject.passages:
             await self._add_stay(subject, each.station, each.asset, each.entered_at, each.left_at)
@@ -160,17 +173,18 @@ class TraceStory:
         found = await self._units.listed(wanted, None, MOST_PASSAGES + 1)
         subject.truncated = len(found) > MOST_PASSAGES
         subject.passages = found[:MOST_PASSAGES]
+        subject.assets = {each.asset for each in subject.passages}
         for each in stays:
             known = self._site.stations.get(each.station)
-            asset = known.asset if known else ""
+            asset = known.asset if known else None
             await self._add_stay(subject, each.station, asset, each.first_at, each.last_at)
         return subject
 
     async def _add_stay(
-        self, subject: _Subject, name: str, asset: str, since: int, left: int | None
+        self, subject: _Subject, name: str, asset: str | None, since: int, left: int | None
     ) -> None:
         """The alarms that stood at a station meanwhile, and what its values did."""
-        subject.assets.add(asset)
+        subject.assets |= {asset} if asset else set()
         station = self._site.stations.get(name)
         if station is None:
             return
@@ -184,7 +198,9 @@ class TraceStory:
                 break
             if (found := await self._alarms.get(each.occurrence)) is not None:
                 subject.occurrences.append(found)
-        for value in await self._questions.values(station, since, until):
+        values = await self._questions.values(station, since, until)
+        subject.values[name, since] = values
+        for value in values:
             subject.tags.append(value.tag)
             said = value.model_dump(include={"tag", "unit", "low", "average", "high", "out"})
             subject.drafts.append(Draft(TraceEntry(
@@ -222,7 +238,8 @@ class TraceStory:
         for each in await self._reads.directives(edges, subject.since, subject.until):
             said = {key: each[key] for key in ("edge", "directive", "status")}
             drafts.append(_here(each["at"], "cloud", "directive", said, tier="group"))
-        order = in_order([draft.stamp for draft in drafts])
+        # Thousands of stamps by their neighbours: in a thread, it holds up nobody's alarm.
+        order = await asyncio.to_thread(in_order, [draft.stamp for draft in drafts])
         entries = [
             drafts[index].entry.model_copy(update={"uncertain": unsure})
             for index, unsure in order[:MOST_ENTRIES]
@@ -234,24 +251,25 @@ class TraceStory:
         if not names and not subject.incident:
             return []
         reads, drafts = self._reads, list[Draft]()
-        for row in await reads.notified(names):
+        for row in subject.all_of(await reads.notified(names)):
             said = {key: row[key] for key in ("channel", "reason") if row[key]}
             drafts.append(_here(
                 row["at"], "told", row["outcome"], said | {"to": row["person"]},
                 occurrence=row["occurrence"], alarm=row["alarm"],
             ))  # fmt: skip
-        for row in await reads.noticed(names, subject.since):
+        for row in subject.all_of(await reads.noticed(names, subject.since)):
             said = {key: row[key] for key in ("device", "status", "ended_at") if row[key]}
             drafts.append(_here(row["at"], "told", "notice", said, row["occurrence"]))
-        for row in await reads.delivered(names, subject.since, self._clock.now_ms()):
+        now = self._clock.now_ms()
+        for row in subject.all_of(await reads.delivered(names, subject.since, now)):
             said = {k: row[k] for k in ("outbound", "type", "status", "attempt", "ended_at")}
             drafts.append(_here(row["at"], "told", "webhook", said, row["occurrence"]))
-        for row in await reads.attached(names, subject.incident):
+        for row in subject.all_of(await reads.attached(names, subject.incident)):
             said = {"name": row["name"]}
             drafts.append(
                 _here(row["at"], "people", "attached", said, row["occurrence"], actor=row["by"])
             )
-        for row in await reads.runs(names):
+        for row in subject.all_of(await reads.runs(names)):
             said = {"playbook": row["playbook"], "run": row["id"]}
             drafts.append(
                 _here(row["started_at"], "playbook", "run_started", said, row["occurrence"])

@@ -136,6 +136,10 @@ class UnitReads(Protocol):
         """
         ...
 
-    async def samples(self, tag: str, since: int, until: int) -> list[tuple[int, float | None]]:
-        """Samples of [since, until) and the one behind them; None where the quality is not good."""
+    async def samples(
+        self, tag: str, since: int, until: int, limit: int
+    ) -> tuple[list[tuple[int, float | None]], bool]:
+        """(samples of [since, until), whether there are more than `limit`); None where the
+        quality is not good. If those are all, the one behind them is the last.
+        """
         ...

@@ -5,9 +5,11 @@ Called by the routes and by the trace; reads only.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from factory_brain.application.units.excursions import MOST_SPANS, Excursions, too_many
 from factory_brain.application.units.ports import Active, Passage, UnitReads, Wanted
 from factory_brain.application.units.words import UnitWords
 from factory_brain.domain.units.spans import (
@@ -17,7 +19,6 @@ from factory_brain.domain.units.spans import (
     Piece,
     Span,
     figures,
-    spans_of,
 )
 from shared.clock import Clock
 from shared.errors import Rejected
@@ -35,12 +36,8 @@ from shared.web.dto_trace import (
 
 UNKNOWN_CLOCK_MS = 1000
 """How far a clock may be off that says nothing of it."""
-MOST_SPANS = 2000
 MOST_TAGS = 24
 MOST_PIECES = 2000
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-PIECE_MS = 4 * HOUR_MS
-"""Samples that are read at a time."""
 
 
 class Trend(Protocol):
@@ -63,6 +60,7 @@ class UnitQuestions:
     ) -> None:
         self._site, self._clock, self._reads, self._trend = site, clock, reads, trend
         self.words = words
+        self._excursions = Excursions(reads, trend)
 
     # ---- which units passed while X was out of limits -------------------------------------
 
@@ -78,13 +76,15 @@ class UnitQuestions:
         if wanted.stations is not None:
             stations = [name for name in stations if name in wanted.stations]
         if len(spans) > MOST_SPANS:
-            return Rejected("too_many_spans", {"found": len(spans), "most": MOST_SPANS})
+            return too_many()
         asked = Wanted(wanted.since, wanted.until, stations, wanted.batch, wanted.unit)
         passages = await self._reads.during(spans, asked, after, limit) if spans else []
-        return UnitPage(
-            items=[_because(self.words.passage(each), spans) for each in passages],
-            next=None, spans=len(spans),
-        )  # fmt: skip
+        # Hundreds of stays by thousands of spans: in a thread, it holds up nobody's alarm.
+        items = await asyncio.to_thread(self._told, passages, spans)
+        return UnitPage(items=items, next=None, spans=len(spans))
+
+    def _told(self, passages: Sequence[Passage], spans: Sequence[Span]) -> list[PassageOut]:
+        return [_because(self.words.passage(each), spans) for each in passages]
 
     async def _spans(
         self, what: str, limits: Limits, wanted: Wanted
@@ -100,7 +100,7 @@ class UnitQuestions:
             stations = [s.id for s in self._site.stations.values() if self._shows(s, what)]
             if not stations:
                 return Rejected("no_station_there", {"asset": spec.asset})
-            found = await self._by_samples(what, limits, wanted)
+            found = await self._excursions.of(what, limits, wanted)
             return found if isinstance(found, Rejected) else (found, stations)
         alarms = [alarm.id for alarm in self._site.alarms.values() if alarm.tag == what]
         if not alarms:
@@ -128,49 +128,18 @@ class UnitQuestions:
         found = [_clipped(_span(each), wanted) for each in stood]
         return [span for span in found if span.end > span.start], stations
 
-    async def _by_samples(self, tag: str, limits: Limits, wanted: Wanted) -> list[Span] | Rejected:
-        since, until = wanted.since, wanted.until
-        rough, fresh = await self._reads.minutes_out(tag, limits, since, until, MOST_SPANS + 1)
-        if len(rough) > MOST_SPANS:
-            return Rejected("too_many_spans", {"found": len(rough), "most": MOST_SPANS})
-        found: list[Span] = []
-        for start, end in rough:
-            found += await self._looked_at(tag, limits, wanted, start, end) or [
-                # The samples themselves are no longer kept: the minutes are all that is known.
-                Span(max(start, since), min(end, until), unsure=MINUTE_MS)
-            ]
-        if fresh is not None and fresh < until:
-            start = max(fresh, since - HOUR_MS)
-            found += await self._looked_at(tag, limits, wanted, start, until) or []
-        return [span for span in found if span.end > span.start]
-
-    async def _looked_at(
-        self, tag: str, limits: Limits, wanted: Wanted, start: int, end: int
-    ) -> list[Span] | None:
-        """Spans by the samples of [start, end), piece by piece; None if there are none."""
-        found: list[Span] = []
-        seen = False
-        for at in range(start, end, PIECE_MS):
-            samples = await self._reads.samples(tag, at, min(at + PIECE_MS, end))
-            if not samples:
-                break
-            seen |= samples[0][0] < end
-            # The last value holds until the next one, be it behind the piece.
-            last = samples[-1][0] if samples[-1][0] >= min(at + PIECE_MS, end) else wanted.until
-            found += spans_of(samples, limits, wanted.since, min(wanted.until, last))
-        return found if seen else None
-
     # ---- what happened meanwhile ------------------------------------------------------------
 
-    async def stay(self, passage: Passage) -> StayOut:
-        """One stay with the alarms that stood and what the values did."""
+    async def stay(self, passage: Passage, values: list[ProcessValue] | None = None) -> StayOut:
+        """One stay with the alarms that stood and what the values did, unless that is known."""
         station = self._site.stations.get(passage.station)
         until = self._clock.now_ms() if passage.left_at is None else passage.left_at
         return StayOut(
             passage=self.words.passage(passage),
             alarms=await self.alarms(station, passage.entered_at, until),
-            values=await self.values(station, passage.entered_at, until),
-        )
+            values=values if values is not None
+            else await self.values(station, passage.entered_at, until),
+        )  # fmt: skip
 
     async def alarms(self, station: StationSpec | None, since: int, until: int) -> list[StayAlarm]:
         """Alarms that concern a station and stood at some moment of a time."""

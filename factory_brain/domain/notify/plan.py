@@ -12,6 +12,8 @@ from shared.site.notify import ChannelKind, ChannelSpec, NotifyFile
 
 ALWAYS_SINGLE = 1
 """The priority that is never gathered for the limit's sake."""
+FOR_ONE_SERVICE = 2
+"""So many messages are on their way to one service at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,13 @@ class Planned:
     due: int
     channel: int = 0
     reason: str = ""
+
+
+def service_of(channel: ChannelSpec) -> str:
+    """What a channel goes through, which may hang for all who use it; empty: nothing outside."""
+    if channel.endpoint:
+        return f"endpoint {channel.endpoint}"
+    return f"secret {channel.url}" if channel.url else ""
 
 
 def choose(

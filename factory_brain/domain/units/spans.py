@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FAR = 1 << 60
 """Stands for an end that has not come."""
@@ -57,6 +57,21 @@ def spans_of(
             break
     if start is not None and start < until:
         found.append(Span(start, until))
+    return found
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans of samples in order, each once: what touches or overlaps is one."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda each: each.start):
+        if span.end <= span.start:
+            continue
+        if found and span.start <= found[-1].end:
+            last = found[-1]
+            end, unsure = max(last.end, span.end), max(last.unsure, span.unsure)
+            found[-1] = replace(last, end=end, unsure=unsure)
+        else:
+            found.append(span)
     return found
 
 

@@ -7,7 +7,7 @@ right by reckoning again, and nothing is counted twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from shared.site.process import Role, UnitTags
@@ -47,16 +47,20 @@ def name(number: float, prefix: str = "") -> str:
 
 
 def stays(
-    readings: Iterable[Reading], tags: UnitTags, before: Mapping[Role, float] | None = None
-) -> list[Stay]:
+    readings: Iterable[Reading], tags: UnitTags, before: Mapping[Role, float] | None = None,
+    begun: Stay | None = None,
+) -> list[Stay]:  # fmt: skip
     """The stays that begin within `readings`, oldest first.
 
     `before` is what the station showed when they began: the unit then in it is not told, only its
-    leaving ends. Batch and recipe are those that stood when the unit came in.
+    leaving ends; unless `begun` is its stay, which goes on then and is the first of those told.
+    Batch and recipe are those that stood when the unit came in.
     """
     now = _Now(dict(before or {}), tags.inside is not None)
-    found: list[Stay] = []
-    here, told = now.unit(), False
+    here = now.unit()
+    goes_on = begun is not None and here is not None and name(here, tags.prefix) == begun.unit
+    found = [replace(begun, left_at=None)] if begun is not None and goes_on else []
+    told = goes_on
     for at, same in groupby(sorted(readings, key=lambda each: each[0]), lambda each: each[0]):
         # What has one time stamp was shown together: no stay of no length in between.
         now.values |= {role: value for _, role, value in same}
@@ -64,8 +68,7 @@ def stays(
         if unit == here:
             continue
         if told:
-            last = found[-1]
-            found[-1] = Stay(last.unit, last.entered_at, at, last.batch, last.recipe)
+            found[-1] = replace(found[-1], left_at=at)
         here, told = unit, unit is not None
         if unit is not None:
             found.append(_stay(unit, at, now.values, tags))

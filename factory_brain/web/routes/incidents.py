@@ -38,24 +38,6 @@ def _by(user: User) -> By:
     return By(user.name, lambda asset: user.may(ACTION, asset))
 
 
-async def _answer(
-    request: Request, user: User, key: str, act: Callable[[], Awaitable[Answer]], seen: Seen
-) -> IncidentResult:
-    async def run() -> IncidentResult:
-        await seen()
-        found = await act()
-        if isinstance(found, Rejected):
-            raise ProblemError.of(_STATUS.get(found.code, 409), found)
-        return IncidentResult(incident=found, accepted=True)
-
-    answer: Any = await once(request, user, key, run)
-    return answer
-
-
-Seen = Callable[[], Awaitable[None]]
-"""Refuses when the caller has seen another version of the incident."""
-
-
 @dataclass(frozen=True, slots=True)
 class IncidentParts:
     """What the routes call."""
@@ -94,7 +76,8 @@ def incident_router(parts: IncidentParts) -> APIRouter:
         response.headers["ETag"] = etag_of(found)
         return found
 
-    _add_acts(router, parts)
+    _add_care(router, parts)
+    _add_ends(router, parts)
     return router
 
 
@@ -105,93 +88,72 @@ def _before(cursor: str | None) -> tuple[int, str] | None:
     return at, name
 
 
-def _add_acts(router: APIRouter, parts: IncidentParts) -> None:
-    def as_seen(incident: str, match: str | None) -> Seen:
-        async def check() -> None:
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One person's act on one incident, done once and only on the version that they saw."""
+
+    incident: str
+    user: User
+    key: str
+    request: Request
+    match: str | None
+
+    async def done(
+        self, parts: IncidentParts, act: Callable[[By], Awaitable[Answer]]
+    ) -> IncidentResult:
+        async def run() -> IncidentResult:
             # Only for those who ask for it: an incident of a flood changes all the time.
-            if match is not None and (now := await parts.story.detail(incident)) is not None:
-                if_match(match, etag_of(now))
+            if self.match is not None:
+                now = await parts.story.detail(self.incident)
+                if now is not None:
+                    if_match(self.match, etag_of(now))
+            found = await act(_by(self.user))
+            if isinstance(found, Rejected):
+                raise ProblemError.of(_STATUS.get(found.code, 409), found)
+            return IncidentResult(incident=found, accepted=True)
 
-        return check
-
-    _add_care(router, parts, as_seen)
-    _add_ends(router, parts, as_seen)
+        answer: Any = await once(self.request, self.user, self.key, run)
+        return answer
 
 
-AsSeen = Callable[[str, str | None], Seen]
+def _act(
+    incident: str, user: Handler, key: IdempotencyKey, request: Request, match: IfMatch = None
+) -> _Act:
+    return _Act(incident, user, key, request, match)
 
 
-def _add_care(router: APIRouter, parts: IncidentParts, as_seen: AsSeen) -> None:
+Act = Annotated[_Act, Depends(_act)]
+
+
+def _add_care(router: APIRouter, parts: IncidentParts) -> None:
     @router.post("/{incident}/acknowledge")
-    async def acknowledge(
-        incident: str, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
-        return await _answer(
-            request, user, key, lambda: parts.desk.acknowledge(incident, _by(user)), seen
-        )
+    async def acknowledge(act: Act) -> IncidentResult:
+        return await act.done(parts, lambda by: parts.desk.acknowledge(act.incident, by))
 
     @router.post("/{incident}/owner")
-    async def own(
-        incident: str, body: OwnRequest, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
-        owner = body.owner or user.name
-        return await _answer(
-            request, user, key, lambda: parts.desk.own(incident, owner, _by(user)), seen
-        )
+    async def own(body: OwnRequest, act: Act) -> IncidentResult:
+        owner = body.owner or act.user.name
+        return await act.done(parts, lambda by: parts.desk.own(act.incident, owner, by))
 
     @router.post("/{incident}/notes")
-    async def note(
-        incident: str, body: NoteRequest, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
-        return await _answer(
-            request, user, key, lambda: parts.desk.note(incident, body.text, _by(user)), seen
-        )
+    async def note(body: NoteRequest, act: Act) -> IncidentResult:
+        return await act.done(parts, lambda by: parts.desk.note(act.incident, body.text, by))
 
     @router.post("/{incident}/contain")
-    async def contain(
-        incident: str, body: ContainRequest, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
-        return await _answer(
-            request, user, key, lambda: parts.desk.contain(incident, body.comment, _by(user)), seen
-        )
+    async def contain(body: ContainRequest, act: Act) -> IncidentResult:
+        return await act.done(parts, lambda by: parts.desk.contain(act.incident, body.comment, by))
 
 
-def _add_ends(router: APIRouter, parts: IncidentParts, as_seen: AsSeen) -> None:
+def _add_ends(router: APIRouter, parts: IncidentParts) -> None:
     @router.post("/{incident}/close")
-    async def close(
-        incident: str, body: CloseRequest, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
+    async def close(body: CloseRequest, act: Act) -> IncidentResult:
         told = (body.cause, body.outcome, body.comment)
-        return await _answer(
-            request, user, key, lambda: parts.desk.close(incident, *told, _by(user)), seen
-        )
+        return await act.done(parts, lambda by: parts.desk.close(act.incident, *told, by))
 
     @router.post("/{incident}/reopen")
-    async def reopen(
-        incident: str, body: ReopenRequest, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
-        return await _answer(
-            request, user, key, lambda: parts.desk.reopen(incident, body.reason, _by(user)), seen
-        )
+    async def reopen(body: ReopenRequest, act: Act) -> IncidentResult:
+        return await act.done(parts, lambda by: parts.desk.reopen(act.incident, body.reason, by))
 
     @router.post("/{incident}/merge")
-    async def merge(
-        incident: str, body: MergeRequest, user: Handler, key: IdempotencyKey, request: Request,
-        match: IfMatch = None,
-    ) -> IncidentResult:  # fmt: skip
-        seen = as_seen(incident, match)
-        return await _answer(
-            request, user, key, lambda: parts.desk.merge(incident, body.other, _by(user)), seen
-        )
+    async def merge(body: MergeRequest, act: Act) -> IncidentResult:
+        return await act.done(parts, lambda by: parts.desk.merge(act.incident, body.other, by))

@@ -31,6 +31,10 @@ def trend_router(trends: Trends) -> APIRouter:
     async def sampling(
         tag: str, body: SamplingRequest, user: Operator, key: IdempotencyKey, request: Request
     ) -> ItemResult:
+        asset = trends.asset(tag)
+        if asset is not None and not user.may("acknowledge", asset):
+            raise ProblemError(403, "not_allowed_here", tag=tag, action="acknowledge")
+
         async def act() -> ItemResult:
             refusal = await trends.sample(tag, body.minutes)
             if refusal is not None and refusal.code == "unknown_tag":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from factory_brain.application.trace.story import TraceStory
 from factory_brain.application.units.ports import Passage, Relation, UnitReads, Wanted
 from factory_brain.application.units.questions import UnitQuestions
 from factory_brain.application.units.reports import UnitReports
+from factory_brain.application.units.turns import QuestionsBusyError, QuestionTooLongError, Turns
 from factory_brain.domain.units.spans import Limits
 from shared.clock import Clock
 from shared.errors import Rejected
@@ -36,7 +39,8 @@ Name = Annotated[str, Path(max_length=100, pattern=r"^[^\x00]+$")]
 Ids = Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")]
 Time = Annotated[int | None, Query(ge=0, le=1 << 53, examples=[1_714_521_600_000])]
 DAY_MS = 86_400_000
-MOST_DAYS = 400
+MOST_DAYS, MOST_DAYS_OUT = 400, 100
+"""What a list may be of; what a question by limits may be of."""
 _STATUS = {"no_station_there": 404, "unknown_limit_of": 404, "too_many_spans": 422}
 
 
@@ -50,6 +54,19 @@ class UnitParts:
     story: TraceStory
     export: TraceExport
     clock: Clock
+    turns: Turns
+
+
+@asynccontextmanager
+async def in_turn(turns: Turns) -> AsyncIterator[None]:
+    """A turn for a question that may read much."""
+    try:
+        async with turns.one():
+            yield
+    except QuestionsBusyError as error:
+        raise ProblemError(503, "questions_busy") from error
+    except QuestionTooLongError as error:
+        raise ProblemError(503, "question_too_long") from error
 
 
 def unit_router(parts: UnitParts) -> APIRouter:
@@ -88,19 +105,21 @@ def unit_router(parts: UnitParts) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         cursor: Annotated[str | None, Query(max_length=1000)] = None,
     ) -> UnitPage:  # fmt: skip
-        start, end = _period(parts.clock, since, until)
+        most = MOST_DAYS_OUT if out_of_limits else MOST_DAYS
+        start, end = _period(parts.clock, since, until, most)
         wanted = Wanted(start, end, [station] if station else None, batch or None, unit or None)
         after = _after(cursor)
-        if not out_of_limits:
-            found = await parts.reads.listed(wanted, after, limit + 1)
-            page = UnitPage(items=[parts.questions.words.passage(p) for p in found], next=None)
-        else:
-            bounds = Limits(below, above)
-            page = await parts.questions.out_of_limits(
-                out_of_limits, bounds, wanted, after, limit + 1
-            )
-            if isinstance(page, Rejected):
-                raise ProblemError.of(_STATUS.get(page.code, 422), page)
+        async with in_turn(parts.turns):
+            if not out_of_limits:
+                found = await parts.reads.listed(wanted, after, limit + 1)
+                page = UnitPage(items=[parts.questions.words.passage(p) for p in found], next=None)
+            else:
+                bounds = Limits(below, above)
+                page = await parts.questions.out_of_limits(
+                    out_of_limits, bounds, wanted, after, limit + 1
+                )
+        if isinstance(page, Rejected):
+            raise ProblemError.of(_STATUS.get(page.code, 422), page)
         if len(page.items) <= limit:
             return page
         last = page.items[limit - 1]
@@ -109,14 +128,16 @@ def unit_router(parts: UnitParts) -> APIRouter:
 
     @router.get("/units/{unit}")
     async def one(unit: Name, _: Viewer) -> UnitDetail:
-        found = await parts.story.unit(unit)
+        async with in_turn(parts.turns):
+            found = await parts.story.unit(unit)
         if found is None:
             raise ProblemError(404, "unknown_unit", unit=unit)
         return found
 
     @router.get("/batches/{batch}")
     async def batch(batch: Name, _: Viewer) -> BatchDetail:
-        found = await parts.questions.batch(batch)
+        async with in_turn(parts.turns):
+            found = await parts.questions.batch(batch)
         if found is None:
             raise ProblemError(404, "unknown_batch", batch=batch)
         return found
@@ -141,12 +162,12 @@ def _result(refusal: Rejected | None) -> ReportResult:
     return ReportResult(accepted=False, code=refusal.code, params=dict(refusal.params))
 
 
-def _period(clock: Clock, since: int | None, until: int | None) -> tuple[int, int]:
+def _period(clock: Clock, since: int | None, until: int | None, most: int) -> tuple[int, int]:
     """The last day, if nothing else is said."""
     end = clock.now_ms() + 1 if until is None else until
     start = max(end - DAY_MS, 0) if since is None else since
-    if not 0 <= start < end or end - start > MOST_DAYS * DAY_MS:
-        raise ProblemError(400, "bad_period", since=start, until=end, most_days=MOST_DAYS)
+    if not 0 <= start < end or end - start > most * DAY_MS:
+        raise ProblemError(400, "bad_period", since=start, until=end, most_days=most)
     return start, end
 
 

@@ -13,7 +13,7 @@ from factory_brain.application import annunciation as module
 from factory_brain.application.annunciation import Annunciation
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.live_view import LiveView
-from factory_brain.domain.lateness import Lateness
+from factory_brain.domain.lateness import Lateness, Unheard
 from shared.bus.port import Bus
 from shared.clock import SystemClock
 from shared.errors import RetryableTransportError
@@ -217,3 +217,34 @@ def test_a_grant_from_before_the_release_silences_nobody() -> None:
     assert lease.grant(LeaseGrant(id="04", holder="a", ttl_ms=5000), 30).accepted
     assert lease.grant(LeaseGrant(id="00", holder="b", ttl_ms=5000), 9000).accepted
     assert isinstance(lease.grant(LeaseGrant(id="05", holder="b", ttl_ms=5000), 9001), LeaseAck)
+
+
+def test_a_clock_up_there_that_was_set_back_costs_the_horn_one_lease() -> None:
+    lease = AtEdge(boot="b")
+    assert lease.grant(LeaseGrant(id="09", holder="a", ttl_ms=5000), 0).accepted
+    assert lease.grant(LeaseGrant(id="10", holder="a", ttl_ms=1, released=True), 10).accepted
+    assert not lease.grant(LeaseGrant(id="02", holder="a", ttl_ms=5000), 5_000).accepted
+    assert lease.grant(LeaseGrant(id="03", holder="a", ttl_ms=5000), 5_020).accepted
+    assert not lease.annunciating(5_030)
+
+
+def test_what_was_recorded_while_nobody_heard_it_is_not_on_its_way() -> None:
+    """An acknowledgement at the edge during a cut: two live events, as few as ever."""
+    heard = Unheard()
+    heard.beat("b", 1_000, 10, 0, 50_000)
+    heard.beat("b", 2_000, 13, 3, 51_000)
+    assert heard.here  # three that are on their way
+    heard.beat("b", 9_000, 15, 2, 58_000)
+    assert not heard.here  # two of a time in which nobody listened
+    heard.beat("b", 10_000, 18, 5, 59_000)
+    assert not heard.here
+    heard.beat("b", 11_000, 19, 4, 60_000)
+    assert heard.here
+    # A link that was silent gives all its heartbeats at once, the oldest first.
+    for mono, produced, buffered in ((12_000, 19, 0), (13_000, 19, 0), (19_000, 21, 2)):
+        heard.beat("b", mono, produced, buffered, 68_000)
+    assert not heard.here
+    heard.beat("b", 20_000, 21, 0, 69_000)
+    assert heard.here
+    heard.beat("c", 5, 30, 1, 70_000)  # another life of the edge
+    assert not heard.here

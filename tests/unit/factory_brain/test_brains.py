@@ -21,11 +21,13 @@ def test_a_brain_takes_its_part_and_no_more() -> None:
     assert len(share("x", "b", free, 2).take) == 3 + 1
 
 
-def test_what_another_holds_is_left_and_an_earlier_start_is_over() -> None:
-    held = [lease(LEADER, holder_of("y", "b"), 50), lease(f"{SOURCE}e1", holder_of("x", "old"), 50)]
+def test_what_another_holds_is_left_also_to_a_twin_of_the_same_name() -> None:
+    twin = holder_of("x", "other start")
+    held = [lease(LEADER, holder_of("y", "b"), 50), lease(f"{SOURCE}e1", twin, 50)]
     found = share("x", "new", held, 2)
-    assert found.take == (f"{SOURCE}e1",)
-    assert found.renew == found.give == ()
+    assert found.take == found.renew == found.give == ()
+    over = [lease(LEADER, twin, 0), lease(f"{SOURCE}e1", twin, 0)]
+    assert share("x", "new", over, 1).take == (f"{SOURCE}e1", LEADER)
 
 
 @given(st.integers(1, 9), st.integers(1, 4))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from factory_brain.application.health import UNTOLD_MS, WATCHES, Health, Reading, untold_probe
+from factory_brain.application.system_alarms import Condition, SystemAlarms
 from factory_brain.domain.system_words import SYSTEM_WORDS, alarm_of, is_system, sheet_of, title
 from factory_brain.domain.watches import Watch, Watched, look
 from shared.clock import ManualClock
+from shared.errors import StoreError
 
 ROOT = Path(__file__).parents[3]
 WATCH = Watch("x", 100, 50, 1000)
@@ -55,6 +58,94 @@ async def test_conditions_are_switched_once_each_way_and_a_stuck_probe_stops_nob
         ("f1.brain", "disk_full", True, 97.0),
         ("f1.brain", "disk_full", False, 92.0),
     ]
+
+
+async def test_who_leads_anew_judges_anew_and_what_is_bad_again_does_not_come_twice() -> None:
+    clock, told, value = ManualClock(), [], 0.0
+
+    async def database() -> list[Reading]:
+        return [Reading("f1.brain", "database_slow", value)]
+
+    async def switch(source: str, code: str, active: bool, params: dict[str, Any]) -> None:
+        told.append(active)
+
+    health = Health(clock, [database], switch)
+
+    async def lead() -> None:
+        leading = asyncio.ensure_future(health.run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        leading.cancel()
+        await asyncio.wait({leading})
+
+    await lead()
+    assert told == [False]
+    # Another brain led, found it slow and said so; meanwhile it is over: it must be taken back.
+    await lead()
+    assert told == [False, False]
+    # It is slow while the lead changes: taking it back only to raise it again would sound twice.
+    value = 5_000.0
+    await lead()
+    assert told == [False, False]
+    clock.advance(10_000)
+    await health.once()
+    assert told == [False, False, True]
+
+
+async def test_what_the_site_no_longer_has_is_taken_back() -> None:
+    told = []
+
+    async def switch(source: str, code: str, active: bool, params: dict[str, Any]) -> None:
+        told.append((source, code, active))
+
+    gone = [("f1.person-li", "notification_failed")]
+    await Health(ManualClock(), [], switch, lambda: gone).once()
+    assert told == [("f1.person-li", "notification_failed", False)]
+
+
+class Stored:
+    """What the database says, or that it does not."""
+
+    def __init__(self) -> None:
+        self.down = True
+
+    async def read(self) -> list[Condition]:
+        if self.down:
+            raise StoreError("down")
+        return []
+
+    async def put(self, *_: Any) -> None:
+        raise StoreError("down")
+
+    async def acknowledge(self, *_: Any) -> bool:
+        return False
+
+
+class Shown:
+    """The list."""
+
+    def __init__(self) -> None:
+        self.titles: list[Any] = []
+
+    async def on_occurrence(self, *_: Any) -> None:
+        return None
+
+    def set_system(self, titles: list[Any]) -> None:
+        self.titles = titles
+
+
+async def test_what_could_not_be_stored_is_shown_until_another_brain_judges() -> None:
+    store, live, elsewhere = Stored(), Shown(), False
+    system = SystemAlarms("f1", ManualClock(), cast(Any, store), cast(Any, None), cast(Any, live))
+    system.judged_elsewhere = lambda: elsewhere
+    await system.set("f1.brain", "database_unwritable", True, {})
+    assert len(live.titles) == 1
+    store.down = False
+    await system.refresh()
+    assert len(live.titles) == 1  # it can be read and not written: nobody else says so
+    elsewhere = True
+    await system.refresh()
+    assert live.titles == []
 
 
 @pytest.mark.parametrize("watch", WATCHES.values(), ids=list(WATCHES))

@@ -76,6 +76,21 @@ async def test_live_figures_equal_those_of_the_period_while_days_pass(seed: int)
     assert len(journal.rows) > 300
 
 
+async def test_a_clock_that_is_set_back_hides_nothing_that_comes_then() -> None:
+    clock, journal = ManualClock(BEGIN + 13 * HOUR), Held()
+    live = LiveFigures(journal, KpiFile, "UTC", clock)
+    await live.catch_up()
+    clock.advance(-49 * HOUR)
+    await live.catch_up()
+    for minute in range(3):
+        now = clock.now_ms()
+        journal.rows.append((now, Record(now - 1000, "a", RAISED, str(minute))))
+        await live.catch_up()
+        await same(live, journal, clock.now_ms())
+        assert (await live.figures("24h")).annunciations == minute + 1
+        clock.advance(60_000)
+
+
 async def test_a_late_row_costs_one_interval_and_a_quiet_look_nothing() -> None:
     clock, journal = ManualClock(BEGIN + 13 * HOUR), Held()
     live = LiveFigures(journal, KpiFile, "UTC", clock)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 
+from factory_brain.adapters.sinks import influx, kafka, sql
 from factory_brain.adapters.sinks.influx import KIND as INFLUX
 from factory_brain.adapters.sinks.kafka import KIND as KAFKA
 from factory_brain.adapters.sinks.kafka import options
@@ -28,6 +31,7 @@ from factory_brain.adapters.sinks.sql import (
     put_missing,
 )
 from factory_brain.adapters.sinks.sql import KIND as SQL
+from factory_brain.application.sinks.forwarder import Forwarder
 from factory_brain.application.sinks.port import (
     EventRow,
     SampleRow,
@@ -35,7 +39,10 @@ from factory_brain.application.sinks.port import (
     SinkRefusal,
     SinkUnreachable,
 )
+from shared.clock import ManualClock
+from shared.paths import demo_sites
 from shared.site.links import EVENT
+from shared.site.loader import load_site
 from shared.site.sinks import SinkSpec
 
 NS = 1_000_000
@@ -224,3 +231,94 @@ async def test_influx_version_2_is_spoken_with_a_token_and_gzip() -> None:
     assert path == "/api/v2/write?org=o&bucket=b&precision=ns"
     assert {k.lower(): v for k, v in headers.items()}["authorization"] == "Token tok"
     assert body.decode() == event_line(event())
+
+
+@pytest.mark.parametrize("kind", [INFLUX, SQL, KAFKA])
+async def test_a_large_batch_is_encoded_beside_the_event_loop(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+
+    def noted(module: Any, name: str) -> None:
+        whole = getattr(module, name)
+
+        def encode(*parts: Any) -> Any:
+            seen.add(threading.get_ident())
+            return whole(*parts)
+
+        monkeypatch.setattr(module, name, encode)
+
+    for module, name in (
+        (influx, "event_line"), (sql, "event_values"), (kafka, "event_message"),
+    ):  # fmt: skip
+        noted(module, name)
+    url = {INFLUX: "http://127.0.0.1:9/write?db=x", SQL: "sqlite://", KAFKA: "kafka://h:9/t"}[kind]
+    monkeypatch.setattr(kafka, "AIOKafkaProducer", HungProducer)
+    monkeypatch.setattr(kafka, "STOP_S", 0.05, raising=False)
+    sink = kind.open(spec("x", url), "", "f1")
+    with contextlib.suppress(SinkUnreachable, TimeoutError):
+        async with asyncio.timeout(3):
+            await sink.write(SinkBatch(events=[event(n) for n in range(5)]))
+    await sink.close()
+    assert seen
+    assert threading.get_ident() not in seen
+
+
+class HungProducer:
+    """Takes messages, confirms none, and ends only when it is cut off."""
+
+    made: ClassVar[list[HungProducer]] = []
+
+    def __init__(self, **_: Any) -> None:
+        self.cut = asyncio.Event()
+        self.sender_task = asyncio.create_task(self.cut.wait())
+        self._sender = self.client = self
+        self.made.append(self)
+
+    async def start(self) -> None:
+        pass
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    async def stop(self) -> None:
+        await self.cut.wait()
+
+    async def close(self) -> None:
+        self.cut.set()
+
+
+async def test_a_cluster_that_never_answers_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka, "AIOKafkaProducer", HungProducer)
+    monkeypatch.setattr(kafka, "STOP_S", 0.05, raising=False)
+    sink = KAFKA.open(spec("kafka", "kafka://h:9/t"), "", "f1")
+    async with asyncio.timeout(5):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await sink.write(SinkBatch(events=[event()]))
+        await sink.close()
+    assert HungProducer.made[-1].cut.is_set()
+    assert HungProducer.made[-1].sender_task.done()
+
+
+async def test_a_fault_is_over_when_nothing_waits_any_more() -> None:
+    """What it could not write was lost for its age, or another brain wrote it."""
+    forwarder = Forwarder(
+        spec("sql", "sqlite://", events="", samples={"tags": ["*"]}), cast(Any, None),
+        cast(Any, None), cast(Any, NothingWaits()), load_site(demo_sites() / "f1"), ManualClock(),
+        "me",
+    )  # fmt: skip
+    state = forwarder.state
+    state.failing_since, state.error, state.attempts = 5, "no answer in 20 s", 3
+    assert await forwarder.round() is False
+    assert (state.failing_since, state.error, state.attempts) == (None, "", 0)
+
+
+class NothingWaits:
+    async def own(self, *_: Any) -> bool:
+        return True
+
+    async def samples(self, *_: Any) -> None:
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from factory_brain.application.notify.ports import Letter
+from factory_brain.application.notify.ports import Letter, NotTaken
 from factory_brain.application.watched_channels import WatchedChannels
 from shared.clock import ManualClock
 from shared.metrics import Exposition
@@ -21,10 +21,10 @@ class Mail:
     def __init__(self, clock: ManualClock) -> None:
         self.clock, self.count = clock, 0
 
-    async def send(self, channel: object, letter: Letter) -> str | None:
+    async def send(self, channel: object, letter: Letter) -> NotTaken | None:
         self.clock.advance(250)
         self.count += 1
-        return None if self.count % 2 else "refused"
+        return None if self.count % 2 else NotTaken("refused")
 
 
 async def test_attempts_are_counted_and_traced() -> None:

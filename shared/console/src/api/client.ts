@@ -34,8 +34,14 @@ export async function errorOf(response: Response): Promise<ApiError> {
   return new ApiError(`http_${response.status}`, {}, response.status);
 }
 
-async function call<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json" };
+async function ask(
+  method: string,
+  path: string,
+  body?: unknown,
+  key?: string,
+  more: Record<string, string> = {},
+): Promise<Response> {
+  const headers: Record<string, string> = { accept: "application/json", ...more };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (key) headers["idempotency-key"] = key;
   let response: Response;
@@ -52,12 +58,40 @@ async function call<T>(method: string, path: string, body?: unknown, key?: strin
     throw new ApiError(timedOut ? "timeout" : "network");
   }
   if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+async function bodyOf<T>(response: Response): Promise<T> {
   if (response.status === 204) return undefined as T;
   try {
     return (await response.json()) as T;
   } catch {
     throw new ApiError("bad_answer", {}, response.status);
   }
+}
+
+async function call<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
+  return bodyOf<T>(await ask(method, path, body, key));
+}
+
+/** Something that others may change too, with the tag that a change must name. */
+export interface Tagged<T> {
+  it: T;
+  tag: string;
+}
+export async function getTagged<T>(path: string): Promise<Tagged<T>> {
+  const response = await ask("GET", path);
+  return { it: await bodyOf<T>(response), tag: response.headers.get("etag") ?? "" };
+}
+/** Change what was read under this tag; a 412 says that somebody was faster. */
+export async function changeTagged<T>(
+  method: "PUT" | "POST",
+  path: string,
+  body: unknown,
+  tag: string,
+): Promise<T> {
+  const match: Record<string, string> = tag ? { "if-match": tag } : {};
+  return bodyOf<T>(await ask(method, path, body, newKey(), match));
 }
 
 export const get = <T>(path: string) => call<T>("GET", path);

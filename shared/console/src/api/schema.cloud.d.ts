@@ -518,7 +518,9 @@ export interface components {
         };
         /**
          * AnswerRequest
-         * @description POST /api/runs/{id}/answers.
+         * @description POST /api/runs/{id}/answers: the question by its `path`.
+         *
+         *     By its `step` alone only where one question of that name is open, and the run's own.
          */
         AnswerRequest: {
             /**
@@ -528,7 +530,15 @@ export interface components {
             comment: string;
             /** Option */
             option: string;
-            /** Step */
+            /**
+             * Path
+             * @default
+             */
+            path: string;
+            /**
+             * Step
+             * @default
+             */
             step: string;
         };
         /**

@@ -31,10 +31,10 @@ export const useRuns = defineStore("runs", () => {
       problem.value = reason instanceof ApiError ? reason : new ApiError("bad_answer");
     }
   }
-  /** Answer a run's question; a refusal is thrown like a failed call. */
-  async function answer(run: string, step: string, option: string, comment = ""): Promise<void> {
+  /** Answer the question of a run that has this path; a refusal is thrown like a failed call. */
+  async function answer(run: string, path: string, option: string, comment = ""): Promise<void> {
     const result = await post<ItemResult>(`/api/runs/${seg(run)}/answers`, {
-      step,
+      path,
       option,
       comment,
     });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -126,10 +127,31 @@ def test_every_step_of_every_round_is_told_once_whenever_somebody_looks(
     steps = [(each.round, each.step) for _, each in told if each.kind == "alarm"]
     assert steps == [(r, s) for r in range(times + 1) for s in range(3)]
     assert [each.n for _, each in told] == list(range(len(told)))
-    assert end.due is None or nag is not None
+    assert (end.due is None) == (nag is None)
     for at, each in told:
         if each.kind == "alarm" and each.round == 0:
             assert at >= spec.steps[each.step].after
+
+
+@given(times=st.integers(0, 2), nag=st.sampled_from([None, "3m", "7m"]))
+def test_whoever_looks_only_when_a_case_is_due_tells_everything_in_its_minute(
+    times: int, nag: str | None
+) -> None:
+    """As the brain does: a `due` that comes late, or never, is a step that comes late, or never."""
+    spec = ladder(repeat={"times": times, "every": "10m"}, nag=nag)
+    now, told = case(), list[tuple[int, Telling]]()
+    while now.due is not None and now.due <= 120 * MIN:
+        at = now.due
+        now, new = advance(now, spec, STANDS, at)
+        assert new, "looked at for nothing"
+        assert now.due is None or now.due > at
+        told += [(at, each) for each in new]
+    steps = [(at // MIN, each.step) for at, each in told if each.kind == "alarm"]
+    # A round begins ten minutes after the last step of the one before, at 15 minutes of it.
+    assert steps == [(r * 25 + m, n) for r in range(times + 1) for n, m in enumerate((0, 5, 15))]
+    if nag is not None:
+        pauses = [b[0] - a[0] for a, b in pairwise(told)]
+        assert max(pauses) <= int(nag[:-1]) * MIN
 
 
 def channel(kind: str = "log", **more: object) -> ChannelSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -32,12 +33,16 @@ FILE = NotifyFile.model_validate({
 })  # fmt: skip
 
 
+IN_A_SUMMARY = 7
+
+
 class Rows:
-    """The store's promises, in memory."""
+    """The store's promises, in memory; what is queued is sent at once, as the sender would."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Message] = {}
         self.entries: list[Entry] = []
+        self.summary_of: dict[str, str] = {}
 
     @asynccontextmanager
     async def planning(self) -> AsyncIterator[None]:
@@ -45,36 +50,56 @@ class Rows:
 
     async def recent(self, tx: Any, person: str, since: int) -> int:
         return sum(
-            each.person == person and each.at > since and each.status == "queued"
-            and each.kind != "summary"
+            each.person == person and each.at > since and each.kind != "summary"
+            and each.status in ("queued", "sent", "failed")
             for each in self.messages.values()
         )  # fmt: skip
 
     async def add(
         self, tx: Any, messages: Sequence[Message], entries: Sequence[Entry], now: int
     ) -> None:
+        assert not self.messages.keys() & {each.id for each in messages}
         self.messages.update({each.id: each for each in messages})
         self.entries += entries
+
+    def send(self, odd: bool) -> None:
+        """What is queued goes; some of it in vain."""
+        status = "failed" if odd else "sent"
+        for each in list(self.messages.values()):
+            if each.status == "queued":
+                self.messages[each.id] = replace(each, status=status, due=None)
 
     async def gathered(self, tx: Any, now: int) -> list[Message]:
         waiting = [each for each in self.messages.values() if each.status == "gathered"]
         due = sorted((each for each in waiting if each.due <= now), key=lambda m: m.due)  # type: ignore[operator, arg-type, return-value]
-        return [each for each in waiting if due and each.person == due[0].person]
+        found = [each for each in waiting if due and each.person == due[0].person]
+        return sorted(found, key=lambda m: (m.priority, m.at))[:IN_A_SUMMARY]
 
     async def summarise(
         self, tx: Any, members: Sequence[Message], summary: Message, now: int
     ) -> None:
         for each in members:
+            assert self.messages[each.id].status == "gathered"
             self.messages[each.id] = replace(each, status="summarised", due=None)
+            self.summary_of[each.id] = summary.id
         await self.add(tx, [summary], [], now)
 
-    async def wait_longer(self, tx: Any, members: Sequence[Message], due: int) -> None:
-        for each in members:
-            self.messages[each.id] = replace(each, due=due)
+    async def wait_longer(self, tx: Any, person: str, due: int) -> None:
+        for each in list(self.messages.values()):
+            if each.person == person and each.status == "gathered":
+                self.messages[each.id] = replace(each, due=due)
 
 
-async def _no_occurrence(_: str) -> None:
-    return None
+async def _no_occurrences(_: list[str]) -> list[Any]:
+    return []
+
+
+def quiet(person: str, priority: int, at: int) -> bool:
+    """Whether a person must not be disturbed, by hand: UTC, one span of the night each."""
+    minute = at // 60_000 % 1440
+    if person == "a":
+        return priority > 1 and (minute >= 22 * 60 or minute < 6 * 60)
+    return priority > 2 and (minute >= 20 * 60 or minute < 7 * 60 + 30)
 
 
 steps = st.lists(
@@ -95,24 +120,49 @@ async def _play(start: int, steps: list[tuple[int, str, int]]) -> None:
     site = cast(Site, SimpleNamespace(notify=FILE, info=SimpleNamespace(timezone="UTC", roster={})))
     store = cast(Store, rows)
     directory = Directory(site, clock, store)
-    planning = Planning(clock, store, directory, _no_occurrence)
-    for pause, person, priority in steps:
+    planning = Planning(clock, store, directory, _no_occurrences)
+    for n, (pause, person, priority) in enumerate(steps):
         clock.advance(pause)
         while await planning.gather():
             pass
+        singly = [
+            m
+            for m in rows.messages.values()
+            if m.person == person
+            and m.kind == "alarm"
+            and m.status in ("sent", "failed")
+            and m.at > clock.now_ms() - HOUR // 2
+        ]
         told = await planning.tell(None, [person], Draft("alarm", priority, {}))
-        if person == "b" and priority == 1:
-            assert told[0].status == "queued"
+        # The reason by hand: quiet hours, else the limit of two in half an hour, else none.
+        wanted = ("gathered", "do_not_disturb") if quiet(person, priority, clock.now_ms()) else (
+            ("gathered", "limit") if priority > 1 and len(singly) >= 2 else ("queued", "")
+        )  # fmt: skip
+        assert [(each.status, each.reason) for each in told] == [wanted]
+        rows.send(n % 3 == 0)
     for _ in range(20):
         clock.advance(2 * HOUR)
         while await planning.gather():
             pass
+        rows.send(False)
+    _check(rows, len(steps))
+
+
+def _check(rows: Rows, count: int) -> None:
     alarms = [each for each in rows.messages.values() if each.kind == "alarm"]
-    assert len(alarms) == len(steps) == len(rows.entries)
-    assert {each.status for each in alarms} <= {"queued", "summarised"}
-    gathered = [each for each in alarms if each.status == "summarised"]
-    assert all(each.reason in ("limit", "do_not_disturb") for each in gathered)
+    assert len(alarms) == count == len(rows.entries)
+    assert {each.status for each in alarms} <= {"sent", "failed", "summarised"}
+    for each in alarms:
+        held = each.reason in ("limit", "do_not_disturb")
+        assert (each.status == "summarised") == held == (each.id in rows.summary_of)
     summaries = [each for each in rows.messages.values() if each.kind == "summary"]
-    assert sum(each.facts["total"] for each in summaries) == len(gathered)
-    assert {each.priority for each in gathered if each.reason == "limit"} <= {2, 3, 4}
-    assert all(len(each.facts["top"]) <= 3 for each in summaries)
+    for each in summaries:
+        assert each.status in ("sent", "failed")
+        members = [rows.messages[m] for m, of in rows.summary_of.items() if of == each.id]
+        assert {m.person for m in members} == {each.person}
+        assert each.priority == min(m.priority for m in members)
+        assert not quiet(each.person, each.priority, each.at)
+        counts = Counter(str(m.priority) for m in members)
+        assert (each.facts["total"], each.facts["by_priority"]) == (len(members), counts)
+        assert len(each.facts["top"]) == min(3, len(members)) <= len(members) <= IN_A_SUMMARY
+        assert [t["priority"] for t in each.facts["top"]] == sorted(m.priority for m in members)[:3]

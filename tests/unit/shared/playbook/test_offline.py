@@ -57,7 +57,7 @@ def test_what_needs_people_or_the_brain_is_refused(
     path = tmp_path / "p.yaml"
     path.write_text(text[:at] + text[at:].replace(*change, 1), encoding="utf-8")
     if code is None:
-        with pytest.raises(Exception, match="ask"):
+        with pytest.raises(Exception, match="question"):
             load_playbook(path)
         return
     assert code in {finding.code for finding in lint(load_playbook(path))}
@@ -68,13 +68,14 @@ def test_an_operation_that_is_not_idempotent_is_refused() -> None:
     devices = dict(site.bindings.devices)
     plant = Plant(frozenset(site.alarms), devices, frozenset(["cmms"]), frozenset(site.info.roster))
     loaded = load_playbook(SOURCE)
-    assert lint(loaded, plant) == []
+    assert [f.code for f in lint(loaded, plant) if f.severity == "error"] == []
     burner = devices["FUR-01/burner"]
     once = burner.operations["set_output"].model_copy(update={"idempotent": "no"})
     devices["FUR-01/burner"] = burner.model_copy(
         update={"operations": {**burner.operations, "set_output": once}}
     )
-    assert [f.code for f in lint(loaded, plant)] == ["offline_not_idempotent"]
+    found = [f.code for f in lint(loaded, plant) if f.severity == "error"]
+    assert found == ["offline_not_idempotent"]
 
 
 def test_without_a_fragment_a_run_begins_at_once() -> None:

@@ -17,6 +17,13 @@ inbound:
     secret: token
     map: {type: "'door'", asset: "body.asset"}
 """
+SIGNED = """\
+inbound:
+  - id: doors
+    verify: hmac-sha256-header
+    secret: token
+    map: {type: "'door'", asset: "body.asset", alarm: "body.key", active: "body.open"}
+"""
 OUT = """\
 outbound:
   - id: cmms
@@ -39,6 +46,7 @@ devices:
         (IN.replace('asset"}', 'asset", alarm: "body.x"}'), "links.yaml:5:5", "needs `active`"),
         (IN.replace("token", "../token"), "links.yaml:4:5", "secret"),
         (IN.replace("id: doors", "id: " + "x" * 30), "links.yaml:2:5", "at most 26"),
+        (SIGNED, "links.yaml:3:5", "timestamp_header"),
         (OUT.replace("endpoint: cmms", "endpoint: cmm"), "links.yaml:2:5", "did you mean 'cmms'"),
         (OUT + "    events: event.kid == 'x'\n", "links.yaml:4:5", "kid"),
         (OUT + "    area: NO-SUCH\n", "links.yaml:2:5", "unknown area"),
@@ -56,6 +64,22 @@ def test_a_mistake_is_found_where_it_is(tmp_path: Path, text: str, place: str, t
         load_site(site)
     assert any(str(fault).startswith(place) for fault in found.value.faults), str(found.value)
     assert told in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SIGNED + "    timestamp_header: x-stamp\n",
+        SIGNED.replace('"body.open"', '"body.open", time: "body.at"'),
+        SIGNED.replace("hmac-sha256-header", "standard-webhooks"),
+        SIGNED.replace(', alarm: "body.key", active: "body.open"', ""),
+    ],
+)
+def test_a_signed_message_that_tells_its_time_may_raise_alarms(tmp_path: Path, text: str) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(demo_sites() / "f1", site)
+    (site / "links.yaml").write_text(text)
+    assert set(load_site(site).links.inbound) == {"doors"}
 
 
 def test_the_demo_has_links_and_follows_them() -> None:

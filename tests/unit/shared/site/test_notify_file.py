@@ -27,6 +27,12 @@ GOOD = (demo_sites() / "f1" / "notify.yaml").read_text(encoding="utf-8")
         ("    language: en\n", "    langage: en\n", "did you mean 'language'?"),
         ("after: 2m", "after: 20m", "no step comes before the one above it"),
         ("id: critical, priorities: [1],", "id: critical, when: 'event.prio == 1',", "prio"),
+        (
+            "summaries:",
+            "console_url: 'http://0.0.0.0:8080'\nsummaries:",
+            "no telephone can open it",
+        ),
+        ("summaries:", "console_url: andon.example\nsummaries:", "is no address of a console"),
         ("- id: shift-leads\n", "- id: shift-lead-a\n", "a person has this id too"),
     ],
 )
@@ -42,3 +48,17 @@ def test_a_fault_says_where_and_what_to_do(
     text = str(raised.value)
     assert told in text, text
     assert "notify.yaml:" in text
+
+
+def test_the_examination_says_that_telephones_may_not_open_the_links(tmp_path: Path) -> None:
+    site = tmp_path / "f1"
+    shutil.copytree(demo_sites() / "f1", site)
+    out = GOOD.replace("channels: [{kind: log}]", "channels: [{kind: email, url: mail}]", 1)
+    (site / "notify.yaml").write_text(out, encoding="utf-8")
+    assert load_site(site).notify.reaches_out  # a brain starts with it
+    with pytest.raises(SiteFaults, match="no `console_url`") as raised:
+        load_site(site, thorough=True)
+    assert "notify.yaml:" in str(raised.value)
+    given = out + "console_url: https://andon.example\n"
+    (site / "notify.yaml").write_text(given, encoding="utf-8")
+    load_site(site, thorough=True)

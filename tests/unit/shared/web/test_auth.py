@@ -51,6 +51,8 @@ RIGHTS = {  # written out by hand, apart from the table in the code
         "suppress",
         "out_of_service",
         "start_playbook",
+        "write_playbook",
+        "review_playbook",
         "decide_proposal",
         "manage_notifications",
         "manage_links",
@@ -228,6 +230,16 @@ def test_the_throttle_forgets_after_success(clock: ManualClock) -> None:
         throttle.failed("a")
     assert throttle.blocked("a")
     throttle.succeeded("a")
+    assert not throttle.blocked("a")
+
+
+def test_a_clock_set_back_locks_nobody_out_for_longer(clock: ManualClock) -> None:
+    throttle = Throttle(clock)
+    for _ in range(MAX_FAILURES):
+        throttle.failed("a")
+    clock.jump(-3_600_000)
+    assert throttle.blocked("a")
+    clock.advance(FAILURE_WINDOW_MS)
     assert not throttle.blocked("a")
 
 

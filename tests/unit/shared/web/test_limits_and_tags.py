@@ -72,6 +72,14 @@ def make(clock: ManualClock, rates: RateSettings) -> FastAPI:
     async def broken(how: str) -> None:
         raise {"silent": Silent, "unstorable": Unstorable}.get(how, RuntimeError)("secret")
 
+    @app.get("/api/letters/{token}/ack")
+    async def letter(token: str) -> None:
+        raise Silent
+
+    @app.get("/api/alarms")
+    async def alarms() -> list[int]:
+        return [1]
+
     return app
 
 
@@ -184,6 +192,15 @@ async def test_a_fault_of_ours_tells_a_trace_and_nothing_else(
     problem(await client.get("/api/broken/unstorable"), 422, "invalid_request")
 
 
+async def test_what_opens_a_door_stands_in_no_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem(await client.get("/api/letters/open-sesame%21/ack"), 503, "store_unavailable")
+    logged = next(r for r in caplog.records if r.getMessage() == "store_unavailable")
+    assert logged.fields["path"] == "/api/letters/…/ack"
+    assert "open-sesame" not in "".join(str(vars(each)) for each in caplog.records)
+
+
 async def test_what_a_code_means_can_be_read(client: httpx.AsyncClient) -> None:
     for code in ("not_found", "rate_limited"):
         told = (await client.get(f"/api/problems/{code}")).json()
@@ -247,9 +264,11 @@ def test_a_cursor_holds_what_was_put_in_and_nothing_else() -> None:
         assert (refused.value.status, refused.value.code) == (400, "bad_cursor"), each
 
 
-async def ask(client: httpx.AsyncClient, session: str, times: int) -> list[int]:
+async def ask(
+    client: httpx.AsyncClient, session: str, times: int, path: str = "/api/list"
+) -> list[int]:
     cookie = {"Cookie": f"{COOKIE}={session}"} if session else {}
-    return [(await client.get("/api/list", headers=cookie)).status_code for _ in range(times)]
+    return [(await client.get(path, headers=cookie)).status_code for _ in range(times)]
 
 
 async def test_one_account_and_one_address_have_their_limits_and_acting_is_kept_free(
@@ -261,7 +280,7 @@ async def test_one_account_and_one_address_have_their_limits_and_acting_is_kept_
         assert await ask(client, "b", 1) == [200], "another account is not held up"
         clock.advance(1000)
         assert await ask(client, "a", 2) == [200, 429]
-        assert await ask(client, "", 4) == [200, 200, 429, 429], "nor is the address without end"
+        assert await ask(client, "", 5) == [200] * 4 + [429], "nor is the address without end"
         refused = await client.get("/api/list")
         body = problem(refused, 429, "rate_limited")
         assert body["params"] == {"seconds": 1}
@@ -273,6 +292,21 @@ async def test_one_account_and_one_address_have_their_limits_and_acting_is_kept_
         assert acted.status_code == 200
         assert acted.headers["ratelimit"] == '"address";r=31;t=0'
         assert (await client.get("/healthz")).status_code == 404
+
+
+async def test_a_flood_of_lists_darkens_no_console_and_one_account_starves_no_other(
+    clock: ManualClock,
+) -> None:
+    transport = httpx.ASGITransport(app=make(clock, RATES))
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        assert (await ask(client, "greedy", 50)).count(200) == RATES.account_burst
+        assert await ask(client, "b", 3) == [200] * 3, "refused ones cost the address nothing"
+        assert await ask(client, "", 3) == [200, 200, 429], "now the address has had its lists"
+        # The wall of consoles comes back: another path, other buckets.
+        for name in ("w1", "w2"):
+            assert await ask(client, name, 3, "/api/alarms") == [200] * 3
+        assert await ask(client, "w1", 1, "/api/alarms") == [429], "and that has its limits too"
+        assert await ask(client, "", 3, "/api/alarms") == [200, 200, 429]
 
 
 def test_buckets_are_bounded_in_memory() -> None:

@@ -76,7 +76,7 @@ def _messages() -> None:
         _int("version"), _text("edge"), _int("priority"), _json("facts"), _json("kinds"),
         _big("at"), _big("due", null=True), _text("status"), _text("reason"), _int("channel"),
         _int("attempt"), _text("summary", null=True), _big("ended_at", null=True),
-        _big("confirmed_at", null=True),
+        _big("confirmed_at", null=True), _int("claims"),
     )  # fmt: skip
     op.create_index(
         "notify_message_due",

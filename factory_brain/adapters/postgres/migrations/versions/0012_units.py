@@ -18,6 +18,7 @@ CREATE TABLE unit_passage (
 CREATE INDEX unit_passage_unit ON unit_passage (unit, entered_at);
 CREATE INDEX unit_passage_batch ON unit_passage (batch, entered_at) WHERE batch <> '';
 CREATE INDEX unit_passage_station ON unit_passage (station, entered_at);
+CREATE INDEX unit_passage_entered ON unit_passage (entered_at, station, unit);
 CREATE INDEX unit_passage_stay ON unit_passage USING gist (int8range(entered_at, left_at, '[]'));
 CREATE TABLE unit_relation (
     parent varchar COLLATE "C" NOT NULL, child varchar COLLATE "C" NOT NULL,
@@ -26,13 +27,28 @@ CREATE TABLE unit_relation (
 );
 CREATE INDEX unit_relation_child ON unit_relation (child)
 """
+# What a time line asks of others' tables: what was told about an occurrence, and its playbook runs.
+_TOLD = """
+CREATE FUNCTION occurrence_of_delivery(body bytea) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN RETURN convert_from(body, 'UTF8')::jsonb #>> '{data,occurrence}'; -- of a CloudEvent
+EXCEPTION WHEN data_exception THEN RETURN NULL; END -- whatever it is, it must be stored
+$$;
+CREATE INDEX link_delivery_occurrence ON link_delivery (occurrence_of_delivery(body));
+CREATE INDEX device_notice_occurrence ON device_notice ((body ->> 'occurrence'));
+CREATE INDEX run_occurrence ON run (occurrence)
+"""
 
 
 def upgrade() -> None:
-    for statement in _TABLES.split(";\n"):
+    for statement in [*_TABLES.split(";\n"), *_TOLD.split(";\n")]:
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_index("run_occurrence", table_name="run")
+    op.drop_index("device_notice_occurrence", table_name="device_notice")
+    op.drop_index("link_delivery_occurrence", table_name="link_delivery")
+    op.execute("DROP FUNCTION occurrence_of_delivery")
     op.drop_table("unit_relation")
     op.drop_table("unit_passage")

@@ -1,0 +1,1 @@
+"""Rehearsing playbooks: tests on a virtual clock, coverage, replay of journals. Pure."""

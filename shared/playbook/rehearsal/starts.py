@@ -1,0 +1,113 @@
+"""What starts runs in a rehearsal: triggers with `where` and `for`, and the overlap of one key.
+
+Told of what happens by `play.py`; a held alarm's remaining time survives a kill, as the real does.
+A trigger's `throttle` is not rehearsed: every firing is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.expression import StaticEnvironment, Unknown, compile_expression
+from shared.playbook.journal import ROOTS
+from shared.playbook.model import Playbook, Trigger
+from shared.playbook.rehearsal.document import Event
+
+TRANSITIONS = {
+    "raise": "raised", "ack": "acknowledged", "clear": "cleared", "shelve": "shelved",
+    "escalate": "escalated",
+}  # fmt: skip
+STATES = {
+    "clear": "cleared", "ack": "acknowledged", "shelve": "shelved", "suppress": "suppressed"
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A trigger has fired: a run is wanted."""
+
+    trigger: str
+    name: str
+    """The alarm or event as the test calls it."""
+    alarm: Mapping[str, Any]
+    by: str
+    key: str
+    due: int
+
+
+@dataclass(slots=True)
+class Starts:
+    """The triggers of one playbook."""
+
+    book: Playbook
+    inputs: Mapping[str, Any]
+    given: Mapping[str, Any]
+    """The alarm as the test gives it."""
+    held: list[Firing] = field(default_factory=list)
+    raised: int = 0
+
+    def happened(self, event: Event, now: int) -> list[str]:
+        """Take an event in; the triggers that it fires (later, if they wait)."""
+        kind, name = event.kind, str(getattr(event, "raise_" if event.raise_ else event.kind))
+        if kind in ("clear", "shelve", "suppress"):  # it did not stand for long enough
+            self.held = [f for f in self.held if f.name != name or f.due <= now]
+        if kind == "raise":
+            self.raised += 1
+        found: list[str] = []
+        for trigger in self.book.triggers:
+            if not _fits(trigger, kind, name):
+                continue
+            alarm = self._alarm(kind, name, event, now)
+            if trigger.where is not None and self._seen(trigger.where, alarm) is not True:
+                continue
+            by = event.by.removeprefix("user:") if trigger.manual else _by(trigger)
+            found.append(trigger.id)
+            key = self._seen(self.book.concurrency.key, alarm)
+            shown = "" if key is None or isinstance(key, Unknown) else str(key)
+            self.held.append(
+                Firing(trigger.id, name, alarm, by, shown, now + trigger.hold)
+            )  # fmt: skip
+        return found
+
+    def due(self, now: int) -> list[Firing]:
+        """What fires now."""
+        found = [firing for firing in self.held if firing.due <= now]
+        self.held = [firing for firing in self.held if firing.due > now]
+        return found
+
+    def next_at(self) -> int | None:
+        """When something fires by itself."""
+        return min((firing.due for firing in self.held), default=None)
+
+    def _alarm(self, kind: str, name: str, event: Event, now: int) -> dict[str, Any]:
+        given = {**self.given, **event.alarm}
+        if kind in ("event", "incident", "start"):
+            known = {"id": name, "event": f"event-{now}", "asset": "", "value": None, "unit": "",
+                     "priority": None, "raised_at": now, "data": {}}  # fmt: skip
+            return {**known, **given}
+        return {
+            "id": name, "occurrence": f"occurrence-{self.raised}", "asset": "", "tag": "",
+            "value": None, "limit": None, "unit": "", "quality": "good", "priority": 1,
+            "raised_at": now, "transition": TRANSITIONS.get(kind, kind), **given,
+        }  # fmt: skip
+
+    def _seen(self, text: str, alarm: Mapping[str, Any]) -> object:
+        env = StaticEnvironment({"alarm": alarm, "inputs": self.inputs})
+        return compile_expression(text, roots=ROOTS).evaluate(env)
+
+
+def _fits(trigger: Trigger, kind: str, name: str) -> bool:
+    if kind == "event":
+        return trigger.event == name
+    if kind == "incident":
+        return trigger.incident == name
+    if kind == "start":
+        return trigger.id == name
+    return trigger.alarm == name and trigger.transition == TRANSITIONS.get(kind)
+
+
+def _by(trigger: Trigger) -> str:
+    kinds = ("alarm", "incident", "event", "cron")
+    return next((kind for kind in kinds if getattr(trigger, kind) is not None), "alarm")

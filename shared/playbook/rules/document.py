@@ -1,0 +1,193 @@
+"""Rules about what stands outside the steps: triggers, overlap, inputs, the budget.
+
+Only texts: what is checked is in `lint_*.py`.
+"""
+
+from __future__ import annotations
+
+from shared.playbook.rules.rule import Rule
+
+DOCUMENT: dict[str, Rule] = {
+    "no_trigger": Rule(
+        "advice",
+        "没有触发器：只有其他预案的 call 能执行它",
+        "there is no trigger: only another playbook's `call` runs it",
+        "加上 triggers，除非它只供 call",
+        "add `triggers` unless it is only to be called",
+    ),
+    "bad_cron": Rule(
+        "error",
+        "cron 有误：{reason}",
+        "`cron` is wrong: {reason}",
+        "五段：分 时 日 月 周，例如 0 6 * * 1-5",
+        "five fields, minute hour day month weekday, for example 0 6 * * 1-5",
+    ),
+    "cron_never": Rule(
+        "error",
+        "cron {line!r} 永远不会到来",
+        "the cron line {line!r} never comes",
+        "改正日期与月份",
+        "correct its day and month",
+    ),
+    "cron_where": Rule(
+        "advice",
+        "cron 触发没有告警，alarm.{name} 没有值",
+        "a cron trigger has no alarm: alarm.{name} has no value",
+        "改用位号或输入",
+        "use tags or inputs",
+    ),
+    "alarm_without_trigger": Rule(
+        "error",
+        "leave_when 等待告警，但没有任何告警触发器",
+        "`leave_when` waits for an alarm, but no trigger names one",
+        "删除 leave_when，或加告警触发器",
+        "remove `leave_when`, or add an alarm trigger",
+    ),
+    "leave_not_raised": Rule(
+        "error",
+        "触发于 {transition} 的流程会因 leave_when {transition} 立即结束",
+        "a run that starts when the alarm is {transition} leaves at once by `leave_when`",
+        "写 after_step，或删除该条",
+        "write `after_step`, or remove that entry",
+    ),
+    "leave_duplicate": Rule(
+        "error",
+        "leave_when {name} 已被前一条包含",
+        "`leave_when` {name} is covered by an earlier entry",
+        "删除一条",
+        "remove one of them",
+    ),
+    "duplicate_trigger": Rule(
+        "error",
+        "触发器 id {name} 重复",
+        "trigger id {name!r} is used twice",
+        "换一个 id",
+        "give it an id of its own",
+    ),
+    "throttle_pointless": Rule(
+        "error",
+        "手动与 cron 触发不接受 throttle",
+        "a manual or cron trigger takes no `throttle`",
+        "删除 throttle",
+        "remove `throttle`",
+    ),
+    "throttle_beyond_hold": Rule(
+        "advice",
+        "throttle 比 for 短，几乎不起作用",
+        "`throttle` is shorter than `for` and does little",
+        "延长 throttle",
+        "make it longer",
+    ),
+    "concurrency_one": Rule(
+        "advice",
+        "mode {mode} 的 max 为 1，等同于 single",
+        "mode {mode} with `max` 1 is the same as single",
+        "写更大的 max，或 mode: single",
+        "write a larger `max`, or `mode: single`",
+    ),
+    "concurrency_conflict": Rule(
+        "error",
+        "mode restart 总是重新开始，on_conflict 不起作用",
+        "mode restart always begins again: `on_conflict` does nothing",
+        "删除 on_conflict",
+        "remove `on_conflict`",
+    ),
+    "stale_beyond_deadline": Rule(
+        "advice",
+        "stale_after 不短于 deadline，停顿后不会询问人",
+        "`stale_after` is no shorter than `deadline`: nobody would be asked after an outage",
+        "缩短 stale_after",
+        "shorten `stale_after`",
+    ),
+    "hold_beyond_deadline": Rule(
+        "advice",
+        "for 比 deadline 还长",
+        "`for` is longer than the `deadline`",
+        "检查两个时间",
+        "check the two times",
+    ),
+    "too_many_rows": Rule(
+        "error",
+        "最坏情况要写 {worst} 行运行记录，超过 {most}",
+        "at worst a run writes {worst} rows into its journal, more than {most}",
+        "减少循环的 max，或不要嵌套循环",
+        "make the loops' `max` smaller, or do not nest them",
+    ),
+    "budget_commands": Rule(
+        "error",
+        "最坏情况要发 {worst} 条命令，超过 budget.commands {most}",
+        "at worst {worst} commands are given, more than `budget.commands` {most}",
+        "减少循环与重试，或提高预算",
+        "make loops and tries fewer, or raise the budget",
+    ),
+    "budget_duration": Rule(
+        "error",
+        "最坏情况用时 {worst} ms，超过 budget.duration {most} ms",
+        "at worst it takes {worst} ms, more than `budget.duration` {most} ms",
+        "缩短等待，或提高预算",
+        "shorten the waits, or raise the budget",
+    ),
+    "budget_people": Rule(
+        "error",
+        "会打扰 {worst} 个对象，超过 budget.people {most}",
+        "it tells {worst} addressees, more than `budget.people` {most}",
+        "少通知一些，或提高预算",
+        "tell fewer, or raise the budget",
+    ),
+    "bad_input_value": Rule(
+        "error",
+        "{what_zh} {value!r} 不是 {kind}",
+        "{what} {value!r} is no {kind}",
+        "写一个 {kind}",
+        "write a {kind}",
+    ),
+    "default_outside_bounds": Rule(
+        "error",
+        "默认值 {value} 超出可调范围 {low}…{high}",
+        "default {value} lies outside `tunable` {low}…{high}",
+        "扩大范围或改正默认值",
+        "widen the bounds or correct the default",
+    ),
+    "default_not_option": Rule(
+        "error",
+        "默认值 {value!r} 不在 options 中",
+        "default {value!r} is none of `options`",
+        "写其中之一",
+        "write one of them",
+    ),
+    "choice_without_options": Rule(
+        "error",
+        "choice 类型的输入 {name} 没有 options",
+        "input {name}, a choice, has no `options`",
+        "写 options: […]",
+        "write `options: […]`",
+    ),
+    "bounds_reversed": Rule(
+        "error",
+        "可调范围 {low}…{high} 颠倒",
+        "the bounds {low}…{high} are reversed",
+        "min 写小的，max 写大的",
+        "write the smaller as `min`",
+    ),
+    "tunable_kind": Rule(
+        "error",
+        "{kind} 类型的输入不能有可调范围",
+        "an input of type {kind} has no bounds",
+        "删除 tunable",
+        "remove `tunable`",
+    ),
+    "tunable_beyond_device": Rule(
+        "error",
+        "{name} 的可调范围 {low}…{high} 超出设备 {device} 操作 {op} 的限值 {least}…{most}",
+        "`tunable` {low}…{high} of {name} goes beyond {op} of {device}: {least}…{most}",
+        "收窄 tunable",
+        "narrow `tunable`",
+    ),
+    "default_missing": Rule(
+        "advice",
+        "输入 {name} 没有默认值：工厂必须给出",
+        "input {name} has no default: every site must give one",
+        "写 default，或在 bindings.yaml 的 inputs 给值",
+        "write `default`, or give it in `inputs` of bindings.yaml",
+    ),
+}  # fmt: skip
