@@ -57,7 +57,7 @@ async def world(tmp_path: Path, database_url: str) -> AsyncIterator[LinkWorld]:
         made.prepare(LINKS)
         await made.start()
         yield made
-        await made.stop()
+        await made.close()
 
 
 def message(**more: Any) -> bytes:

@@ -62,7 +62,7 @@ async def world(
         made.prepare(LINKS, BINDINGS)
         await made.start()
         yield made
-        await made.stop()
+        await made.close()
 
 
 def again(n: int, kind: str) -> AlarmTransition:

@@ -65,6 +65,7 @@ class LinkWorld:
     urls: dict[str, str] = field(default_factory=dict)
     brain: Brain | None = None
     http_port: int = 0
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def prepare(self, links: str, bindings: str = "") -> None:
         """Write the site and the secrets."""
@@ -107,6 +108,12 @@ class LinkWorld:
             await self.brain.service.shutdown()
             self.brain = None
 
+    async def close(self) -> None:
+        """End everything that was opened here."""
+        for client in self.clients:
+            await client.aclose()
+        await self.stop()
+
     async def kill(self) -> None:
         """End the brain as a kill does: its database and its broker are gone in mid-work."""
         brain, self.brain = self.brain, None
@@ -118,6 +125,7 @@ class LinkWorld:
     async def client(self) -> httpx.AsyncClient:
         """A client of the brain's web, once it answers."""
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.http_port}", timeout=10)
+        self.clients.append(client)
 
         async def up() -> bool:
             with contextlib.suppress(httpx.TransportError):

@@ -121,7 +121,7 @@ MISTAKES = [
      "  valve:\n    type: valve\n    edge: e1\n    «source: plcs", "source 'plcs'", "'plc'"),
     (BINDINGS, "{pressure: P1}", "{«pressure: P9}", "unknown tag 'P9'", "'P1'"),
     (BINDINGS, 'open: {write: "holding:1"', 'open: {«wriet: "holding:1"', "unknown key", "'write'"),
-    (BINDINGS, ", secret: mes}", "}", "is missing", "add the key 'secret'"),
+    (BINDINGS, '{url: "http://127.0.0.1:1/hook", ', "{", "is missing", "add the key 'url'"),
     (BINDINGS, "tags: {pressure: P1}", "tags: {pressure: P1", None, "mend the YAML"),
 ]  # fmt: skip
 
