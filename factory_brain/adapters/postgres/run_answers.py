@@ -22,6 +22,16 @@ SETTLED = "('done', 'failed', 'skipped', 'reconciled', 'compensated')"
 _NEWS = f"UPDATE run SET news = news + 1, wake_at = least(wake_at, $2) WHERE id = $1 AND {LIVE}"
 
 
+async def signal(tx: Connection, run: str, path: str, data: Mapping[str, Any], at: int) -> bool:
+    """Note what ends a wait, once, as news of its run; False if there was one already."""
+    tag = await tx.execute(
+        "INSERT INTO signal (run, path, data, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        run, path, clean(dict(data)), at,
+    )  # fmt: skip
+    await tx.execute(_NEWS, run, at)
+    return tag.endswith("1")
+
+
 class RunAnswers:
     """A part of `PgRunStore`."""
 
@@ -64,7 +74,7 @@ class RunAnswers:
                     await audit(connection, at, who, "answer_task", run, told)
                     return "noted"
                 data = {**data, "votes": votes}
-            if not await self._signal(connection, run, path, data, at):
+            if not await signal(connection, run, path, data, at):
                 return "answered"
             await audit(connection, at, who, "answer_task", run, told)
             return "taken"
@@ -96,16 +106,6 @@ class RunAnswers:
             "SELECT who, answer FROM vote WHERE run = $1 AND path = $2", run, path
         )
         return {row["who"]: row["answer"] for row in rows}
-
-    @staticmethod
-    async def _signal(connection: Any, run: str, path: str, data: Any, at: int) -> bool:
-        tag = await connection.execute(
-            "INSERT INTO signal (run, path, data, at) VALUES ($1, $2, $3, $4) "
-            "ON CONFLICT DO NOTHING",
-            run, path, clean(dict(data)), at,
-        )  # fmt: skip
-        await connection.execute(_NEWS, run, at)
-        return tag.endswith("1")
 
     # words of people
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from factory_brain.adapters.postgres.run_answers import signal
 from factory_brain.application.playbooks.ports import Delivered, Delivery
 from shared.postgres.audit import audit
 from shared.redaction import cleaned
@@ -26,10 +27,6 @@ class RunDeliveries:
     """A part of `PgRunStore`."""
 
     _pool: asyncpg.Pool
-
-    @staticmethod
-    async def _signal(connection: Any, run: str, path: str, data: Any, at: int) -> bool:
-        raise NotImplementedError
 
     async def next_delivery(self, busy: Sequence[str] = ()) -> int | None:
         """When the next delivery is due, but for those to `busy` endpoints."""
@@ -85,7 +82,7 @@ class RunDeliveries:
             data = {} if error is None else {"kind": "webhook_failed", "reason": error}
             phase = "done" if error is None else "failed"
             # A signal, not a journal row: only the run's owner writes its journal.
-            await self._signal(
+            await signal(
                 connection, delivery.run, delivery.path, {"phase": phase, "data": data}, now
             )
 
