@@ -90,7 +90,7 @@ browser: python ## a browser and an MQTT broker for the tests / 测试用的浏�
 
 test: setup browser lint contracts types vitest ## everything, real servers included / 全部测试
 	$(say) "全部测试 (约 25 分钟)" "all tests on real servers (about 25 minutes)"
-	@$(PYTEST) -n 2 --dist loadfile --ignore=tests/acceptance --ignore=tests/console tests \
+	@$(PYTEST) -n 3 --dist loadfile --ignore=tests/acceptance --ignore=tests/console tests \
 	  || $(ONCE_MORE)
 	@$(PYTEST) tests/acceptance tests/console || $(ONCE_MORE)
 

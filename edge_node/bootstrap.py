@@ -27,6 +27,7 @@ from edge_node.application.alarm_service import AlarmService
 from edge_node.application.board import Board
 from edge_node.application.command_handler import CommandHandler
 from edge_node.application.directive_handler import DirectiveHandler
+from edge_node.application.dry_run import DryRun
 from edge_node.application.engine import Engine, Parts
 from edge_node.application.fragments import OfflinePlaybooks, Surroundings
 from edge_node.application.journal import Journal
@@ -241,6 +242,8 @@ class Edge:
         board.journal, board.telemetry = journal.status, self.telemetry.status
         self.lookups = Lookups(board, book, rules.tags, self.telemetry.history, clock)
         self.lookups.assets = lambda: self._rules_now().site.assets
+        dry_run = DryRun(lambda: self._rules_now().tags, self.telemetry.history, clock)
+        self.directives.replay = dry_run.replay
         parts = Parts(
             rules.pipeline, journal, alarms, self.reflexes, rules.actuation,
             self.telemetry, board, self.system, rules.relay,
@@ -256,7 +259,7 @@ class Edge:
             self.who.epoch,
             self.who.boot,
             snapshot.commands,
-            rules.site.info.simulated,
+            lambda: self._rules_now().site.simulated,
         )
         around = Surroundings(book, rules.tags, rules.actuation, rules.site.bindings.devices)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ def run(
     """Run one factory's brain until SIGTERM."""
 
     def main() -> None:
+        gc.disable()  # until it has started: what is loaded is kept
         from factory_brain.bootstrap import run_brain
         from factory_brain.settings import BrainSettings
         from shared.config import load_settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -29,6 +30,8 @@ class BrainSettings(TierSettings):
     """One of several brains; empty: its machine's name and its port."""
     auto_approve_directives: bool | None = None
     """Overrides the site file's choice."""
+    playbooks_from_group: Literal["refuse", "ask", "accept"] | None = None
+    """Overrides the site file's choice."""
     endpoint_urls: dict[str, str] = Field(default_factory=dict)
     mqtt_url: str = ""
     """The broker of the devices in links.yaml (`mqtt://host:1883`); empty: there is none."""
@@ -45,5 +48,11 @@ class BrainSettings(TierSettings):
     """Days for which every sample is kept; then its minute and its hour are."""
     minute_days: int = Field(default=90, ge=1)
     hour_days: int = Field(default=1830, ge=1)
+    shadow_every: Duration = Field(default="1h", validate_default=True)  # type: ignore[assignment]
+    """How often it is looked for days that are to be counted in shadow."""
+    shadow_points: int = Field(default=200, ge=0, le=300)
+    """Alarm points of one edge that are counted in shadow at most; 0: none."""
+    shadow_running_day: bool = False
+    """Count the day that runs as well, at every look: for demonstrations."""
     event_days: int = Field(default=400, ge=1)
     """Days for which the journal is kept; counts of alarms by day stay."""

@@ -8,21 +8,40 @@ from pathlib import Path
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from group_cloud import books, centre, proposing
+from group_cloud.adapters.postgres.nomination_store import NominationStore
+from group_cloud.adapters.postgres.plan_store import PlanStore
 from group_cloud.adapters.postgres.record_store import RecordStore
+from group_cloud.adapters.postgres.rollout_health import RolloutHealth
 from group_cloud.adapters.postgres.rollout_store import ModelStore, ProposalStore, RolloutStore
+from group_cloud.adapters.postgres.shadow_store import ShadowStore
+from group_cloud.adapters.postgres.tenant_store import TenantStore
+from group_cloud.adapters.postgres.total_reads import TotalReads
+from group_cloud.adapters.postgres.total_store import TotalStore
 from group_cloud.application.fleet import FactoryView
 from group_cloud.application.health import checks, metrics
 from group_cloud.application.ingest import Ingest
 from group_cloud.application.live import GroupLive
+from group_cloud.application.nominations import Nominator
 from group_cloud.application.operator_state import OperatorStates
 from group_cloud.application.proposals import ProposalDesk
 from group_cloud.application.reports import Reports
+from group_cloud.application.rollout.desk import RolloutDesk
+from group_cloud.application.rollout.drive import Drive, PlanStores
 from group_cloud.application.rollouts import Dispatch, Stores
+from group_cloud.application.shadow import ShadowIntake
+from group_cloud.application.tenants import Tenants
+from group_cloud.application.total import TotalSet
+from group_cloud.application.total_view import TotalView
 from group_cloud.application.trainer import Trainer, TrainerStores
 from group_cloud.domain.evidence import Costs, Gate
+from group_cloud.domain.nomination import Spot
+from group_cloud.domain.scope import Scope
 from group_cloud.learning.threshold import ExpertBank
 from group_cloud.settings import CloudSettings
 from group_cloud.web.app import Parts, create_app
+from group_cloud.web.routes_proposals import ProposalParts
+from shared.alarm.point import Setting
 from shared.bus.nats_bus import NatsBus
 from shared.bus.streams import EVENTS, cloud_streams
 from shared.clock import Clock, SystemClock
@@ -41,7 +60,6 @@ from shared.service import Service
 from shared.telemetry import logger
 from shared.web.app import WebServer
 from shared.web.health import HealthParts
-from shared.web.sse import Broadcaster
 
 log = logger("cloud")
 MIGRATIONS = Path(__file__).parent / "adapters" / "postgres" / "migrations"
@@ -70,26 +88,91 @@ class Cloud:
         proposals, rollouts = ProposalStore(pool), RolloutStore(pool)
         stores = Stores(self.records, proposals, rollouts, audit)
         self.dispatch = Dispatch(stores, bus, clock, key.sign)
-        self.desk = ProposalDesk(stores, self.dispatch, clock)
+        owners = TenantStore(pool)
+        self.tenants = Tenants(owners, self.records, audit, clock)
+        self.total = TotalView(TotalReads(pool), clock)
+        self.plans = PlanStore(pool)
+        rolling = PlanStores(self.records, self.plans, rollouts, RolloutHealth(), audit)
+        self.drive = Drive(rolling, self.dispatch, clock)
+        self.rollouts = RolloutDesk(
+            rolling, self.drive, clock, settings.policies(), settings.rollout_policy,
+            self.tenants.sites,
+        )  # fmt: skip
+        self.desk = ProposalDesk(stores, self.plans, self.rollouts, clock, self.tenants.sites)
         costs = Costs(settings.cost_false, settings.cost_missed, settings.cost_delay_hour)
         gate = Gate(settings.min_nuisance, settings.min_true)
         self.trainer = Trainer(
-            TrainerStores(self.records, proposals, rollouts, ModelStore(), audit),
+            TrainerStores(
+                self.records,
+                proposals,
+                rollouts,
+                ModelStore(),
+                audit,
+                lambda point: self.proposing.counted(point),
+            ),
             clock,
             lambda: ExpertBank(costs, gate),
         )
-        self.ingest = Ingest(clock, self.records, Reports(clock, rollouts, audit))
+        total = TotalSet(TotalStore(), settings.statistic_days)
+        self.shadow = ShadowStore(pool)
+        self.nominator = Nominator(NominationStore(pool), bus, clock, key.sign, audit)
+        self.ingest = Ingest(
+            clock, self.records, Reports(clock, rollouts, audit), total, ShadowIntake(self.shadow)
+        )  # fmt: skip
         self.ingest.receiver = FrameReceiver(pool, clock, self.ingest.apply)
         self.factories = FactoryView(self.records, clock)
-        self.broadcaster = Broadcaster(clock.now_ms)
-        self.live = GroupLive(self.factories, self.desk, self.broadcaster)
+        self.live = GroupLive(self.factories, self.desk, clock.now_ms)
         self.ingest.on_outcome = self.trainer.wake
-        self.ingest.on_report = self.live.touch_proposals
-        self.ingest.on_factory = self.live.touch_factories
+        self.ingest.on_report = self._reported
+        self.ingest.on_shadow = self.drive.wake
+        self.ingest.on_factory = self._told
         self.ingest.on_hello = self.dispatch.welcome
         self.trainer.on_proposals = self.live.touch_proposals
         self.desk.on_change = self.live.touch_proposals
-        self.dispatch.on_change = self.live.touch_proposals
+        self.desk.on_begun = self.begun
+        self._show_rollouts()
+        self.centre = centre.wire(self, total, key.sign)
+        self.proposing = proposing.wire(self, stores, total, key.sign)
+        self.books = books.wire(self, total, key)
+
+    def _show_rollouts(self) -> None:
+        async def shown(scope: Scope) -> bytes:
+            return (await self.rollouts.listed(scope)).model_dump_json().encode()
+
+        def touch() -> None:
+            self.live.touch("rollouts")
+            self.live.touch_proposals()
+            self.nominator.wake()
+
+        async def trials(site: str) -> dict[Spot, Setting]:
+            return {
+                Spot(each.point.edge, each.point.alarm): each.setting
+                for each in await self.plans.in_shadow()
+                if each.point.site == site
+            }
+
+        self.nominator.trials = trials
+
+        self.live.show("rollouts", shown)
+        self.drive.on_change = self.rollouts.on_change = self.dispatch.on_change = touch
+
+    def _told(self) -> None:
+        """Something came from a factory."""
+        self.books.drive.heard()
+        for name in ("factories", "urgency", "messages"):
+            self.live.touch(name)
+
+    def _reported(self) -> None:
+        """An edge or a factory has answered."""
+        self.live.touch_proposals()
+        self.live.touch("rollouts")
+        self.drive.wake()
+
+    def begun(self) -> None:
+        """A roll-out has begun."""
+        self.dispatch.wake()
+        self.drive.wake()
+        self.live.touch("rollouts")
 
     @classmethod
     async def start(cls, settings: CloudSettings) -> Cloud:
@@ -130,7 +213,12 @@ class Cloud:
         service.run("bus", self._until_deaf)
         service.run("ingest", lambda: receiving.consume(EVENTS, "cloud"))
         service.run("trainer", self.trainer.run)
+        service.run("nominations", self.nominator.run)
         service.run("dispatch", self.dispatch.run)
+        service.run("rollouts", self.drive.run)
+        centre.run(self, self.centre)
+        proposing.run(self, self.proposing)
+        books.run(self, self.books)
         service.run("live", self.live.broadcast_for_ever)
         service.run("seen", self.factories.save_for_ever)
         service.run("housekeeping", self._prune_for_ever)
@@ -142,8 +230,11 @@ class Cloud:
     def _serve(self, accounts: PgAccounts) -> None:
         states = OperatorStates(self.records)
         parts = Parts(
-            self.factories, self.desk, self.live, self.broadcaster, self._ready, states,
-            self._health(),
+            self.factories, self.desk, self.live, self._ready, states, self.total, self.tenants,
+            self.rollouts, self.centre.dispatch, self.centre.fleet, self.centre.push,
+            ProposalParts(self.desk, self.proposing.own, self.proposing.histories,
+                          self.proposing.limits, self.tenants),
+            self.books.parts, self._health(),
         )  # fmt: skip
         app = create_app(self.clock, accounts, parts, web_options(self.settings))
         server = WebServer(app, self.settings.http_host, self.settings.http_port)
@@ -156,7 +247,7 @@ class Cloud:
 
         async def text() -> str:
             size = (self.pool.get_size(), self.pool.get_idle_size())
-            return await metrics(self.factories, self.broadcaster, size)
+            return await metrics(self.factories, self.live, size)
 
         found = checks(self._writable, migrations, lambda: self.bus.connected, self.service.stopped)
         opened = self.settings.metrics_open
@@ -193,5 +284,9 @@ class Cloud:
 
     async def _prune_for_ever(self) -> None:
         while True:
-            await self.records.prune(self.clock.now_ms() - self.settings.event_days * DAY_MS)
+            now = self.clock.now_ms()
+            await self.records.partitions.make_ahead(now)
+            await self.records.prune(now - self.settings.event_days * DAY_MS)
+            await self.records.prune_total(now - self.settings.statistic_days * DAY_MS)
+            await self.shadow.prune(now - self.settings.shadow_days * DAY_MS)
             await asyncio.sleep(PRUNE_EVERY_S)

@@ -38,7 +38,7 @@ def _read(path: Path, what: str) -> bytes:
         raise ConfigError(
             f"cannot read the {what}: {error.strerror}",
             where=str(path),
-            mend="enrol this node again or give the right path in its settings",
+            mend="give the path of a PEM file that exists and that this account may read",
         ) from error
 
 

@@ -92,12 +92,16 @@ class Service:
         """Ask the process to end."""
         self.stopping.set()
 
-    async def run_until_signal(self) -> None:
-        """Wait for SIGTERM or SIGINT (or `stop`), then shut down in order."""
+    def heed_signals(self) -> None:
+        """From now on SIGTERM and SIGINT ask for an orderly end instead of making a sudden one."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):
                 loop.add_signal_handler(number, self.stop)
+
+    async def run_until_signal(self) -> None:
+        """Wait for SIGTERM or SIGINT (or `stop`), then shut down in order."""
+        self.heed_signals()
         await self.stopping.wait()
         await self.shutdown()
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,12 +18,15 @@ from rich.table import Table
 from shared.clock import SystemClock
 from shared.errors import ConfigError, TransportError
 from shared.paths import default_state_dir
+from shared.site.model import Names
 from simulators.drill import Drill, DrillError, Score
-from simulators.drill_clients import BrainClient, ControlClient
+from simulators.drill_clients import PERSON, BrainClient, ControlClient
+from simulators.loop_show import loop, show
 from simulators.scenario import SHIPPED, Scenario, load_scenario
 
 app = typer.Typer(no_args_is_help=True, help="演练 / drills")
-USER = "admin"
+LOOP = "learning-loop"
+WINDOW_S = 20.0
 
 
 def read_up(path: Path) -> dict[str, Any]:
@@ -59,7 +62,7 @@ async def drill(scenario: Scenario, up: dict[str, Any], password: str, console: 
         raise DrillError(f"site {scenario.site!r} does not run here (running: {known})")
     brain, control = BrainClient(url), ControlClient(up["simulators"])
     try:
-        await brain.login(USER, password)
+        await brain.login(PERSON, password)
         runner = Drill(scenario, brain, control, SystemClock())
         return await runner.run(lambda text: console.print(text, markup=False, highlight=False))
     finally:
@@ -103,6 +106,8 @@ def run(
     password_file: Annotated[Path | None, typer.Option(help="管理员口令 / admin password")] = None,
 ) -> None:
     """Run a scenario; exit code 0: everything held, 1: not everything, 2: could not be run."""
+    if scenario == LOOP:
+        learning_loop(WINDOW_S, as_json, up_file, password_file)
     progress = Console(stderr=True)
     try:
         loaded = load_scenario(scenario)
@@ -111,11 +116,7 @@ def run(
         password = _password(up, password_file, path)
         score = asyncio.run(drill(loaded, up, password, progress))
     except (ConfigError, DrillError, TransportError) as error:
-        if as_json:
-            typer.echo(json.dumps({"passed": False, "error": str(error)}, ensure_ascii=False))
-        else:
-            typer.echo(f"andon drill: 无法演练 / cannot be run: {error}", err=True)
-        raise typer.Exit(2) from None
+        _could_not(error, as_json)
     if as_json:
         typer.echo(json.dumps(_report(score, loaded), ensure_ascii=False))
     else:
@@ -129,11 +130,44 @@ def list_scenarios(
 ) -> None:
     """List the shipped scenarios."""
     found = {path.stem: load_scenario(str(path)).name for path in sorted(SHIPPED.glob("*.yaml"))}
+    found[LOOP] = Names(zh="学习闭环", en="The learning loop")
     if as_json:
         typer.echo(json.dumps({n: t.model_dump() for n, t in found.items()}, ensure_ascii=False))
         return
     for name, text in found.items():
         typer.echo(f"{name:24} {text.zh} / {text.en}")
+
+
+@app.command(LOOP)
+def learning_loop(
+    window: Annotated[
+        float, typer.Option(min=5, max=600, help="误报持续秒数 / s of noise")
+    ] = WINDOW_S,
+    as_json: Annotated[bool, typer.Option("--json", help="机器可读 / machine-readable")] = False,
+    up_file: Annotated[Path | None, typer.Option(help="run/up.json")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="管理员口令 / admin password")] = None,
+) -> None:
+    """Flood, labels, proposal, roll-out; then a bad change is taken back (exit code as `run`)."""
+    progress = Console(stderr=True)
+    try:
+        path = up_file or default_state_dir() / "run" / "up.json"
+        up = read_up(path)
+        score = asyncio.run(loop(up, _password(up, password_file, path), window, progress))
+    except (ConfigError, DrillError, TransportError) as error:
+        _could_not(error, as_json)
+    if as_json:
+        typer.echo(json.dumps(score.to_dict(), ensure_ascii=False))
+    else:
+        show(score, Console())
+    raise typer.Exit(0 if score.passed else 1)
+
+
+def _could_not(error: Exception, as_json: bool) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"passed": False, "error": str(error)}, ensure_ascii=False))
+    else:
+        typer.echo(f"andon drill: 无法演练 / cannot be run: {error}", err=True)
+    raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

@@ -24,10 +24,12 @@ from shared.web.dto import (
 )
 
 TIMEOUT_S = 5.0
+PERSON = "admin"
+"""Whom a drill plays."""
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-class _Http:
+class Rest:
     """One base address with clear errors."""
 
     def __init__(self, url: str) -> None:
@@ -62,13 +64,17 @@ class _Http:
             raise ContractError(f"{self._url}{path}: {error}") from None
 
 
-class BrainClient(_Http):
-    """What an operator's browser would do, without the browser."""
+class Session(Rest):
+    """A tier that wants to know who asks."""
 
     async def login(self, username: str, password: str) -> None:
         """Open a session; the cookie stays with this client."""
         body = Login(username=username, password=password).model_dump()
         await self.ask("POST", "/api/session", body)
+
+
+class BrainClient(Session):
+    """What an operator's browser would do, without the browser."""
 
     async def alarms(self) -> list[AlarmRow]:
         """The live alarm list."""
@@ -98,7 +104,7 @@ class BrainClient(_Http):
         await self.ask("POST", f"/api/runs/{run.id}/answers", body, {"Idempotency-Key": key})
 
 
-class ControlClient(_Http):
+class ControlClient(Rest):
     """The simulators' control API."""
 
     async def state(self, writes_since: int) -> dict[str, Any]:

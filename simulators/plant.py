@@ -121,6 +121,21 @@ class Plant:
         return self._faults.get("offline", {}).get("silent", 0.0) != 0.0
 
     @property
+    def refuses(self) -> bool:
+        """Whether the device refuses every write."""
+        return "refuse_writes" in self._faults
+
+    @property
+    def deaf_s(self) -> float:
+        """For so long a write that is not taken goes unanswered; 0: writes are taken."""
+        return self._faults.get("ignore_writes", {}).get("seconds", 0.0)
+
+    @property
+    def late_s(self) -> float:
+        """So late the answer to a write comes that has taken effect."""
+        return self._faults.get("lose_answers", {}).get("seconds", 0.0)
+
+    @property
     def readings(self) -> Readings:
         """What the sensors show (the last values while frozen)."""
         return self._readings

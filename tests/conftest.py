@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+import factory_brain
+from shared.postgres.migrate import migrate
 from tests.support import summary
 from tests.support.running import RunningSystem, new_state_folder
 from tests.support.servers import NatsForTests, PostgresForTests, start_postgres
 
 DESIGN = Path(__file__).resolve().parent.parent.parent / "shared"
 """Data and oracles from outside the project, where they are present."""
+BRAIN_MIGRATIONS = Path(factory_brain.__file__).parent / "adapters" / "postgres" / "migrations"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -35,6 +38,7 @@ def outside_data() -> Path:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresForTests]:
     """One real PostgreSQL for the session."""
     server = start_postgres(tmp_path_factory.mktemp("pg"))
+    asyncio.run(server.spare_the_disk())
     yield server
     server.stop()
 
@@ -46,6 +50,28 @@ async def database_url(postgres: PostgresForTests) -> AsyncIterator[str]:
     url = await postgres.create(name)
     yield url
     await asyncio.wait_for(postgres.drop(name), 20)
+
+
+@pytest.fixture(scope="session")
+def brain_template(postgres: PostgresForTests) -> Iterator[str]:
+    """A brain's database as it is when nothing has happened yet; nobody writes to it."""
+    name = f"t_{secrets.token_hex(4)}"
+
+    async def make() -> str:
+        url = await postgres.create(name)
+        await migrate(url, BRAIN_MIGRATIONS)
+        return url
+
+    yield asyncio.run(make())
+    asyncio.run(asyncio.wait_for(postgres.drop(name), 20))
+
+
+@pytest.fixture
+async def brain_url(postgres: PostgresForTests, brain_template: str) -> AsyncIterator[str]:
+    """A new database of a brain, migrated already (copied: that costs a fraction); then dropped."""
+    name = f"t_{secrets.token_hex(4)}"
+    yield await postgres.copy(brain_template, name)
+    await asyncio.wait_for(postgres.drop(name, owner=False), 20)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ stored result; it never writes again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from edge_node.application.actuation import Actuation, Order, Outcome
 from edge_node.application.journal import Journal
@@ -28,7 +29,8 @@ class CommandHandler:
 
     def __init__(
         self, actuation: Actuation, journal: Journal, clock: Clock, epoch: str, boot: str,
-        known: dict[str, CommandEntry], simulated: bool = False,
+        known: dict[str, CommandEntry],
+        simulated: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._actuation, self._journal, self._clock = actuation, journal, clock
         self._epoch, self._boot = epoch, boot
@@ -92,7 +94,11 @@ class CommandHandler:
         newest = self._fences.get(command.device, 0)
         if command.fence < newest:
             return Outcome("refused", "fenced", {"fence": newest})
-        if command.drill and not self._simulated:
+        return self._real(command)
+
+    def _real(self, command: Command) -> Outcome | None:
+        """Refuses a drill where devices are real: as of now, for the site may have changed."""
+        if command.drill and not self._simulated():
             return Outcome("refused", "drill_not_on_real_devices")
         return None
 
@@ -113,6 +119,8 @@ class CommandHandler:
         stored = self._journal.write(rows, urgent=True)
         if not await self._journal.durable(stored, STORE_WAIT_S):
             return await self._finish(entry, Outcome("refused", "journal_degraded"))
+        if (refused := self._real(command)) is not None:
+            return await self._finish(entry, refused)
         return await self._finish(entry, await self._actuation.perform(order))
 
     async def _finish(self, entry: CommandEntry, outcome: Outcome) -> CommandEntry:

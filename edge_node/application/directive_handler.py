@@ -6,8 +6,9 @@ never loosens what the plant's own bounds forbid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -38,14 +39,23 @@ from shared.errors import ContractError, Rejected
 from shared.ids import uuid7
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode, encode
-from shared.messages.directives import AlarmModel, Directive, SignedDirective
+from shared.messages.directives import (
+    DRY_RUN,
+    MAX_BYTES,
+    AlarmModel,
+    Directive,
+    SignedDirective,
+)
+from shared.messages.directives import SETTINGS as CURRENT
 from shared.messages.envelope import digest
 from shared.messages.subjects import Node
 from shared.telemetry import logger
 
 log = logger("directive")
 DIRECTIVE, COUNTER, SETTINGS, MODELS = "directive", "counter", "settings", "models"
+DRY_COUNTER = "dry_counter"
 STORE_WAIT_S = 5.0
+Replay = Callable[[AlarmBook, dict[str, Setting]], Awaitable[dict[str, Any]]]
 Verdict = tuple[Directive, dict[str, Setting], dict[str, ModelParameters]]
 
 
@@ -89,11 +99,17 @@ class DirectiveHandler:
         self._models: dict[str, SentModel] = {}
         self._seen = b""
         self.counter = 0
+        self._dry_counter = 0
+        self._rehearsed = b""
+        self.replay: Replay = _no_history
+        """Replays settings over the edge's own history; set where there is one."""
         self.on_change: Callable[[], None] = lambda: None
 
     def recover(self, meta: dict[str, bytes]) -> list[str]:
         """Run the last good settings; names the alarms whose bounds no longer allow theirs."""
         self.counter = int.from_bytes(meta.get(COUNTER, b""), "big")
+        rehearsed = meta.get(DRY_COUNTER, b"")
+        self._dry_counter, self._rehearsed = int.from_bytes(rehearsed[:8], "big"), rehearsed[8:]
         # What was refused is judged anew after a start: its cause may have been mended.
         self._seen = digest(meta[DIRECTIVE]) if DIRECTIVE in meta else b""
         self._tuned = decode(meta[SETTINGS], dict[str, Tuned]) if SETTINGS in meta else {}
@@ -106,7 +122,7 @@ class DirectiveHandler:
             if _rewritten(self._written[alarm], tuned):
                 log.info("tuning_superseded", alarm=alarm)
                 continue
-            if within(unit.definition, setting) is not None:
+            if within(unit.definition, setting, setting_of(self._written[alarm])) is not None:
                 outside.append(alarm)
                 continue
             unit.definition = unit.definition.with_setting(setting, tuned.version)
@@ -125,7 +141,8 @@ class DirectiveHandler:
             unit = book.units.get(alarm)
             if unit is None or alarm in rebuilt or _rewritten(written[alarm], tuned):
                 continue
-            if within(unit.definition, setting_of(tuned.row)) is None:
+            site = setting_of(written[alarm])
+            if within(unit.definition, setting_of(tuned.row), site) is None:
                 kept[alarm] = tuned
         self._load_models(book)
         return Prepared(book, written, kept)
@@ -156,17 +173,40 @@ class DirectiveHandler:
         name = digest(data)
         if name == self._seen:
             return
-        verdict = self._judge(data)
+        verdict = self._judge(data, CURRENT, self.counter)
         if isinstance(verdict, tuple):
             await self._apply(data, name, *verdict)
             return
-        rejected, directive = verdict.rejected, verdict.directive
-        log.warning("directive_refused", code=rejected.code, params=rejected.params)
         self._seen = name
-        report = self._report(directive, "refused", rejected)
-        await self._store([report])
+        await self._refuse(verdict)
 
-    def _judge(self, data: bytes) -> Verdict | _Refused:
+    async def rehearse(self, data: bytes) -> None:
+        """Judge a dry run as if it were to be applied, replay it, say what came of it.
+
+        Changes nothing but the number under which it was done: none is done twice.
+        """
+        name = digest(data)
+        if name == self._rehearsed:
+            return
+        verdict = self._judge(data, DRY_RUN, self._dry_counter)
+        if not isinstance(verdict, tuple):
+            self._rehearsed = name
+            await self._refuse(verdict)
+            return
+        directive, settings, _ = verdict
+        params = await self.replay(self._book, settings)
+        self._dry_counter, self._rehearsed = directive.counter, name
+        done = directive.counter.to_bytes(8, "big") + name
+        report = self._report(directive, "dry_run", Rejected("", params))
+        await self._store([PutMeta(DRY_COUNTER, done), report])
+
+    async def _refuse(self, why: _Refused) -> None:
+        log.warning("directive_refused", code=why.rejected.code, params=why.rejected.params)
+        await self._store([self._report(why.directive, "refused", why.rejected)])
+
+    def _judge(self, data: bytes, lane: str, counter: int) -> Verdict | _Refused:
+        if len(data) > MAX_BYTES:
+            return _Refused(Rejected("too_large", {"bytes": len(data), "most": MAX_BYTES}))
         try:
             signed = decode(data, SignedDirective)
         except ContractError as error:
@@ -174,12 +214,13 @@ class DirectiveHandler:
         directive = verify(signed, self._keys)
         if isinstance(directive, Rejected):
             return _Refused(directive)
-        target = Target(self._node.site, self._node.name, self.counter)
-        refusal = admit(directive, target, self._clock.now_ms())
+        target = Target(self._node.site, self._node.name, counter)
+        refusal = admit(directive, target, self._clock.now_ms(), lane)
         if refusal is not None:
             return _Refused(refusal, directive)
         definitions = {unit.id: unit.definition for unit in self._book.units.values()}
-        settings = settings_of(directive, definitions)
+        written = {alarm: setting_of(row) for alarm, row in self._written.items()}
+        settings = settings_of(directive, definitions, written)
         if isinstance(settings, Rejected):
             return _Refused(settings, directive)
         models = models_of(directive, definitions)
@@ -221,6 +262,7 @@ class DirectiveHandler:
         await self._journal.durable(self._journal.write(rows, urgent=True), STORE_WAIT_S)
 
     def _report(self, directive: Directive | None, status: str, why: Rejected) -> Emit:
+        now = self._clock.now_ms()
         body = DirectiveReport(
             directive=directive.id if directive else "",
             counter=directive.counter if directive else 0,
@@ -228,9 +270,13 @@ class DirectiveHandler:
             code=why.code,
             params=why.params,
             settings_version=self.counter,
+            at=now,
         )
-        now = self._clock.now_ms()
         return Emit(event(uuid7(self._clock), f"directive.{status}", now, body))
+
+
+async def _no_history(book: AlarmBook, settings: dict[str, Setting]) -> dict[str, Any]:
+    return {"alarms": {}}
 
 
 def _rewritten(written: list[float], tuned: Tuned) -> bool:

@@ -34,6 +34,7 @@ from shared.messages.control import (
     SampleRequest,
     Welcome,
 )
+from shared.messages.directives import DRY_RUN, SETTINGS
 from shared.messages.envelope import Event, Frame
 from shared.messages.subjects import LIVE, REPLAY, Node
 from shared.outbox.drainer import Drainer
@@ -134,7 +135,7 @@ class Uplink:
         self._outbox = JournalOutbox(journal)
         self._status = OutboxStatus()
         self._accepted = asyncio.Event()
-        self._read_directive = asyncio.Event()
+        self._read_bucket = {SETTINGS: asyncio.Event(), DRY_RUN: asyncio.Event()}
         self._heard: int | None = None
         self.drivers: Callable[[], dict[str, str]] = dict
         self.site: Callable[[], tuple[str, str]] = lambda: ("", "")
@@ -158,7 +159,7 @@ class Uplink:
     async def _serve(self, bus: NatsBus) -> None:
         drainer = Drainer(self._who.node, self._outbox, bus)
         self._accepted.clear()
-        self._read_directive.set()
+        self._look_for_directives()
         try:
             await self._subscribe(bus)
             self._lanes.drainer = drainer
@@ -166,7 +167,9 @@ class Uplink:
                 group.create_task(self._greet(bus, drainer))
                 group.create_task(self._drain(drainer))
                 group.create_task(self._beat(bus))
-                group.create_task(self._directives(bus))
+                group.create_task(self._directives(bus, SETTINGS, self._p.directives.take))
+                # By itself: a long look back keeps no rollback waiting.
+                group.create_task(self._directives(bus, DRY_RUN, self._p.directives.rehearse))
         finally:
             self._lanes.drainer = None
             await bus.close()
@@ -212,7 +215,7 @@ class Uplink:
             if not drainer.link_up:
                 drainer.link_up = True
                 drainer.wake()
-                self._read_directive.set()  # what was said while we were away
+                self._look_for_directives()  # what was said while we were away
             await asyncio.sleep(HELLO_EVERY_S)
 
     async def _hello(self, bus: NatsBus, drainer: Drainer) -> Welcome:
@@ -349,27 +352,33 @@ class Uplink:
             return None
         return encode(self._p.engine.ask(request))
 
+    def _look_for_directives(self) -> None:
+        for event in self._read_bucket.values():
+            event.set()
+
     async def _on_directive(self, _: str, data: bytes) -> bytes | None:
-        self._read_directive.set()
+        self._look_for_directives()
         return None
 
-    async def _directives(self, bus: NatsBus) -> None:
-        node = self._who.node
+    async def _directives(
+        self, bus: NatsBus, key: str, take: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        node, look = self._who.node, self._read_bucket[key]
         while True:
             try:
                 async with asyncio.timeout(DIRECTIVE_S):
-                    await self._read_directive.wait()
+                    await look.wait()
             except TimeoutError:
                 log.debug("directive_poll")
-            self._read_directive.clear()
+            look.clear()
             try:
-                data = await bus.bucket_get(node.directive_bucket, "current", node.upstream_domain)
+                data = await bus.bucket_get(node.directive_bucket, key, node.upstream_domain)
             except RetryableTransportError as error:
                 log.debug("bucket_unreadable", error=str(error))
                 await asyncio.sleep(BUCKET_RETRY_S)
                 if self._lanes.drainer is not None and self._lanes.drainer.link_up:
-                    self._read_directive.set()
+                    look.set()
                 continue
             if data is not None:
-                await self._p.directives.take(data)
+                await take(data)
                 self._p.engine.store([])

@@ -15,8 +15,19 @@ from shared.alarm.condition import ModelParameters, model_fault
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.point import Setting
 from shared.errors import ContractError, Rejected
-from shared.messages.directives import AlarmModel, AlarmSetting, Directive, SignedDirective, read
+from shared.messages.directives import (
+    LANES,
+    MAX_SETTINGS,
+    AlarmModel,
+    AlarmSetting,
+    Directive,
+    SignedDirective,
+    read,
+)
+from shared.messages.directives import SETTINGS as CURRENT
 from shared.security import verifies
+
+KINDS = tuple(kind for kinds in LANES.values() for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +61,35 @@ def verify(signed: SignedDirective, keys: Keys | None) -> Directive | Rejected:
         return Rejected("malformed", {"why": str(error)})
 
 
-def admit(directive: Directive, target: Target, now: int) -> Rejected | None:
-    """Whether it is meant for this edge, now, and newer than what runs."""
-    if directive.schema != "directive/v1" or directive.kind not in ("settings", "rollback"):
+def admit(directive: Directive, target: Target, now: int, lane: str = CURRENT) -> Rejected | None:
+    """Whether it is meant for this edge, now, under this key, and newer than what came before."""
+    if directive.schema != "directive/v1" or directive.kind not in KINDS:
         return Rejected("unknown_kind", {"schema": directive.schema, "kind": directive.kind})
+    if directive.kind not in LANES[lane]:
+        return Rejected("wrong_lane", {"kind": directive.kind, "lane": lane})
     if (directive.site, directive.edge) != (target.site, target.edge):
         return Rejected("wrong_target", {"site": directive.site, "edge": directive.edge})
     if directive.counter <= target.counter:
         return Rejected("old_counter", {"counter": directive.counter, "newest": target.counter})
-    if now > directive.expires_at:
+    if now >= directive.expires_at:
         return Rejected("expired", {"expired_at": directive.expires_at})
+    count = len(directive.settings) + len(directive.models)
+    if count == 0:
+        return Rejected("empty")
+    if count > MAX_SETTINGS:
+        return Rejected("too_large", {"settings": count, "most": MAX_SETTINGS})
     return None
 
 
 def settings_of(
-    directive: Directive, definitions: Mapping[str, AlarmDefinition]
+    directive: Directive,
+    definitions: Mapping[str, AlarmDefinition],
+    written: Mapping[str, Setting],
 ) -> dict[str, Setting] | Rejected:
-    """The new settings, all inside the bounds; or the first that is not."""
+    """The new settings, all inside the bounds; or the first that is not.
+
+    `written`: what the site's files say of each alarm, whatever is tuned now.
+    """
     found: dict[str, Setting] = {}
     for wanted in directive.settings:
         definition = definitions.get(wanted.alarm)
@@ -75,7 +98,9 @@ def settings_of(
         setting = _setting(wanted, definition)
         if isinstance(setting, Rejected):
             return setting
-        refusal = within(definition, setting)
+        refusal = within(definition, setting, written.get(definition.id, definition.setting))
+        if refusal is None and wanted.alarm in found:
+            refusal = Rejected("duplicate_alarm", {"alarm": wanted.alarm})
         if refusal is not None:
             return refusal
         found[wanted.alarm] = setting
@@ -91,6 +116,8 @@ def models_of(
         definition = definitions.get(wanted.alarm)
         if definition is None:
             return Rejected("unknown_alarm", {"alarm": wanted.alarm})
+        if wanted.alarm in found:
+            return Rejected("duplicate_alarm", {"alarm": wanted.alarm})
         if definition.safety or definition.bounds.locked:
             return Rejected("locked", {"alarm": wanted.alarm})
         spec = definition.condition
@@ -128,14 +155,19 @@ def _setting(wanted: AlarmSetting, definition: AlarmDefinition) -> Setting | Rej
     )
 
 
-def within(definition: AlarmDefinition, setting: Setting) -> Rejected | None:
-    """Whether the plant's own bounds allow a setting of an alarm."""
+def within(definition: AlarmDefinition, setting: Setting, site: Setting) -> Rejected | None:
+    """Whether the plant's own bounds allow a setting of an alarm; `site` is what its files say.
+
+    Where the engineer gave no bound in a direction, nothing may move in that direction: no bound
+    means "not to be tuned", not "without end".
+    """
     bounds, alarm = definition.bounds, definition.id
     if definition.safety or bounds.locked:
         return Rejected("locked", {"alarm": alarm})
-    low = bounds.limit_min if bounds.limit_min is not None else -math.inf
-    high = bounds.limit_max if bounds.limit_max is not None else math.inf
-    wide = bounds.deadband_max if bounds.deadband_max is not None else math.inf
+    written = float(f"{site.limit:.12g}")
+    low = bounds.limit_min if bounds.limit_min is not None else min(written, site.limit)
+    high = bounds.limit_max if bounds.limit_max is not None else max(written, site.limit)
+    wide = bounds.deadband_max if bounds.deadband_max is not None else site.deadband
     checks = (
         ("limit", definition.kind != "limit" or low <= setting.limit <= high, setting.limit),
         ("deadband", 0 <= setting.deadband <= wide, setting.deadband),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -22,6 +21,7 @@ from shared.clock import Clock
 from shared.web.auth import Throttle, check_origin
 from shared.web.dto import AckItem, AckRequest, ActionResult, Dto
 from shared.web.problem import ProblemError, install_problem_handlers
+from shared.web.streaming import ClosingStream
 
 COOKIE = "andon_edge"
 SESSION_MS = 12 * 3_600_000
@@ -182,10 +182,10 @@ def _data_routes(app: FastAPI, desk: Desk, gate: Gate) -> None:
         )
 
     @app.get("/api/stream", dependencies=guarded)
-    async def stream() -> StreamingResponse:
+    async def stream() -> ClosingStream:
         if desk.viewers >= MAX_VIEWERS:
             raise ProblemError(503, "too_many_viewers", most=MAX_VIEWERS)
-        return StreamingResponse(
+        return ClosingStream(
             desk.frames(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 

@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import make_msgid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-
 from factory_brain.adapters.outward import RefusedAddressError, Target
+
+if TYPE_CHECKING:
+    import requests
 
 _HERE = threading.local()
 
@@ -38,26 +38,29 @@ class Relay:
             raise RefusedAddressError("the plug-in of this service calls past the relay")
         more["headers"] = {**(more.get("headers") or {}), "Host": self.target.host}
         more["allow_redirects"] = False
+        import requests
+
         dialled = asked._replace(netloc=urlsplit(self.target.url).netloc).geturl()
         with requests.Session() as session:
             session.trust_env = False  # a proxy would resolve the name by itself
-            session.mount("https://", _ByName(self.target.name))
+            session.mount("https://", _by_name(self.target.name))
             return session.request(method, dialled, **more)
 
 
-class _ByName(HTTPAdapter):
+def _by_name(name: str) -> Any:
     """TLS with the name that is meant, whatever address is dialled."""
+    from requests.adapters import HTTPAdapter
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        super().__init__()
-
-    def init_poolmanager(
-        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
-    ) -> None:
+    class ByName(HTTPAdapter):
         """A pool that asks for this name and checks the certificate by it."""
-        named = {"server_hostname": self._name, "assert_hostname": self._name}
-        super().init_poolmanager(connections, maxsize, block, **pool_kwargs, **named)
+
+        def init_poolmanager(
+            self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
+        ) -> None:
+            named = {"server_hostname": name, "assert_hostname": name}
+            super().init_poolmanager(connections, maxsize, block, **pool_kwargs, **named)
+
+    return ByName()
 
 
 class Listening:
@@ -68,6 +71,8 @@ class Listening:
             return self._sends(name.upper())
         if name.lower() == "session" and getattr(_HERE, "relay", None) is not None:
             raise RefusedAddressError("this service cannot be called by a relay")
+        import requests
+
         return getattr(requests, name)
 
     def _sends(self, method: str) -> Callable[..., requests.Response]:
@@ -83,6 +88,8 @@ class Listening:
     @staticmethod
     def request(method: str, url: str, **more: Any) -> requests.Response:
         """Any request, and remember the answer."""
+        import requests
+
         relay: Relay | None = getattr(_HERE, "relay", None)
         call = requests.request if relay is None else relay.request
         _HERE.answer = call(method, url, **more)

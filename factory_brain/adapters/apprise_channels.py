@@ -15,11 +15,10 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
-import requests
 
 from factory_brain.adapters import apprise_calls
 from factory_brain.adapters.apprise_calls import Listening, Relay
@@ -36,6 +35,9 @@ from factory_brain.domain.notify.plan import FOR_ONE_SERVICE, service_of
 from shared.config import read_secret
 from shared.errors import ConfigError
 from shared.site.notify import ChannelKind, ChannelSpec
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT_S = 20.0
 CONNECT_S = 5.0

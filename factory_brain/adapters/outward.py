@@ -13,9 +13,8 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import httpx
 
 from factory_brain.application.links.ports import Answered
 from shared.clock import Clock
@@ -23,6 +22,9 @@ from shared.config import read_secret
 from shared.errors import ConfigError
 from shared.site.model import EndpointSpec
 from shared.webhooks import headers
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_S = 20.0
 RESOLVE_S = 5.0
@@ -103,19 +105,51 @@ async def pinned(url: str, private: bool, look_up: Resolve = resolve) -> Target:
     )  # fmt: skip
 
 
+class Client:
+    """A client that keeps nothing and follows nobody, made beside the loop when first needed.
+
+    Its library is loaded only then: it must not be what an alarm waits for when a brain starts.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._making: asyncio.Task[httpx.AsyncClient] | None = None
+
+    def warm(self) -> None:
+        """Begin to make it."""
+        if self._making is None:
+            self._making = asyncio.create_task(asyncio.to_thread(self._made))
+
+    async def ready(self) -> httpx.AsyncClient:
+        """It, once it is made."""
+        self.warm()
+        assert self._making is not None
+        return await asyncio.shield(self._making)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        if self._making is not None:
+            await (await self._making).aclose()
+
+    def _made(self) -> httpx.AsyncClient:
+        import httpx
+
+        return httpx.AsyncClient(
+            timeout=self._timeout_s, follow_redirects=False, trust_env=False,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=0),
+        )  # fmt: skip
+
+
 class Outward:
     """Signs and posts webhooks to the site's endpoints."""
 
     def __init__(self, outside: Outside, clock: Clock, look_up: Resolve = resolve) -> None:
         self.outside, self._clock, self._look_up = outside, clock, look_up
-        self._client = httpx.AsyncClient(
-            timeout=TIMEOUT_S, follow_redirects=False, trust_env=False,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=0),
-        )  # fmt: skip
+        self.client = Client(TIMEOUT_S)
 
     async def close(self) -> None:
         """Close connections."""
-        await self._client.aclose()
+        await self.client.close()
 
     async def post(self, endpoint: str, message: str, body: bytes) -> Answered:
         """Send one webhook; what the receiver does is told, not raised."""
@@ -123,6 +157,9 @@ class Outward:
         if spec is None:
             return Answered(f"unknown endpoint {endpoint}")
         url = self.outside.urls.get(endpoint, spec.url)
+        client = await self.client.ready()
+        import httpx
+
         try:
             secret = await asyncio.to_thread(
                 read_secret, self.outside.secrets_dir / spec.secret, "webhook secret"
@@ -130,7 +167,7 @@ class Outward:
             stamp = self._clock.now_ms() // 1000
             signed = headers(secret, message, stamp, body)
             async with asyncio.timeout(TIMEOUT_S):
-                return await self._send(url, spec.private, signed, body)
+                return await self._send(client, url, spec.private, signed, body)
         except ConfigError as error:
             return Answered(error.message)
         except RefusedAddressError as error:
@@ -140,13 +177,16 @@ class Outward:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return Answered(f"{type(error).__name__}: {error}"[:300])
 
-    async def _send(self, url: str, private: bool, signed: dict[str, str], body: bytes) -> Answered:
+    async def _send(
+        self, client: httpx.AsyncClient, url: str, private: bool, signed: dict[str, str],
+        body: bytes,
+    ) -> Answered:  # fmt: skip
         target = await pinned(url, private, self._look_up)
-        request = self._client.build_request(
+        request = client.build_request(
             "POST", target.url, content=body, headers=signed | {"host": target.host},
             extensions={"sni_hostname": target.name},
         )  # fmt: skip
-        answer = await self._client.send(request, stream=True)
+        answer = await client.send(request, stream=True)
         await answer.aclose()
         status = answer.status_code
         if 200 <= status < 300:

@@ -9,21 +9,34 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import msgspec
 
-from factory_brain.adapters.outward import Outside, RefusedAddressError, Resolve, pinned, resolve
+from factory_brain.adapters.outward import (
+    Client,
+    Outside,
+    RefusedAddressError,
+    Resolve,
+    pinned,
+    resolve,
+)
 from shared.config import read_secret
 from shared.errors import ConfigError
 from shared.redaction import clean, cleaned
 from shared.site.model import EndpointSpec
 
+if TYPE_CHECKING:
+    import httpx
+
 MOST_BYTES = 64 * 1024
+CALL_S = 5.0
+"""For each part of a call: connecting, sending, what comes next."""
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """NUL as JSON writes it; behind an odd number of backslashes it is no escape."""
+DRILL = {"x-andon-drill": "1"}
+"""What every request of a drill carries; its body is as the playbook says."""
 _SECRET = re.compile(r"secret:([A-Za-z0-9][A-Za-z0-9_.-]{0,63})")
 
 
@@ -32,25 +45,26 @@ class HttpCalls:
 
     def __init__(self, outside: Outside, look_up: Resolve = resolve) -> None:
         self._outside, self._look_up = outside, look_up
-        self._client = httpx.AsyncClient(
-            follow_redirects=False, trust_env=False,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=0),
-        )  # fmt: skip
+        self.client = Client(CALL_S)
 
     async def close(self) -> None:
         """Close connections."""
-        await self._client.aclose()
+        await self.client.close()
 
     async def call(
-        self, endpoint: str, method: str, path: str, body: Any, key: str, timeout_s: float
-    ) -> Mapping[str, Any]:
-        """{status, json | text}, or {kind, reason} of what went wrong."""
+        self, endpoint: str, method: str, path: str, body: Any, key: str, timeout_s: float,
+        drill: bool = False,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """{status, json | text}, or {kind, reason} of what went wrong; a drill says that it is."""
         spec = self._outside.endpoints.get(endpoint)
         if spec is None:
             return {"kind": "connect", "reason": f"unknown endpoint {endpoint}"}
         url = below(self._outside.urls.get(endpoint, spec.url), path)
+        await self.client.ready()
+        import httpx
+
         try:
-            headers = await asyncio.to_thread(self._headers, spec)
+            headers = await asyncio.to_thread(self._headers, spec) | (DRILL if drill else {})
             async with asyncio.timeout(max(timeout_s, 0.05)):
                 found = await self._ask(url, spec.private, method, headers, body, key)
         except ConfigError as error:
@@ -80,11 +94,12 @@ class HttpCalls:
         if body is not None:
             content = msgspec.json.encode(body)
             sent["content-type"] = "application/json"
-        request = self._client.build_request(
+        client = await self.client.ready()
+        request = client.build_request(
             method, target.url, content=content, headers=sent,
             extensions={"sni_hostname": target.name},
         )  # fmt: skip
-        answer = await self._client.send(request, stream=True)
+        answer = await client.send(request, stream=True)
         try:
             data = b""
             async for part in answer.aiter_bytes():

@@ -19,6 +19,10 @@ class HttpWebhooks:
         self._outside = outside
         self._outward = Outward(outside, clock)
 
+    def warm(self) -> None:
+        """Be ready to send."""
+        self._outward.client.warm()
+
     async def close(self) -> None:
         """Close connections."""
         await self._outward.close()

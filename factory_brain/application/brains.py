@@ -32,6 +32,8 @@ class Me:
     boot: str
     attended: bool = False
     horn: frozenset[str] = frozenset()
+    life: str = ""
+    """The process that it is, for who can look whether it lives."""
 
     @property
     def holder(self) -> str:
@@ -57,13 +59,15 @@ class Round:
     held: dict[str, int]
     give: Sequence[str]
     others: list[Other]
+    dead: Sequence[str] = ()
+    """Holders whose process is provably gone: what they held is free from this round on."""
 
 
 class Store(Protocol):
     """Where leases are kept (see `adapters/postgres/lease_store.py`); raises StoreError."""
 
     async def round(self, me: Me, wanted: Sequence[str], ttl_ms: int) -> Round:
-        """Renew and take."""
+        """Renew and take, also from who is provably dead."""
         ...
 
     async def others(self, me: Me, ttl_ms: int) -> list[Other]:
@@ -199,12 +203,16 @@ class Brains:
         """By edge; this brain has a part of them."""
         self.on_source: list[Callable[[str, Hold], None]] = []
         """Told of each source once, whether or not it is this brain's now."""
+        self.on_dead: list[Callable[[Sequence[str]], Awaitable[None]]] = []
+        """Told of holders that are provably dead."""
         self._others: list[Other] = []
         self._heard = float("-inf")
         self._left: dict[str, tuple[frozenset[str], float]] = {}
         """Horns of brains that are silent: they may be held for a lease from then on."""
         self.leader.on_lost.append(self._hornless)
         self._rounds = 0
+        self.began = asyncio.Event()
+        """The first round has been made: what is this brain's is being worked at."""
 
     @property
     def me(self) -> Me:
@@ -281,12 +289,25 @@ class Brains:
         until = began + self._ttl / 1000 * (1 - SAFETY)
         self._settle(found, until)
         await self._give(found.give)
+        await self._bury(found.dead)
         self._rounds += 1
+        self.began.set()
         if self.leader.held and self._rounds % TIDY_ROUNDS == 1:
             try:
                 await self._store.tidy(self._ttl, wanted)
             except StoreError as error:
                 log.warning("tidy_failed", error=str(error))
+
+    async def _bury(self, dead: Sequence[str]) -> None:
+        if not dead:
+            return
+        log.warning("brain_found_dead", holders=list(dead))
+        for told in self.on_dead:
+            try:
+                async with asyncio.timeout(self._ttl / 1000 / ROUNDS):
+                    await told(dead)
+            except (StoreError, OSError, TimeoutError) as error:
+                log.warning("dead_not_followed", error=repr(error))  # their leases run out
 
     async def leave(self) -> None:
         """Stop what is done by lease and let the others have it at once."""

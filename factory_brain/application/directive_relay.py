@@ -14,25 +14,28 @@ from typing import Any, Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from shared.alarm.definition import AlarmDefinition
-from shared.alarm.point import Setting
-from shared.alarm.shadow import outside
+from factory_brain.domain.directive_gate import Plant as Plant
+from factory_brain.domain.directive_gate import authentic, permitted, restores
 from shared.bus.port import Bus
 from shared.clock import Clock
 from shared.errors import ContractError, Rejected, RetryableTransportError
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode, encode
-from shared.messages.directives import AlarmSetting, Directive, SignedDirective, read
+from shared.messages.directives import (
+    DRY_RUN,
+    MAX_BYTES,
+    SETTINGS,
+    Directive,
+    SignedDirective,
+    numbered,
+    read,
+)
 from shared.messages.subjects import BRAIN, CLOUD_DOMAIN, Node
-from shared.security import verifies
 from shared.telemetry import logger
 
 log = logger("directive_relay")
 EVERY_S = 60.0
 AFTER_FAILURE_S = 10.0
-KEY = "current"
-SCHEMA = "directive/v1"
-KINDS = ("settings", "rollback")
 REMEMBERED = 256
 """Refusals that are remembered so as to be reported once."""
 RelayStatus = Literal["waiting", "relayed", "refused"]
@@ -43,6 +46,7 @@ class RelayEntry:
     """One directive as this factory has settled it."""
 
     edge: str
+    """The edge; of a dry run `edge/dry_run`: those are numbered apart."""
     counter: int
     directive: str
     status: RelayStatus
@@ -69,19 +73,13 @@ class RelayStore(Protocol):
         """Entries that wait for the factory's approval."""
         ...
 
+    async def passed(self, edge: str) -> list[RelayEntry]:
+        """What was let pass to an edge, the newest of it."""
+        ...
+
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
         """Store the entry and put the report into the outbox, in one transaction."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plant:
-    """The site as far as directives are concerned."""
-
-    site: str
-    edges: frozenset[str]
-    definitions: dict[str, AlarmDefinition]
-    auto_approve: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,56 +88,6 @@ class Keys:
 
     release: Ed25519PublicKey
     approval: Ed25519PrivateKey
-
-
-def authentic(
-    plant: Plant, release: Ed25519PublicKey, edge: str, signed: SignedDirective
-) -> Directive | Rejected:
-    """The directive, if the group signed it and for this very target."""
-    if not verifies(release, signed.release_signature, signed.payload):
-        return Rejected("release_signature_invalid")
-    try:
-        directive = read(signed.payload)
-    except ContractError as error:
-        return Rejected("unreadable", {"error": str(error)})
-    if directive.schema != SCHEMA or directive.kind not in KINDS:
-        return Rejected("unknown_schema", {"schema": directive.schema, "kind": directive.kind})
-    if (directive.site, directive.edge) != (plant.site, edge) or edge not in plant.edges:
-        return Rejected("other_target", {"site": directive.site, "edge": directive.edge})
-    return directive
-
-
-def permitted(plant: Plant, directive: Directive, now: int) -> Rejected | None:
-    """Why the plant refuses this directive, None if it may pass."""
-    if now >= directive.expires_at:
-        return Rejected("expired", {"expires_at": directive.expires_at})
-    if not directive.settings:
-        return Rejected("empty")
-    seen: set[str] = set()
-    for setting in directive.settings:
-        refusal = _forbidden(plant, directive.edge, setting)
-        if refusal is None and setting.alarm in seen:
-            refusal = Rejected("duplicate_alarm")
-        if refusal is not None:
-            return Rejected(refusal.code, {"alarm": setting.alarm, **refusal.params})
-        seen.add(setting.alarm)
-    return None
-
-
-def _forbidden(plant: Plant, edge: str, new: AlarmSetting) -> Rejected | None:
-    definition = plant.definitions.get(new.alarm)
-    if definition is None or definition.edge != edge:
-        return Rejected("unknown_alarm")
-    if definition.safety:
-        return Rejected("safety_point")
-    if definition.kind != "limit" or definition.side is None or new.limit is None:
-        return Rejected("not_tunable")
-    if not all(0 <= delay < 1e6 for delay in (new.on_delay_s, new.off_delay_s)):
-        return Rejected("not_a_number")
-    setting = Setting(
-        new.limit, new.deadband, round(new.on_delay_s * 1000), round(new.off_delay_s * 1000)
-    )
-    return outside(definition.bounds, definition.setting, setting)
 
 
 class DirectiveRelay:
@@ -189,17 +137,19 @@ class DirectiveRelay:
 
     async def relay_all(self) -> None:
         """Read the own bucket and settle each edge's newest directive."""
-        data = await self._bus.bucket_get(self._node.directive_bucket, KEY, CLOUD_DOMAIN)
-        if data is None:
-            return
-        try:
-            bundle = decode(data, dict[str, bytes])
-        except ContractError as error:
-            await self._refuse_unrecorded("", data, Rejected("unreadable", {"error": str(error)}))
-            return
-        async with self._one_at_a_time:
-            for edge, encoded in sorted(bundle.items()):
-                await self._settle(edge, encoded)
+        for key in (SETTINGS, DRY_RUN):
+            data = await self._bus.bucket_get(self._node.directive_bucket, key, CLOUD_DOMAIN)
+            if data is None:
+                continue
+            try:
+                bundle = decode(data, dict[str, bytes])
+            except ContractError as error:
+                why = Rejected("unreadable", {"error": str(error)})
+                await self._refuse_unrecorded("", data, why)
+                continue
+            async with self._one_at_a_time:
+                for edge, encoded in sorted(bundle.items()):
+                    await self._settle(edge, encoded, key)
 
     async def approve(self, edge: str, counter: int, actor: str) -> RelayEntry | Rejected:
         """A person of this factory lets a waiting directive pass."""
@@ -218,7 +168,10 @@ class DirectiveRelay:
                 return refusal
             return await self._pass_on(entry, signed, actor)
 
-    async def _settle(self, edge: str, encoded: bytes) -> None:
+    async def _settle(self, edge: str, encoded: bytes, key: str) -> None:
+        if len(encoded) > 2 * MAX_BYTES:
+            await self._refuse_unrecorded(edge, encoded, Rejected("too_large"))
+            return
         try:
             signed = decode(encoded, SignedDirective)
         except ContractError as error:
@@ -226,15 +179,16 @@ class DirectiveRelay:
                 edge, encoded, Rejected("unreadable", {"error": str(error)})
             )
             return
-        found = authentic(self._plant, self._keys.release, edge, signed)
+        found = authentic(self._plant, self._keys.release, edge, signed, key)
         if isinstance(found, Rejected):
             await self._refuse_unrecorded(edge, encoded, found, signed.payload)
             return
-        known = await self._store.get(edge, found.counter)
+        target = numbered(edge, found.kind)
+        known = await self._store.get(target, found.counter)
         if known is not None:
             await self._again(known, found, signed)
             return
-        newest = await self._store.newest(edge)
+        newest = await self._store.newest(target)
         if found.counter < 1 or (newest is not None and newest.counter > found.counter):
             replayed = Rejected("counter_replayed", {"newest": newest.counter if newest else 0})
             await self._refuse_unrecorded(edge, encoded, replayed, signed.payload)
@@ -245,15 +199,27 @@ class DirectiveRelay:
         self, directive: Directive, signed: SignedDirective, encoded: bytes
     ) -> None:
         now = self._clock.now_ms()
-        entry = RelayEntry(directive.edge, directive.counter, directive.id, "waiting", encoded, now)
+        target = numbered(directive.edge, directive.kind)
+        entry = RelayEntry(target, directive.counter, directive.id, "waiting", encoded, now)
         refusal = permitted(self._plant, directive, now)
         if refusal is not None:
             await self._refuse(entry, refusal)
-        elif self._plant.auto_approve:
+        elif await self._may_pass(directive):
             await self._pass_on(entry, signed, "auto")
         else:
             await self._store.record(entry, None)
             log.info("directive_waits", edge=entry.edge, counter=entry.counter)
+
+    async def _may_pass(self, directive: Directive) -> bool:
+        """Without a person: by the site's own will, what changes nothing, and what only goes back
+        to settings that this factory has had."""
+        if self._plant.auto_approve or directive.kind == "dry_run":
+            return True
+        if directive.kind != "rollback":
+            return False
+        passed = await self._store.passed(directive.edge)
+        earlier = [read(decode(each.signed, SignedDirective).payload) for each in passed]
+        return restores(self._plant, directive, earlier)
 
     async def _again(self, known: RelayEntry, found: Directive, signed: SignedDirective) -> None:
         """The same number was seen before: the same bytes change nothing, others are refused."""
@@ -265,15 +231,16 @@ class DirectiveRelay:
             refusal = permitted(self._plant, found, self._clock.now_ms())
             if refusal is not None:
                 await self._refuse(known, refusal)
-            elif self._plant.auto_approve:
+            elif await self._may_pass(found):
                 await self._pass_on(known, signed, "auto")
         elif known.status == "relayed" and (known.edge, known.counter) not in self._put_once:
             # Once per start: this factory's broker may have lost its disk.
             await self._put(known)
 
     async def _pass_on(self, entry: RelayEntry, signed: SignedDirective, actor: str) -> RelayEntry:
-        """Countersign, write the edge's bucket, record, report. Put before record: a crash between
-        the two only puts the same bytes again."""
+        """Countersign, record, report, write the edge's bucket. Record before put: an edge answers
+        within milliseconds, and an answer to what is not recorded would be lost. What was recorded
+        and not put, because of a crash or a broker that is away, is put by the next look."""
         both = SignedDirective(
             payload=signed.payload,
             release_signature=signed.release_signature,
@@ -286,15 +253,16 @@ class DirectiveRelay:
             at=self._clock.now_ms(),
             approved_by=actor,
         )
-        await self._put(passed)
         await self._store.record(passed, _report(passed.directive, passed.counter, "relayed"))
+        await self._put(passed)
         log.info("directive_relayed", edge=entry.edge, counter=entry.counter, by=actor)
         return passed
 
     async def _put(self, entry: RelayEntry) -> None:
-        node = Node(self._plant.site, entry.edge)
+        edge, _, rehearsal = entry.edge.partition("/")
+        node = Node(self._plant.site, edge)
         await self._bus.ensure_bucket(node.directive_bucket)
-        await self._bus.bucket_put(node.directive_bucket, KEY, entry.signed)
+        await self._bus.bucket_put(node.directive_bucket, rehearsal or SETTINGS, entry.signed)
         await self._bus.publish(node.directive, b"")
         self._put_once.add((entry.edge, entry.counter))
 

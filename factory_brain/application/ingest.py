@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from factory_brain.application.ports import Alarms, Samples, Transaction
 from factory_brain.application.telling import Doubts, Tell, Telling
 from factory_brain.domain.arrivals import Arrived
@@ -296,7 +298,9 @@ class _Work:
                 self.others.append(event)
                 self.touched.setdefault(body.occurrence, False)
             case DirectiveReport():
-                self.forward.append(event)
+                # The source says whose report it is, not the report: no edge speaks for another.
+                said = msgspec.structs.replace(body, edge=edge)
+                self.forward.append(msgspec.structs.replace(event, body=said))
                 self.others.append(event)
             case _:
                 self.others.append(event)

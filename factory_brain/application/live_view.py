@@ -63,6 +63,8 @@ class LiveView:
         self.epoch = new_epoch()
         self.seq = 0
         self._occurrences: dict[str, Occurrence] = {}
+        self._newest: dict[str, int] = {}
+        """Alarm -> when its newest occurrence was raised, also when that is over."""
         self._rows: dict[str, AlarmRow] = {}
         self._json = ListJson()
         self._stale: set[str] = set()
@@ -126,8 +128,9 @@ class LiveView:
         alarm = occurrence.alarm
         shown = self._occurrences.get(alarm)
         other = shown is not None and shown.occurrence != occurrence.occurrence
-        if shown and other and shown.raised_at > occurrence.raised_at:
-            return  # history corrected; the newer occurrence stays in the list
+        if occurrence.raised_at < self._newest.get(alarm, occurrence.raised_at):
+            return  # history corrected; an overtaken occurrence is not shown, nor shown again
+        self._newest[alarm] = occurrence.raised_at
         if shown and not other and shown.order_key > occurrence.order_key:
             return  # read before, told after the newer transition
         if is_open(occurrence):
@@ -135,7 +138,7 @@ class LiveView:
             self._stale.add(alarm)
             self._changed.add(alarm)
             self._removed.discard(alarm)
-        elif shown and shown.occurrence == occurrence.occurrence:
+        elif shown and (not other or shown.raised_at < occurrence.raised_at):
             self._remove(alarm)
         for child in self._behind.pop(alarm, ()):
             self.said_changed(child)

@@ -139,16 +139,25 @@ class Horn:
 
     def frame(self, book: str, numbers: list[int], priority: int = 2) -> Frame:
         """So many furnaces have an alarm that `book` answers."""
-        first, events = self._seq + 1, [self._event(book, n, priority) for n in numbers]
+        return self._framed([
+            self._event(alarm(book, n), asset(n), tag("TT", n), priority) for n in numbers
+        ])  # fmt: skip
+
+    def raised(self, name: str, where: str, measured: str, priority: int) -> Frame:
+        """One alarm, by name."""
+        return self._framed([self._event(name, where, measured, priority)])
+
+    def _framed(self, events: list[msgspec.Raw]) -> Frame:
+        first = self._seq + 1
         self._seq += len(events)
         return Frame(source=EDGE.source, epoch=self._epoch, lane=LIVE, first=first, events=events)
 
-    def _event(self, book: str, number: int, priority: int) -> msgspec.Raw:
+    def _event(self, code: str, where: str, measured: str, priority: int) -> msgspec.Raw:
         name, now = uuid7(self._clock), self._clock.now_ms()
         body = AlarmTransition(
-            alarm=alarm(book, number), occurrence=f"occ-{name}", version=1, annunciated_version=1,
+            alarm=code, occurrence=f"occ-{name}", version=1, annunciated_version=1,
             kind="raised", annunciate=True, settings_version=1, priority=priority,
-            asset=asset(number), tag=tag("TT", number), side="HIHI", value=1291.5, limit=1280.0,
+            asset=where, tag=measured, side="HIHI", value=1291.5, limit=1280.0,
             unit="°C", source_time=now, receive_time=now, raised_at=now,
             state=AlarmState(raw=True, active=True, acked=False).to_dict(),
         )  # fmt: skip

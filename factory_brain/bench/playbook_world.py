@@ -55,14 +55,17 @@ class PlaybookWorld:
     bus: NatsBus
     journal: Path
     horn: Horn
+    epoch: str = field(default_factory=new_epoch)
     clock: SystemClock = field(default_factory=SystemClock)
     engine: asyncio.subprocess.Process | None = None
+
+    log = "engine.log"
 
     # the engine's process
 
     async def start(self) -> None:
         """Start the engine's process; it may not be ready yet."""
-        self.engine = await _spawn(self.folder, "engine")
+        self.engine = await spawn(self.folder, "engine")
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -75,7 +78,7 @@ class PlaybookWorld:
         """The engine's process as the system knows it; says why if it is gone."""
         assert self.engine is not None
         if self.engine.returncode is not None:
-            told = (self.folder / "engine.log").read_text()[-2000:]
+            told = (self.folder / self.log).read_text()[-2000:]
             raise AndonError(f"the engine's process has ended:\n{told}")
         return psutil.Process(self.engine.pid)
 
@@ -90,10 +93,10 @@ class PlaybookWorld:
 
     # what happens in the plant
 
-    async def hello(self) -> None:
+    async def hello(self, seconds: float = 60) -> None:
         """The edge says that it is there, until it is heard."""
         hello = Hello(
-            source=EDGE.source, epoch=EPOCH, boot="bench", at=self.clock.now_ms()
+            source=EDGE.source, epoch=self.epoch, boot="bench", at=self.clock.now_ms()
         )  # fmt: skip
 
         async def heard() -> bool:
@@ -103,7 +106,7 @@ class PlaybookWorld:
                 return True
             return False
 
-        await until("the engine's process", heard, 60)
+        await until("the engine's process", heard, seconds)
 
     async def send(self, frame: Frame) -> None:
         """Alarms of the plant."""
@@ -141,10 +144,8 @@ class PlaybookWorld:
             return journal.execute("SELECT count(*) FROM did WHERE times > 1").fetchone()[0]
 
 
-EPOCH = new_epoch()
-
-
-async def _spawn(folder: Path, name: str) -> asyncio.subprocess.Process:
+async def spawn(folder: Path, name: str) -> asyncio.subprocess.Process:
+    """A process of the benchmark, by the order in its file."""
     with (folder / f"{name}.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", f"factory_brain.bench.playbook_{name}",
@@ -160,8 +161,9 @@ async def playbook_world(
     url, port, journal = await server.database("playbooks"), Ports().take(0), folder / "edge.db"
     await migrate(url, MIGRATIONS)
     (folder / "hook").write_text(new_secret())
+    epoch = new_epoch()
     orders = {
-        "edge": EdgeOrder(nats.url, nats.password, str(journal), EPOCH, port),
+        "edge": EdgeOrder(nats.url, nats.password, str(journal), epoch, port),
         "engine": EngineOrder(
             url, nats.url, nats.password, furnaces, f"http://127.0.0.1:{port}/", str(folder),
             str(folder / "stamps"),
@@ -175,8 +177,10 @@ async def playbook_world(
         nats.url, user="app", password=nats.password, name="bench", inbox=EDGE.inbox, site="f1"
     )
     clock = SystemClock()
-    world = PlaybookWorld(server, url, folder, furnaces, pool, bus, journal, Horn(clock, EPOCH))
-    edge = await _spawn(folder, "edge")
+    world = PlaybookWorld(
+        server, url, folder, furnaces, pool, bus, journal, Horn(clock, epoch), epoch=epoch
+    )
+    edge = await spawn(folder, "edge")
     try:
         await Partitions(pool).make_ahead(clock.now_ms())
         await world.sample(readings(furnaces, clock.now_ms()))

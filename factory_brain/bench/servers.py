@@ -55,7 +55,9 @@ class Nats:
     password: str
 
 
-async def until(what: str, holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+async def until(
+    what: str, holds: Callable[[], Awaitable[bool]], seconds: float, every_s: float = 0.1
+) -> None:
     """Poll with a deadline; raises AndonError that says what did not come."""
     end = asyncio.get_running_loop().time() + seconds
     while True:
@@ -63,7 +65,7 @@ async def until(what: str, holds: Callable[[], Awaitable[bool]], seconds: float)
             return
         if asyncio.get_running_loop().time() > end:
             raise AndonError(f"the benchmark waited {seconds:.0f} s in vain for {what}")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every_s)
 
 
 def cpu_s(pid: int | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from factory_brain.bootstrap import (
     authoring,
     brains,
     desk,
+    group,
     health,
     identity,
     incidents,
@@ -46,6 +48,8 @@ from factory_brain.bootstrap import (
     notify,
     opcua,
     playbooks,
+    serving,
+    shadow,
     sinks,
     store,
     triggers,
@@ -53,7 +57,6 @@ from factory_brain.bootstrap import (
 )
 from factory_brain.domain.rows import Occurrence
 from factory_brain.settings import BrainSettings
-from factory_brain.web.app import Parts, create_app
 from shared.bus.nats_bus import NatsBus
 from shared.bus.streams import factory_streams
 from shared.clock import Clock, SystemClock
@@ -68,13 +71,10 @@ from shared.postgres.migrate import migrate
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.pool import connect_pool
 from shared.postgres.receiver import FrameReceiver
-from shared.postgres.web_options import web_options
 from shared.security import load_private, load_public
 from shared.service import Service
 from shared.site.loader import Site, load_site
 from shared.telemetry import logger
-from shared.web.app import WebServer
-from shared.web.auth import Place
 from shared.web.sse import Broadcaster
 
 log = logger("brain")
@@ -87,10 +87,11 @@ MIGRATIONS = Path(__file__).parents[1] / "adapters" / "postgres" / "migrations"
 
 async def run_brain(settings: BrainSettings) -> None:
     """Run one factory's brain until it is told to stop."""
-    brain = await Brain.start(settings)
-    # What stands now stands for good; a flood of events must not make the collector walk over it.
-    gc.collect()
+    brain = await Brain.start(settings, heed_signals=True)
+    # What stands now stands for good; a flood of events must not make the collector walk over it,
+    # nor may an alarm wait while it does so once more at the start.
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)
     log.info(
         "brain_started", site=settings.site, url=f"http://{settings.http_host}:{settings.http_port}"
@@ -129,6 +130,8 @@ class Brain:
         self.desk = desk.make(self)
         self.system = health.make(self)
         self.meters = health.meters(self)
+        self.when_started: list[Callable[[], None]] = []
+        """Called at the very end of the start: what is better loaded soon."""
         self.heard_elsewhere: list[OnOccurrence] = []
         """Told of occurrences that another brain has committed."""
         self.on_run_ended = [self.uplink.run_ended]
@@ -146,8 +149,11 @@ class Brain:
         self.leading = self.brains.leading
 
     @classmethod
-    async def start(cls, settings: BrainSettings) -> Brain:
-        """Check everything, migrate, connect, load, serve; raises ConfigError."""
+    async def start(cls, settings: BrainSettings, *, heed_signals: bool = False) -> Brain:
+        """Check everything, migrate, connect, load, serve; raises ConfigError.
+
+        `heed_signals`: the process is this brain's alone; it ends in order once it holds leases.
+        """
         clock = SystemClock()
         site = load_site(settings.site_dir)
         stand_at("factory", settings.site, site.info.timezone)
@@ -171,6 +177,8 @@ class Brain:
         brain.ingest.receiver = FrameReceiver(intake, clock, brain.ingest.apply)
         brain.service.on_close("bus", bus.close)
         await brain._prepare()
+        if heed_signals:
+            brain.service.heed_signals()
         await brain._run()
         return brain
 
@@ -195,9 +203,12 @@ class Brain:
         self.link_parts = await links.wire(self)
         self.incident_parts = await incidents.wire(self)
         self.unit_parts = await units.wire(self)
+        self.faults = await shadow.wire(self)
         self.playbook_parts = authoring.wire(self, self.asked)
         self.notify_parts = await notify.wire(self)
         self.sinks = await sinks.wire(self)
+        self.mail = await group.wire(self)
+        self.group_playbooks = await group.playbooks(self)
 
     async def _run(self) -> None:
         service, site = self.service, self.settings.site
@@ -245,10 +256,14 @@ class Brain:
         service.run("site", follow.run)
         for edge, sender in senders.items():
             service.run(f"facts-{edge}", self.leading(sender.run))
-        self._serve()
-        service.run("brains", self.brains.run)  # last: what is long to set up delays no renewal
+        web = serving.Serving(self)
+        service.on_close("web", web.close)
+        service.run("brains", self.brains.run)  # what is long to set up delays no renewal
         service.on_close("brains", self.brains.leave)
         service.on_close("annunciation", self._hand_down)
+        await web.open()  # last, and beside the loop: alarms do not wait for the console
+        for begun in self.when_started:
+            begun()
 
     async def _hand_down(self) -> None:
         if self.brains.leader.held:
@@ -257,21 +272,6 @@ class Brain:
     async def _until_deaf(self) -> None:
         await self.bus.until_closed()
         self.service.stop()
-
-    def _serve(self) -> None:
-        info = self.site.info
-        place = Place("factory", info.site, info.name.zh, info.name.en)
-        parts = Parts(
-            self.live, self.broadcaster, self.desk, self.outcomes, self.details, self.fleet,
-            self.trends, self.playbooks, self.positions.read, self.positions.writable,
-            self.desk_parts, self.kpi_parts, self.link_parts,
-            self.incident_parts, self.notify_parts, self.health_parts,
-            self.unit_parts, self.sinks, self.playbook_parts,
-        )  # fmt: skip
-        app = create_app(place, self.clock, self.accounts, parts, web_options(self.settings))
-        server = WebServer(app, self.settings.http_host, self.settings.http_port)
-        self.service.run("web", server.run)
-        self.service.on_close("web", server.close)
 
     def _sender(self, edge: str) -> FactSender:
         node = Node(self.settings.site, edge)
@@ -307,11 +307,13 @@ class Brain:
         webhooks, calls = HttpWebhooks(outside, self.clock), HttpCalls(outside)
         self.service.on_close("webhooks", webhooks.close)
         self.service.on_close("http-calls", calls.close)
+        self.when_started += [webhooks.warm, calls.client.warm]
         tags = PlantTags(site.tags, site.sources, self.samples, self.fleet, self.clock)
         edges = EdgeDevices(settings.site, self.bus, self.fleet, store, devices)
-        simulated = self.site.info.simulated
-        ports = Ports(store, edges, tags, webhooks, self.clock, calls, simulated=simulated)
-        engine = Engine(ports, devices)
+        ports = Ports(
+            store, edges, tags, webhooks, self.clock, calls, simulated=lambda: site.simulated
+        )  # fmt: skip
+        engine = Engine(ports, devices, owner=brains.own_id(settings, self.epoch))
         engine.on_ended = self._run_ended
         playbooks.follow_samples(self.ingest, tags, engine)
         releases = Releases(site, store, self.clock)

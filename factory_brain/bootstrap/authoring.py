@@ -16,7 +16,7 @@ from factory_brain.application.playbooks.authoring.shelf import Shelf
 from factory_brain.application.playbooks.authoring.templates import Templates
 from factory_brain.application.playbooks.authoring.views import PlaybookViews
 from factory_brain.application.playbooks.releases import Releases
-from factory_brain.web.routes.playbooks import PlaybookParts
+from factory_brain.web.parts import PlaybookParts
 from shared.paths import playbook_library
 from shared.postgres.audit import audit
 from shared.postgres.pool import Pool

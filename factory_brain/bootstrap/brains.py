@@ -13,6 +13,7 @@ from factory_brain.application.ports import Transaction
 from factory_brain.application.sources import Sources
 from factory_brain.domain.shares import holder_of
 from factory_brain.settings import BrainSettings
+from shared.lives import own_life
 from shared.outbox.receiving import Receiving
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def make(brain: Brain) -> Brains:
     async def edges() -> list[str]:
         return await brain.sources.edges()
 
-    me = Me(own_name(brain.settings), brain.epoch)
+    me = Me(own_name(brain.settings), brain.epoch, life=own_life())
     return Brains(
         me, LeaseStore(brain.vital), brain.settings.brain_lease, edges,
         lambda: brain.broadcaster.attended,
@@ -49,6 +50,7 @@ async def wire(brain: Brain, receiving: Receiving) -> Sources:
     await sources.open()
     brains.on_source.append(sources.add)
     brains.on_source.append(lambda _, hold: _forget(brain, hold))
+    brains.on_dead.append(brain.engine.keeping.owners_dead)
     sources.on_taken.append(lambda: _start_due(brain))
     brain.annunciation.attended_elsewhere = brains.attended_elsewhere
     brain.annunciation.claim = brains.claim_horn

@@ -14,7 +14,7 @@ from factory_brain.application.desk_lists import DeskLists
 from factory_brain.application.handover import HandoverDesk, Sources
 from factory_brain.application.ports import Transaction
 from factory_brain.application.said import Said
-from factory_brain.web.routes.desk import DeskParts
+from factory_brain.web.parts import DeskParts
 from shared.clock import HybridClock
 from shared.errors import ContractError
 from shared.messages.bodies import Fact, FactResult

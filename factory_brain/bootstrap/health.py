@@ -16,7 +16,7 @@ from shared.postgres.audit import audit
 from shared.postgres.migrate import behind_head
 from shared.postgres.pool import Pool
 from shared.tracing import open_traces
-from shared.web.health import Check, HealthParts
+from shared.web.checks import Check, HealthParts
 
 if TYPE_CHECKING:
     from factory_brain.bootstrap import Brain

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from factory_brain.adapters.postgres.kpi_journal import KpiJournal
 from factory_brain.application.kpis import LiveFigures
-from factory_brain.web.routes.kpi import KpiParts
+from factory_brain.web.parts import KpiParts
 
 if TYPE_CHECKING:
     from factory_brain.bootstrap import Brain

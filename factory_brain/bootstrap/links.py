@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from factory_brain.adapters.device_broker import BrokerAccess, DeviceBroker
 from factory_brain.adapters.outward import Outside, Outward
 from factory_brain.adapters.postgres.delivery_store import DeliveryStore
 from factory_brain.adapters.postgres.device_people import DevicePeople
@@ -21,11 +20,12 @@ from factory_brain.application.links.inbound import Inbound
 from factory_brain.application.links.outbound import Outbound
 from factory_brain.application.links.overview import LinkOverview
 from factory_brain.application.links.ports import Acknowledge, SetSystem
-from factory_brain.web.routes.links import LinkParts
+from factory_brain.web.parts import LinkParts
 from shared.errors import Rejected
 from shared.postgres.audit import audit
 
 if TYPE_CHECKING:
+    from factory_brain.adapters.device_broker import DeviceBroker
     from factory_brain.bootstrap import Brain
 
 
@@ -76,6 +76,8 @@ async def _broker(brain: Brain) -> DeviceBroker | None:
     settings = brain.settings
     if not settings.mqtt_url:
         return None
+    from factory_brain.adapters.device_broker import BrokerAccess, DeviceBroker
+
     access = BrokerAccess(settings.mqtt_url, settings.mqtt_user, settings.mqtt_password_file)
     broker = DeviceBroker(access, f"brain-{settings.site}")
 

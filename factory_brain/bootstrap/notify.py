@@ -21,7 +21,7 @@ from factory_brain.application.notify.ports import Acknowledge, SetSystem
 from factory_brain.application.notify.sending import Sending
 from factory_brain.application.notify.speaking import Speaking
 from factory_brain.application.watched_channels import WatchedChannels
-from factory_brain.web.routes.notify import NotifyParts
+from factory_brain.web.parts import NotifyParts
 from shared.errors import Rejected
 from shared.postgres.audit import audit
 from shared.postgres.pool import connect_pool
@@ -49,7 +49,7 @@ async def wire(brain: Brain) -> NotifyParts:
     service.on_close("notify-channels", channels.close)
     own = own_url(settings.http_host, settings.http_port)
     if site.notify.reaches_out:
-        channels.warm()
+        brain.when_started.append(channels.warm)
         if not site.notify.console_url:
             log.warning(
                 "notification_links_by_own_address", url=own,

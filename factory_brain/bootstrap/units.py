@@ -14,7 +14,6 @@ from factory_brain.adapters.postgres.trace_reads import PgTraceReads
 from factory_brain.adapters.postgres.unit_feed import UnitFeed
 from factory_brain.adapters.postgres.unit_reads import UnitReadsPg
 from factory_brain.adapters.postgres.unit_store import UnitStore
-from factory_brain.adapters.trace_pdf import as_pdf
 from factory_brain.application.details import Details
 from factory_brain.application.incidents.story import IncidentStory, IncidentWords
 from factory_brain.application.trace.export import TraceExport
@@ -25,12 +24,13 @@ from factory_brain.application.units.questions import UnitQuestions
 from factory_brain.application.units.reports import UnitReports
 from factory_brain.application.units.turns import Turns
 from factory_brain.application.units.words import UnitWords
-from factory_brain.web.routes.units import UnitParts
+from factory_brain.web.parts import UnitParts
 from shared.postgres.audit import audit
 from shared.postgres.pool import Pool, connect_pool
 
 if TYPE_CHECKING:
     from factory_brain.bootstrap import Brain
+    from shared.web.dto_trace import TraceOut
 
 TURNS = 2
 """Long questions at a time, and connections for them."""
@@ -56,7 +56,7 @@ async def wire(brain: Brain) -> UnitParts:
     reads, samples = UnitReadsPg(asked), SampleStore(asked)
     questions = UnitQuestions(site, clock, reads, samples, words)
     story = _story(brain, asked, reads, samples, questions)
-    export = TraceExport(PgTraceReads(pool, clock), clock, as_pdf)
+    export = TraceExport(PgTraceReads(pool, clock), clock, _as_pdf)
     turns = Turns((asyncpg.QueryCanceledError,), most=TURNS)
     return UnitParts(reports, questions, reads, story, export, clock, turns)
 
@@ -75,3 +75,10 @@ def _story(
         site, clock, alarms, details, incidents, PgTraceReads(asked, clock), reads, questions,
         signals,
     )  # fmt: skip
+
+
+def _as_pdf(trace: TraceOut, language: str, made_at: int, actor: str) -> bytes:
+    """The report; what makes PDFs is loaded with the first one, in its thread."""
+    from factory_brain.adapters.trace_pdf import as_pdf
+
+    return as_pdf(trace, language, made_at, actor)

@@ -40,8 +40,9 @@ def holder_of(name: str, boot: str) -> str:
 def share(name: str, boot: str, leases: Sequence[Lease], brains: int) -> Shares:
     """What the brain `name` in its start `boot` holds on to, takes and gives away.
 
-    Nothing tells an earlier start that was killed from a twin that lives: both keep their leases
-    until these have run out. Who ends cleanly gives them back.
+    A name does not tell an earlier start that was killed from a twin that lives: both keep their
+    leases until these have run out. Who ends cleanly gives them back, and for who is provably dead
+    (a process of this very machine that is no more) the round does so before it shares.
     """
     me = holder_of(name, boot)
     held = [each.name for each in leases if each.holder == me and each.left_ms > 0]

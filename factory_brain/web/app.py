@@ -2,68 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, cast
 
 from fastapi import FastAPI
 
-from factory_brain.application.desk import Desk
-from factory_brain.application.details import Details
-from factory_brain.application.fleet import FleetView
-from factory_brain.application.live_view import LiveView
-from factory_brain.application.outcomes import Outcomes
-from factory_brain.application.sinks.forwarding import Forwarding
-from factory_brain.application.trends import Trends
+from factory_brain.web.parts import Parts
 from factory_brain.web.routes.alarms import alarm_router, picture
 from factory_brain.web.routes.attachments import attachment_router
 from factory_brain.web.routes.dead_webhooks import dead_webhook_router
-from factory_brain.web.routes.desk import DeskParts, desk_router
+from factory_brain.web.routes.desk import desk_router
 from factory_brain.web.routes.drafts import draft_router
+from factory_brain.web.routes.faults import fault_router
+from factory_brain.web.routes.group_mail import group_mail_router
+from factory_brain.web.routes.group_playbooks import group_playbook_router
 from factory_brain.web.routes.handover import handover_router
-from factory_brain.web.routes.incidents import IncidentParts, incident_router
-from factory_brain.web.routes.kpi import KpiParts, kpi_router
-from factory_brain.web.routes.links import LinkParts, link_router
-from factory_brain.web.routes.notify import NotifyParts, notify_router
+from factory_brain.web.routes.incidents import incident_router
+from factory_brain.web.routes.kpi import kpi_router
+from factory_brain.web.routes.links import link_router
+from factory_brain.web.routes.notify import notify_router
 from factory_brain.web.routes.plant import plant_router
-from factory_brain.web.routes.playbooks import PlaybookParts, playbook_router
-from factory_brain.web.routes.runs import Runs, run_router
+from factory_brain.web.routes.playbooks import playbook_router
+from factory_brain.web.routes.runs import run_router
 from factory_brain.web.routes.sinks import sink_router
 from factory_brain.web.routes.trace import trace_router
 from factory_brain.web.routes.trends import trend_router
-from factory_brain.web.routes.units import UnitParts, unit_router
+from factory_brain.web.routes.units import unit_router
 from shared.clock import Clock, SystemClock
 from shared.paths import console_dist
 from shared.web.app import WebOptions, create_base_app, serve_console
 from shared.web.auth import Accounts, Place
 from shared.web.health import HealthParts, health_router
 from shared.web.live_socket import socket_router
-from shared.web.sse import Broadcaster
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the routes call."""
-
-    live: LiveView
-    broadcaster: Broadcaster
-    desk: Desk
-    outcomes: Outcomes
-    details: Details
-    fleet: FleetView
-    trends: Trends
-    runs: Runs
-    positions: Callable[[], Awaitable[dict[str, Any]]]
-    ready: Callable[[], Awaitable[bool]]
-    desk_parts: DeskParts
-    kpi_parts: KpiParts
-    link_parts: LinkParts
-    incident_parts: IncidentParts
-    notify_parts: NotifyParts
-    health: HealthParts
-    unit_parts: UnitParts
-    sinks: Forwarding
-    playbook_parts: PlaybookParts
 
 
 def create_app(
@@ -88,6 +58,9 @@ def create_app(
     app.include_router(draft_router(parts.playbook_parts))
     app.include_router(link_router(parts.link_parts))
     app.include_router(incident_router(parts.incident_parts))
+    app.include_router(fault_router(parts.faults))
+    app.include_router(group_mail_router(parts.mail))
+    app.include_router(group_playbook_router(parts.group_playbooks))
     app.include_router(unit_router(parts.unit_parts))
     app.include_router(trace_router(parts.unit_parts))
     app.include_router(notify_router(parts.notify_parts))

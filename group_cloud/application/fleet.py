@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from group_cloud.application.ports import Records
+from group_cloud.domain.scope import Scope
 from shared.clock import Clock
 from shared.errors import ContractError
 from shared.messages import subjects
@@ -57,14 +58,19 @@ class FactoryView:
         seen = self._seen.get(site)
         return seen is not None and self._clock.mono_ms() - seen.at_mono < OFFLINE_AFTER_MS
 
+    def seen_at(self, site: str) -> int | None:
+        """When a heartbeat came last since this process began."""
+        seen = self._seen.get(site)
+        return seen.at if seen else None
+
     def online_sites(self) -> frozenset[str]:
         """Sites that are heard now."""
         return frozenset(site for site in self._seen if self.online(site))
 
-    async def as_dto(self) -> FactoryList:
-        """For the group's overview."""
+    async def as_dto(self, scope: Scope) -> FactoryList:
+        """For the group's overview: the factories within a scope."""
         factories = []
-        for row in await self._records.factories():
+        for row in await self._records.factories(scope):
             seen = self._seen.get(row.site)
             factories.append(
                 Factory(

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from group_cloud.application.fleet import FactoryView
+from group_cloud.application.live import GroupLive
+from group_cloud.domain.scope import ALL
 from shared.metrics import Exposition
 from shared.web.dto import Factory
 from shared.web.health import Check
-from shared.web.sse import Broadcaster
 
 LANE_FIELDS = ("produced", "delivered", "buffered", "dropped", "quarantined")
 
@@ -36,10 +37,10 @@ def checks(
     }  # fmt: skip
 
 
-async def metrics(factories: FactoryView, sse: Broadcaster, pool: tuple[int, int]) -> str:
+async def metrics(factories: FactoryView, sse: GroupLive, pool: tuple[int, int]) -> str:
     """The answer to a scrape."""
     out = Exposition("andon_cloud")
-    found = (await factories.as_dto()).factories
+    found = (await factories.as_dto(ALL)).factories
     out.tell(
         "factory_online", "gauge", "A factory's heartbeat came within the last seconds",
         [({"site": each.site}, each.online) for each in found],

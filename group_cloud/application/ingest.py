@@ -12,7 +12,16 @@ import msgspec
 
 from group_cloud.application.ports import Records, Transaction
 from shared.clock import Clock
-from shared.messages.bodies import DirectiveReport, FactorySummary, OutcomeRecord, PlaybookOutcome
+from shared.messages.bodies import (
+    AlarmPoints,
+    DirectiveReport,
+    FactorySummary,
+    FaultRecord,
+    FleetReport,
+    OutcomeRecord,
+    ShadowCounts,
+    ShadowVerdicts,
+)
 from shared.messages.control import Hello, Welcome
 from shared.messages.envelope import Frame
 from shared.messages.subjects import BRAIN
@@ -30,6 +39,28 @@ class TakesReports(Protocol):
         ...
 
 
+class TakesTotal(Protocol):
+    """See `total.py`."""
+
+    async def take(self, tx: Transaction, site: str, batch: Batch) -> None:
+        """Fold a batch into the total set."""
+        ...
+
+
+class TakesShadow(Protocol):
+    """See `shadow.py`."""
+
+    async def take(
+        self, tx: Transaction, body: ShadowCounts | ShadowVerdicts | FaultRecord, at: int
+    ) -> None:
+        """Keep what a factory counted."""
+        ...
+
+
+_STATES = (FactorySummary, ShadowCounts, ShadowVerdicts, FleetReport, AlarmPoints)
+"""A state, not history: the newest of each is kept in a table of its own."""
+
+
 async def _nobody(_: str) -> None:
     """Nobody listens to registrations."""
 
@@ -37,12 +68,18 @@ async def _nobody(_: str) -> None:
 class Ingest:
     """Applies the factories' events to the group's store."""
 
-    def __init__(self, clock: Clock, records: Records, reports: TakesReports) -> None:
+    def __init__(
+        self, clock: Clock, records: Records, reports: TakesReports, total: TakesTotal,
+        shadow: TakesShadow | None = None,
+    ) -> None:  # fmt: skip
         self._clock, self._records, self._reports = clock, records, reports
+        self._total, self._shadow = total, shadow
         self.receiver: Receiver | None = None
         """Set by the bootstrap: commits frames through `apply`."""
         self.on_outcome: Callable[[], None] = lambda: None
         self.on_report: Callable[[], None] = lambda: None
+        self.on_shadow: Callable[[], None] = lambda: None
+        """Counts or faults have come: what the health gate of the roll-outs looks at."""
         self.on_factory: Callable[[], None] = lambda: None
         self.on_hello: Callable[[str], Awaitable[None]] = _nobody
         self._kinds: set[type] = set()
@@ -62,6 +99,8 @@ class Ingest:
                 self.on_outcome()
             if DirectiveReport in self._kinds:
                 self.on_report()
+            if self._kinds & {ShadowCounts, FaultRecord}:
+                self.on_shadow()
         return receipts
 
     async def hello(self, hello: Hello) -> Welcome:
@@ -86,24 +125,32 @@ class Ingest:
         for item in batch.events:
             await self._one(connection, site, batch, item)
             self._kinds.add(type(item.event.body))
-            # Totals are a state, not history: the newest one is kept with the factory.
-            if not isinstance(item.event.body, FactorySummary):
+            if not isinstance(item.event.body, _STATES):
                 journal.append(_journal_row(site, batch, item))
         if journal:
             await self._records.insert_events(connection, journal)
         await self._records.count_events(connection, site, len(journal), batch.received_at)
+        await self._total.take(connection, site, batch)
 
     async def _one(self, tx: Transaction, site: str, batch: Batch, item: Received) -> None:
         body = item.event.body
         match body:
-            case OutcomeRecord() | FactorySummary() if body.site != site:
+            case (
+                OutcomeRecord()
+                | FactorySummary()
+                | ShadowCounts()
+                | ShadowVerdicts()
+                | FaultRecord()
+            ) if body.site != site:
                 log.error("foreign_record", source=batch.source, claims=body.site, seq=item.seq)
+            case ShadowCounts() | ShadowVerdicts() | FaultRecord():
+                assert self._shadow is not None, "given by whoever receives from factories"
+                await self._shadow.take(tx, body, batch.received_at)
             case OutcomeRecord():
-                await self._records.save_outcome(tx, site, body, batch.received_at)
+                at = item.event.time
+                await self._records.save_outcome(tx, site, body, batch.received_at, at)
             case FactorySummary():
                 await self._records.save_summary(tx, site, body, batch.received_at)
-            case PlaybookOutcome():
-                await self._records.save_playbook_outcome(tx, site, body, batch.received_at)
             case DirectiveReport():
                 await self._reports.take(tx, site, body)
             case _:

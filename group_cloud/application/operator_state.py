@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from group_cloud.domain.scope import Scope
 from shared.alarm.occurrence import OccurrenceView, fold_events
 from shared.web.dto_desk import OperatorState
 
@@ -16,7 +17,7 @@ from shared.web.dto_desk import OperatorState
 class Told(Protocol):
     """What came up about occurrences."""
 
-    async def bodies(self, site: str, occurrence: str) -> list[Any]:
+    async def bodies(self, scope: Scope, site: str, occurrence: str) -> list[Any]:
         """All that a factory has told of one of its occurrences."""
         ...
 
@@ -27,13 +28,13 @@ class OperatorStates:
     def __init__(self, told: Told) -> None:
         self._told = told
 
-    async def view(self, site: str, occurrence: str) -> OccurrenceView | None:
-        """The folded view; None if nothing came up of it."""
-        return fold_events(await self._told.bodies(site, occurrence))
+    async def view(self, scope: Scope, site: str, occurrence: str) -> OccurrenceView | None:
+        """The folded view; None if nothing came up of it that the scope may see."""
+        return fold_events(await self._told.bodies(scope, site, occurrence))
 
-    async def as_dto(self, site: str, occurrence: str) -> OperatorState | None:
+    async def as_dto(self, scope: Scope, site: str, occurrence: str) -> OperatorState | None:
         """The same for the console."""
-        view = await self.view(site, occurrence)
+        view = await self.view(scope, site, occurrence)
         if view is None:
             return None
         plain = msgspec.to_builtins(view)

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from group_cloud.domain.evidence import Point, Shadow, Suggestion
 from group_cloud.domain.proposal import ProposalStatus
-from group_cloud.domain.rollout import Status
+from group_cloud.domain.rollout import Kind, Status
+from group_cloud.domain.scope import Scope
 from shared.alarm.point import Setting
-from shared.messages.bodies import FactorySummary, OutcomeRecord, PlaybookOutcome
+from shared.messages.bodies import FactorySummary, OutcomeRecord
 
 Transaction = Any
 """A running database transaction (an asyncpg connection in production)."""
@@ -61,19 +62,25 @@ class RolloutRow:
     """One directive with where it stands."""
 
     directive: str
-    proposal: str
-    point: Point
+    plan: str
+    """The roll-out that it is a part of."""
+    stage: str
+    kind: Kind
+    proposals: tuple[str, ...]
+    site: str
+    edge: str
     counter: int
     status: Status
-    setting: Setting
+    changes: dict[str, Setting]
+    """Alarm -> what this directive brings; it carries what was in force besides."""
     payload: bytes
     signature: bytes
     expires_at: int
     at: int
     code: str | None = None
     params: dict[str, Any] | None = None
-    withdrawn: bool = False
-    """The plant refused this setting in a later bundle: it is left out of further ones."""
+    withdrawn: tuple[str, ...] = ()
+    """Alarms whose setting the plant refused in a later bundle: left out of further ones."""
 
 
 class Records(Protocol):
@@ -98,23 +105,17 @@ class Records(Protocol):
         ...
 
     async def save_outcome(
-        self, tx: Transaction, /, site: str, record: OutcomeRecord, at: int
+        self, tx: Transaction, /, site: str, record: OutcomeRecord, at: int, said_at: int
     ) -> None:
-        """Keep an occurrence's newest label; it waits for training."""
-        ...
-
-    async def save_playbook_outcome(
-        self, tx: Transaction, /, site: str, outcome: PlaybookOutcome, at: int
-    ) -> None:
-        """Keep a run's end."""
+        """Keep an occurrence's newest label, by when it was said; it waits for training."""
         ...
 
     async def save_seen(self, seen: dict[str, int]) -> None:
         """Keep when each factory was last heard."""
         ...
 
-    async def factories(self) -> list[FactoryRow]:
-        """All factories that were ever heard."""
+    async def factories(self, scope: Scope) -> list[FactoryRow]:
+        """All factories within a scope that were ever heard."""
         ...
 
     async def untrained(self) -> list[Point]:
@@ -151,15 +152,17 @@ class Proposals(Protocol):
         """Insert or replace."""
         ...
 
-    async def listed(self, limit: int) -> list[tuple[ProposalRow, RolloutRow | None]]:
-        """Newest first, each with its rollout."""
+    async def listed(
+        self, limit: int, sites: list[str] | None
+    ) -> list[tuple[ProposalRow, RolloutRow | None]]:
+        """Newest first, each with its rollout; of these sites, None: of all."""
         ...
 
 
 class Rollouts(Protocol):
     """Directives, their counters and their life cycle."""
 
-    async def next_counter(self, tx: Transaction, /, site: str, edge: str) -> int:
+    async def next_counter(self, tx: Transaction, /, site: str, target: str) -> int:
         """The target's next number; never given twice."""
         ...
 
@@ -168,27 +171,35 @@ class Rollouts(Protocol):
         ...
 
     async def get(self, tx: Transaction, /, directive: str) -> RolloutRow | None:
-        """One rollout, locked."""
+        """One directive, locked."""
         ...
 
     async def of_edge(self, tx: Transaction, /, site: str, edge: str) -> list[RolloutRow]:
-        """All rollouts of an edge by counter."""
+        """All directives of an edge that set something, by counter."""
+        ...
+
+    async def of_plan(self, tx: Transaction, /, plan: str) -> list[RolloutRow]:
+        """All directives of a roll-out; those of one edge by their numbers."""
         ...
 
     async def newest_of(self, tx: Transaction, /, point: Point) -> RolloutRow | None:
-        """The newest rollout that was made for this alarm point."""
+        """The newest directive that brought this alarm point a new setting."""
+        ...
+
+    async def planned(self, tx: Transaction, /, point: Point) -> bool:
+        """Whether a roll-out that has not ended changes this alarm point."""
         ...
 
     async def unheard(self) -> list[RolloutRow]:
-        """Rollouts whose factory has not answered."""
+        """Directives whose factory has not answered."""
         ...
 
     async def sites(self) -> list[str]:
         """Sites that ever got a directive."""
         ...
 
-    async def newest_by_edge(self, site: str) -> dict[str, RolloutRow]:
-        """The newest directive of each edge of a site."""
+    async def newest_by_edge(self, site: str, *, dry_run: bool) -> dict[str, RolloutRow]:
+        """The newest directive of each edge of a site that has been marked as sent."""
         ...
 
 

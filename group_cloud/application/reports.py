@@ -1,4 +1,4 @@
-"""Reports from below move rollouts: relayed, received, applied, refused, rolled back.
+"""Reports from below move directives: relayed, received, applied, refused, rolled back.
 
 Called in the receiver's transaction, so that a report is taken exactly once and never half.
 """
@@ -10,25 +10,29 @@ from dataclasses import replace
 from group_cloud.application.ports import Audit, RolloutRow, Rollouts, Transaction
 from group_cloud.domain.rollout import IN_FLIGHT, REPORTED, advance
 from shared.clock import Clock
+from shared.errors import ContractError
 from shared.messages.bodies import DirectiveReport
+from shared.messages.directives import read
 from shared.telemetry import logger
 
 log = logger("reports")
 
 
 class Reports:
-    """Applies directive reports to the rollouts."""
+    """Applies directive reports to the directives."""
 
     def __init__(self, clock: Clock, rollouts: Rollouts, audit: Audit) -> None:
         self._clock, self._rollouts, self._audit = clock, rollouts, audit
 
     async def take(self, tx: Transaction, site: str, report: DirectiveReport) -> None:
-        """Move the rollout that `report` speaks of, if it is one of this site's."""
+        """Move the directive that `report` speaks of, if it is one of this site's."""
         row = await self._rollouts.get(tx, report.directive)
-        if row is None or row.point.site != site or row.counter != report.counter:
+        if row is None or not _of(row, site, report):
             log.warning("report_unmatched", site=site, directive=report.directive)
             return
         trigger = REPORTED.get(report.status)
+        if (report.status == "dry_run") != (row.kind == "dry_run") and trigger == "apply":
+            trigger = None  # a rehearsal applies nothing, and settings are not rehearsed
         status = advance(row.status, trigger) if trigger else None
         if status is None:
             log.info(
@@ -39,44 +43,72 @@ class Reports:
             )
             return
         await self._move(tx, replace(row, status=status), report)
-        if status == "applied":
+        if status == "applied" and row.kind != "dry_run":
             await self._settle_older(tx, row, report)
         culprit = report.params.get("alarm")
-        if status == "refused" and culprit and culprit != row.point.alarm:
-            await self._withdraw(tx, row, str(culprit), report.code)
+        if status == "refused" and isinstance(culprit, str) and culprit not in row.changes:
+            await self._withdraw(tx, row, culprit, report.code)
 
     async def _move(self, tx: Transaction, row: RolloutRow, report: DirectiveReport) -> None:
         now = self._clock.now_ms()
-        moved = replace(row, at=now, code=report.code or None, params=report.params)
+        at = _when(row, report, now) if row.status == "applied" else now
+        moved = replace(row, at=at, code=report.code or None, params=report.params)
         await self._rollouts.save(tx, moved)
         await self._audit(
-            tx, now, f"site:{row.point.site}", f"rollout_{row.status}", row.directive,
-            {"counter": row.counter, "edge": row.point.edge, "code": report.code,
-             "params": report.params},
+            tx, now, f"site:{row.site}", f"directive_{row.status}", row.directive,
+            {"counter": row.counter, "edge": row.edge, "kind": row.kind, "plan": row.plan,
+             "code": report.code, "params": report.params},
         )  # fmt: skip
 
     async def _settle_older(
         self, tx: Transaction, row: RolloutRow, report: DirectiveReport
     ) -> None:
         """A directive carries all settings of its edge: what was on its way before is in it."""
-        for older in await self._rollouts.of_edge(tx, row.point.site, row.point.edge):
-            if older.counter < row.counter and older.status in IN_FLIGHT:
-                note = DirectiveReport(
-                    directive=older.directive,
-                    counter=older.counter,
-                    status="applied",
-                    code="included_in_newer",
-                    params={"directive": row.directive},
-                    settings_version=report.settings_version,
-                )
-                await self._move(tx, replace(older, status="applied"), note)
+        for older in await self._rollouts.of_edge(tx, row.site, row.edge):
+            if older.counter >= row.counter:
+                continue
+            taken_back = row.kind == "rollback" and older.plan == row.plan
+            trigger = "roll_back" if older.status == "applied" else "supersede"
+            if taken_back and older.kind == "settings":
+                status, code = advance(older.status, trigger), "superseded"
+            elif older.status in IN_FLIGHT:
+                status, code = "applied", "included_in_newer"
+            else:
+                continue
+            if status is None:
+                continue
+            note = DirectiveReport(
+                directive=older.directive, counter=older.counter, status=status, code=code,
+                params={"directive": row.directive}, settings_version=report.settings_version,
+                at=report.at,
+            )  # fmt: skip
+            await self._move(tx, replace(older, status=status), note)
 
     async def _withdraw(self, tx: Transaction, row: RolloutRow, alarm: str, code: str) -> None:
         """The bundle failed on another alarm's earlier setting: leave that one out from now on."""
-        for older in await self._rollouts.of_edge(tx, row.point.site, row.point.edge):
-            if older.point.alarm == alarm and not older.withdrawn:
-                await self._rollouts.save(tx, replace(older, withdrawn=True))
+        for older in await self._rollouts.of_edge(tx, row.site, row.edge):
+            if alarm in older.changes and alarm not in older.withdrawn:
+                left = replace(older, withdrawn=(*older.withdrawn, alarm))
+                await self._rollouts.save(tx, left)
                 await self._audit(
-                    tx, self._clock.now_ms(), f"site:{row.point.site}", "setting_withdrawn",
+                    tx, self._clock.now_ms(), f"site:{row.site}", "setting_withdrawn",
                     older.directive, {"alarm": alarm, "code": code, "refused": row.directive},
                 )  # fmt: skip
+
+
+def _when(row: RolloutRow, report: DirectiveReport, now: int) -> int:
+    """Since when an edge has run it: a report may come late, and alarms count from the change on.
+
+    The edge's clock is believed only between the signature and now.
+    """
+    try:
+        signed = read(row.payload).issued_at
+    except ContractError:
+        signed = row.at
+    return min(max(report.at, signed), now) if report.at else now
+
+
+def _of(row: RolloutRow, site: str, report: DirectiveReport) -> bool:
+    """Whether a report is about this directive and comes from whom it was for."""
+    edge = report.edge or row.edge
+    return (row.site, row.edge, row.counter) == (site, edge, report.counter)

@@ -1,6 +1,7 @@
 """Builds and signs directives and gets them to the factories, again and again until they answer.
 
-Called on approval and by its own loop; its state is the database's, so a restart changes nothing.
+Called by the roll-outs and by its own loop; its state is the database's, so a restart changes
+nothing. It never decides what is rolled out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any
 
 from group_cloud.application.ports import (
     Audit,
-    ProposalRow,
     Proposals,
     Records,
     RolloutRow,
@@ -21,20 +21,27 @@ from group_cloud.application.ports import (
     Transaction,
 )
 from group_cloud.domain.guardrails import expired, expiry
-from group_cloud.domain.rollout import advance
+from group_cloud.domain.rollout import Kind, advance
 from shared.alarm.point import Setting
 from shared.bus.port import Bus
 from shared.clock import Clock
 from shared.errors import RetryableTransportError
 from shared.ids import uuid7
 from shared.messages.codec import encode
-from shared.messages.directives import AlarmSetting, Directive, SignedDirective, canonical
+from shared.messages.directives import (
+    DRY_RUN,
+    SETTINGS,
+    AlarmSetting,
+    Directive,
+    SignedDirective,
+    canonical,
+    numbered,
+)
 from shared.messages.subjects import BRAIN, Node
 from shared.telemetry import logger
 
 log = logger("rollouts")
 RESEND_EVERY_S = 15.0
-KEY = "current"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,26 @@ class Stores:
     audit: Audit
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be signed for one edge."""
+
+    plan: str
+    stage: str
+    kind: Kind
+    site: str
+    edge: str
+    changes: dict[str, Setting]
+    proposals: tuple[str, ...]
+    actor: str
+    expires_at: int | None = None
+    """The roll-out's own end, where it comes before the directive's."""
+    why: dict[str, Any] | None = None
+    """Told to the factory with it."""
+
+
 class Dispatch:
-    """Directives from the approval to the factory's answer."""
+    """Directives from the decision to the factory's answer."""
 
     def __init__(self, stores: Stores, bus: Bus, clock: Clock, sign: Sign) -> None:
         self._stores, self._rollouts = stores, stores.rollouts
@@ -67,48 +92,40 @@ class Dispatch:
         except RetryableTransportError as error:
             log.warning("bucket_not_made", site=site, error=str(error))
 
-    async def sign(self, tx: Transaction, proposal: ProposalRow, actor: str) -> RolloutRow:
-        """The signed directive of an approved proposal, stored in the caller's transaction.
+    async def sign(self, tx: Transaction, order: Order) -> RolloutRow:
+        """The signed directive, stored in the caller's transaction.
 
-        It carries every setting that is in force or on its way for this edge besides the new one:
-        an edge that was off reads only the newest directive.
+        It carries every setting that is in force or on its way for this edge besides the new ones:
+        an edge that was off reads only the newest directive. A dry run carries its own alone.
         """
-        point, now = proposal.point, self._clock.now_ms()
-        counter = await self._rollouts.next_counter(tx, point.site, point.edge)
-        earlier = await self._rollouts.of_edge(tx, point.site, point.edge)
-        settings = {
-            row.point.alarm: row.setting
-            for row in earlier
-            if row.status not in ("refused", "rolled_back") and not row.withdrawn
-        }
-        settings[point.alarm] = proposal.proposed
+        now, rehearsal = self._clock.now_ms(), order.kind == "dry_run"
+        target = numbered(order.edge, order.kind)
+        counter = await self._rollouts.next_counter(tx, order.site, target)
+        earlier = [] if rehearsal else await self._rollouts.of_edge(tx, order.site, order.edge)
+        settings = {**in_force(earlier), **order.changes}
         directive = Directive(
             id=uuid7(self._clock),
-            site=point.site,
-            edge=point.edge,
+            site=order.site,
+            edge=order.edge,
             counter=counter,
+            kind=order.kind,
             parent=earlier[-1].directive if earlier else "",
             issued_at=now,
-            expires_at=expiry(now),
+            expires_at=min(expiry(now), order.expires_at or expiry(now)),
             settings=[_alarm_setting(alarm, settings[alarm]) for alarm in sorted(settings)],
-            proposal=proposal.id,
-            approved_by=actor,
+            proposal=order.proposals[0] if len(order.proposals) == 1 else "",
+            approved_by=order.actor,
+            extra={"rollout": order.plan, "stage": order.stage, **(order.why or {})},
         )
         payload = canonical(directive)
         row = RolloutRow(
-            directive=directive.id,
-            proposal=proposal.id,
-            point=point,
-            counter=counter,
-            status="signed",
-            setting=proposal.proposed,
-            payload=payload,
-            signature=self._sign(payload),
-            expires_at=directive.expires_at,
-            at=now,
-        )
+            directive=directive.id, plan=order.plan, stage=order.stage, kind=order.kind,
+            proposals=order.proposals, site=order.site, edge=order.edge, counter=counter,
+            status="signed", changes=order.changes, payload=payload,
+            signature=self._sign(payload), expires_at=directive.expires_at, at=now,
+        )  # fmt: skip
         await self._rollouts.save(tx, row)
-        await self._record(tx, row, actor)
+        await self._record(tx, row, order.actor)
         return row
 
     async def run(self) -> None:
@@ -134,29 +151,33 @@ class Dispatch:
     async def send_unheard(self) -> None:
         """Send what no factory has answered yet; what has expired is given up."""
         now = self._clock.now_ms()
-        live: dict[str, list[RolloutRow]] = {}
+        sites: list[str] = []
         for row in await self._rollouts.unheard():
             if expired(row.expires_at, now):
                 await self._change(row, "refuse", code="expired")
-            else:
-                live.setdefault(row.point.site, []).append(row)
-        for site, rows in live.items():
+                continue
+            if row.site not in sites:
+                sites.append(row.site)
+            if row.status == "signed":
+                # Marked first: an answer to what was never sent is no answer.
+                await self._change(row, "send")
+        for site in sites:
             await self._put(site)
             await self._bus.publish(Node(site, BRAIN).directive, b"")
-            for row in rows:
-                if row.status == "signed":
-                    await self._change(row, "send")
 
     async def _put(self, site: str) -> None:
         """Write the newest directive of every edge of `site` into its brain's bucket."""
         node = Node(site, BRAIN)
-        newest = await self._rollouts.newest_by_edge(site)
-        value = {
-            edge: encode(SignedDirective(payload=row.payload, release_signature=row.signature))
-            for edge, row in newest.items()
-        }
         await self._bus.ensure_bucket(node.directive_bucket)
-        await self._bus.bucket_put(node.directive_bucket, KEY, encode(value))
+        for key in (SETTINGS, DRY_RUN):
+            newest = await self._rollouts.newest_by_edge(site, dry_run=key == DRY_RUN)
+            if not newest and key == DRY_RUN:
+                continue
+            value = {
+                edge: encode(SignedDirective(payload=row.payload, release_signature=row.signature))
+                for edge, row in newest.items()
+            }
+            await self._bus.bucket_put(node.directive_bucket, key, encode(value))
 
     async def _change(self, row: RolloutRow, trigger: str, code: str | None = None) -> None:
         async with self._stores.records.transaction() as tx:
@@ -172,14 +193,21 @@ class Dispatch:
 
     async def _record(self, tx: Transaction, row: RolloutRow, actor: str) -> None:
         data: dict[str, Any] = {
-            "counter": row.counter,
-            "site": row.point.site,
-            "edge": row.point.edge,
-            "alarm": row.point.alarm,
-            "proposal": row.proposal,
-            "code": row.code,
-        }
-        await self._stores.audit(tx, row.at, actor, f"rollout_{row.status}", row.directive, data)
+            "counter": row.counter, "site": row.site, "edge": row.edge, "kind": row.kind,
+            "alarms": sorted(row.changes), "plan": row.plan, "stage": row.stage,
+            "proposals": list(row.proposals), "code": row.code,
+        }  # fmt: skip
+        await self._stores.audit(tx, row.at, actor, f"directive_{row.status}", row.directive, data)
+
+
+def in_force(rows: list[RolloutRow]) -> dict[str, Setting]:
+    """What an edge runs or is to run by directives, of all it was ever sent in order."""
+    found: dict[str, Setting] = {}
+    for row in rows:
+        if row.status not in ("refused", "rolled_back"):
+            kept = row.changes.keys() - set(row.withdrawn)
+            found |= {alarm: row.changes[alarm] for alarm in kept}
+    return found
 
 
 def _alarm_setting(alarm: str, setting: Setting) -> AlarmSetting:

@@ -31,18 +31,18 @@ def explain(subject: Subject, found: Suggestion) -> Words:
     zh = (
         f"{subject.name.zh}（{subject.alarm}）有 {found.labelled} 次已判定的报警："
         f"{found.nuisance} 次误报，{found.true_alarms} 次真报警。"
-        f"若将{_change_zh(now.setting, new.setting, subject.unit)}，"
+        f"若将{change_zh(now.setting, new.setting, subject.unit)}，"
         f"误报由 {now.false_alarms} 次变为 {new.false_alarms} 次，"
         f"漏报由 {now.missed} 次变为 {new.missed} 次。"
-        f"{_delay_zh(found)}{_bounds_zh(subject)}"
+        f"{_delay_zh(found)}{bounds_zh(subject)}"
     )
     en = (
         f"{subject.name.en} ({subject.alarm}) has {found.labelled} judged alarms: "
         f"{found.nuisance} nuisance, {found.true_alarms} true. "
-        f"With {_change_en(now.setting, new.setting, subject.unit)}, "
+        f"With {change_en(now.setting, new.setting, subject.unit)}, "
         f"false alarms go from {now.false_alarms} to {new.false_alarms} "
         f"and missed alarms from {now.missed} to {new.missed}. "
-        f"{_delay_en(found)}{_bounds_en(subject)}"
+        f"{_delay_en(found)}{bounds_en(subject)}"
     )
     return Words(zh, en)
 
@@ -51,7 +51,8 @@ def _seconds(ms: int) -> str:
     return f"{ms / 1000:g} s"
 
 
-def _change_zh(now: Setting, new: Setting, unit: str) -> str:
+def change_zh(now: Setting, new: Setting, unit: str) -> str:
+    """What changes, in Chinese."""
     parts = []
     if new.limit != now.limit:
         parts.append(f"限值由 {now.limit:g} 改为 {new.limit:g} {unit}".rstrip())
@@ -64,7 +65,8 @@ def _change_zh(now: Setting, new: Setting, unit: str) -> str:
     return "、".join(parts)
 
 
-def _change_en(now: Setting, new: Setting, unit: str) -> str:
+def change_en(now: Setting, new: Setting, unit: str) -> str:
+    """What changes, in English."""
     parts = []
     if new.limit != now.limit:
         parts.append(f"the limit at {new.limit:g} {unit}".rstrip() + f" instead of {now.limit:g}")
@@ -101,12 +103,14 @@ def _delay_en(found: Suggestion) -> str:
     )
 
 
-def _bounds_zh(subject: Subject) -> str:
+def bounds_zh(subject: Subject) -> str:
+    """That it stays inside the bounds, in Chinese."""
     span = _span(subject)
     return f"新值在工程师限定的 {span} 之内。" if span else "限值不变，新值在工程师限定之内。"
 
 
-def _bounds_en(subject: Subject) -> str:
+def bounds_en(subject: Subject) -> str:
+    """That it stays inside the bounds, in English."""
     span = _span(subject)
     if span:
         return f"the new values stay inside the engineer's bounds of {span}."

@@ -12,6 +12,8 @@ from transitions import Machine
 
 Status = Literal["signed", "sent", "relayed", "applied", "refused", "rolled_back"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+Kind = Literal["settings", "rollback", "dry_run"]
+"""What a directive is: new settings, the old ones again, or a look that changes nothing."""
 IN_FLIGHT: tuple[Status, ...] = ("signed", "sent", "relayed")
 """States in which something is still expected from below."""
 UNHEARD: tuple[Status, ...] = ("signed", "sent")
@@ -19,16 +21,19 @@ UNHEARD: tuple[Status, ...] = ("signed", "sent")
 
 _TRANSITIONS = [
     {"trigger": "send", "source": ["signed", "sent"], "dest": "sent"},
-    {"trigger": "relay", "source": ["signed", "sent"], "dest": "relayed"},
+    # What was never sent nobody can have received: the mark is written before the first put.
+    {"trigger": "relay", "source": "sent", "dest": "relayed"},
     # An edge's report may overtake the factory's own: both come from below, in any order.
-    {"trigger": "apply", "source": list(IN_FLIGHT), "dest": "applied"},
+    {"trigger": "apply", "source": ["sent", "relayed"], "dest": "applied"},
     {"trigger": "refuse", "source": list(IN_FLIGHT), "dest": "refused"},
     {"trigger": "roll_back", "source": ["relayed", "applied"], "dest": "rolled_back"},
+    {"trigger": "supersede", "source": list(IN_FLIGHT), "dest": "rolled_back"},
 ]
 REPORTED: dict[str, str] = {
     "relayed": "relay",
     "received": "relay",
     "applied": "apply",
+    "dry_run": "apply",
     "refused": "refuse",
     "rolled_back": "roll_back",
 }

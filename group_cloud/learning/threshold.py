@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from group_cloud.domain.evidence import LABELS, Costs, Gate, Score, Shadow, Suggestion
+from group_cloud.learning.contract import UnlabelledError
 from group_cloud.learning.registry import fingerprint
 from group_cloud.learning.river_parts import EWMean, EWVar, Mean, new_adwin
 from shared.alarm.point import Setting
 from shared.alarm.shadow import setting_data, setting_of
-from shared.errors import AndonError
 
 FADING = 0.1
 """Weight of the newest occurrence in the recent cost."""
@@ -24,10 +24,6 @@ CAPACITY = 500
 SCHEMA = "expert-bank/v1"
 Allowed = Callable[[Setting, Setting], bool]
 """(current, candidate) -> whether the guardrails let it through."""
-
-
-class UnlabelledError(AndonError):
-    """A limit may not adapt to what nobody has judged, nor to a drill."""
 
 
 class _Expert:

@@ -18,11 +18,13 @@ import typer
 
 from shared.alarm.conformance import UNREACHABLE, Mismatch, Row, check
 from shared.cli.alarm_kpi import kpi
+from shared.cli.alarm_replay import replay
 from shared.clock import SystemClock
 from shared.errors import ContractError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="报警 / alarms")
 app.command()(kpi)
+app.command()(replay)
 SHOWN = 20
 PURE, ALL = "pure", "all"
 GROUP = "andon.conformance"

@@ -6,16 +6,23 @@ never takes the others (nor `andon doctor`) with it.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from shared.cli import doctor, gen, trace, up
 from shared.errors import AndonError
 
 ENTRY_POINTS = "andon.commands"
+OWN = {
+    "up": ("shared.cli.up", "up", ""),
+    "doctor": ("shared.cli.doctor", "doctor", ""),
+    "trace": ("shared.cli.trace", "trace", ""),
+    "gen": ("shared.cli.gen", "app", "生成文件 / generate files"),
+}
+"""Verb -> module, what of it, help. Loaded when used too: a tier's process starts through here."""
 
 
 class LazyGroup(TyperGroup):
@@ -26,11 +33,13 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Our own commands first, then the tiers' in alphabetical order."""
-        own = super().list_commands(ctx)
+        own = [*super().list_commands(ctx), *OWN]
         return [*own, *sorted(set(self._found()) - set(own))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, or one that says why it cannot be loaded."""
+        if cmd_name in OWN:
+            return _own(cmd_name)
         own = super().get_command(ctx, cmd_name)
         point = self._found().get(cmd_name)
         if own is not None or point is None:
@@ -42,6 +51,19 @@ class LazyGroup(TyperGroup):
             return _broken(cmd_name, error)
         command.name = cmd_name
         return command
+
+
+def _own(name: str) -> Any:
+    module, attribute, told = OWN[name]
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    command = typer.main.get_command(found)
+    command.name = name
+    command.help = told or command.help
+    return command
 
 
 def _broken(name: str, error: Exception) -> Any:
@@ -72,10 +94,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Andon 安灯: 工厂三级报警与协同 / three-tier alarms for factories",
 )
-app.command("up")(up.up)
-app.command("doctor")(doctor.doctor)
-app.command("trace")(trace.trace)
-app.add_typer(gen.app, name="gen", help="生成文件 / generate files")
 
 
 def _version(wanted: bool) -> None:

@@ -63,8 +63,9 @@ def read_plant(
             return Plant(found, readings)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ConfigError(
-            f"the factory does not answer: {error or type(error).__name__}", where=access.url,
-            mend="see that it runs, or give the alarm as JSON",
+            f"工厂没有应答 / the factory does not answer: {error or type(error).__name__}",
+            where=access.url,
+            mend="确认它在运行，或以 JSON 给出告警 / see that it runs, or give the alarm as JSON",
         ) from error  # fmt: skip
 
 
@@ -111,8 +112,9 @@ def _password(access: Access) -> str:
         if said := os.environ.get("ANDON_PASSWORD"):
             return said
         raise ConfigError(
-            "no password", where="--password-file", mend="give --password-file or ANDON_PASSWORD"
-        )
+            "没有密码 / no password", where="--password-file",
+            mend="给出 / give --password-file, ANDON_PASSWORD",
+        )  # fmt: skip
     try:
         return access.password_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -19,6 +19,7 @@ from shared.cli import (
     playbook_sign,
 )
 from shared.cli.playbook_output import (
+    FORM_FIRST,
     AsJson,
     Library,
     SiteFolder,
@@ -29,7 +30,6 @@ from shared.cli.playbook_output import (
     playbooks_of,
     say,
     show,
-    site_of,
 )
 from shared.errors import ConfigError
 from shared.playbook.lint import Plant, lint
@@ -85,7 +85,7 @@ def _linted(file: Path, plant: Plant | None, books: dict[str, Playbook] | None) 
     try:
         loaded = load_playbook(file)
     except ConfigError as error:
-        return {"file": str(file), "holds": False, "faults": faults_of(error)}
+        return {"file": str(file), "holds": False, "faults": faults_of(error), "form_only": True}
     found = [finding.document() for finding in lint(loaded, plant, books)]
     book = loaded.playbook
     return {
@@ -106,8 +106,9 @@ def _show(one: dict[str, Any]) -> None:
     errors = sum(finding["severity"] == "error" for finding in one["faults"])
     advice = len(one["faults"]) - errors
     more = f"，{advice} 条建议 / {advice} pieces of advice" if advice else ""
+    after = f"\n  {FORM_FIRST}" if one.get("form_only") else ""
     typer.echo(
-        f"{name}: {errors} 处错误 / faults{more}" if errors
+        f"{name}: {errors} 处错误 / faults{more}{after}" if errors
         else f"{name}: 正确 / holds (sha256 {one['digest'][:12]}){more}"
     )  # fmt: skip
 
@@ -117,14 +118,10 @@ def schema_command(
     file: Annotated[
         Path | None, typer.Argument(help="写入此文件 / write into this file; else print")
     ] = None,
-    site: Annotated[
-        Path | None, typer.Option("--site", help="工厂目录 / with the names of this site's devices")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+    site: SiteFolder = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """预案的 JSON Schema / the JSON Schema of the language, for editors."""
-    found = site_of(site, "schema", as_json)
-    text = schema_text(Plant.of(found) if found is not None else None)
+    text = schema_text(plant_of(site, "schema", as_json))
     if file is None:
         typer.echo(text, nl=False)
         return

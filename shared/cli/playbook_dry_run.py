@@ -26,6 +26,7 @@ from shared.cli.playbook_output import (
     load,
     say,
     site_of,
+    template_of,
 )
 from shared.clock import SystemClock
 from shared.errors import ConfigError
@@ -45,7 +46,10 @@ def register(app: typer.Typer) -> None:
 
 def dry_run_command(
     file: File,
-    site: Annotated[Path, typer.Option("--site", help="工厂目录 / site folder")],
+    site: Annotated[
+        Path,
+        typer.Option("--site", help="工厂目录或绑定模板 / site folder, or a binding.template.yaml"),
+    ],
     alarm: Annotated[
         str, typer.Option("--alarm", help="JSON、@文件, 或运行中工厂的报警 / JSON, @FILE, or an id")
     ],
@@ -61,8 +65,7 @@ def dry_run_command(
 ) -> None:  # fmt: skip
     """试走预案 / what would happen about a real alarm, by real tags, without doing any of it."""
     loaded = load(file, "dry-run", as_json)
-    found = site_of(site, "dry-run", as_json)
-    assert found is not None
+    found = _site(site, url, as_json)
     pairs = [pair.partition("=") for pair in answer or []]
     answers = {step: option for step, _, option in pairs}
     book = loaded.playbook
@@ -90,6 +93,18 @@ def dry_run_command(
     })  # fmt: skip
 
 
+def _site(path: Path, url: str, as_json: bool) -> Site:
+    """The site; a template serves where no running factory's tags are read."""
+    if path.is_file() and url:
+        cannot("dry-run: --url 需要工厂目录作 --site / --url goes with the site's folder, "
+               "a template knows none of its tags", as_json)  # fmt: skip
+    if path.is_file():
+        return template_of(path, "dry-run", as_json).site
+    found = site_of(path, "dry-run", as_json)
+    assert found is not None
+    return found
+
+
 def _not_asked(book: Playbook, answers: dict[str, str]) -> str:
     """What is wrong with an assumed answer; empty if none is."""
     asks = {step.id: step.ask.options for step in book.all_steps() if step.ask}
@@ -111,11 +126,15 @@ def _given(text: str) -> Plant:
         document = json.loads(text)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"the alarm cannot be read: {error}", where=where,
-            mend='write {"id": …, "asset": …, "value": …, "tags": {"TAG": 1}}, or give --url',
+            f"无法读取告警 / the alarm cannot be read: {error}", where=where,
+            mend='写成 / write {"id": …, "asset": …, "value": …, "tags": {"TAG": 1}}; '
+            "或给出 / or give --url",
         ) from None  # fmt: skip
     if not isinstance(document, dict) or not isinstance(document.get("tags", {}), dict):
-        raise ConfigError("an alarm is an object", where=where, mend='write {"id": …, "asset": …}')
+        raise ConfigError(
+            "告警是一个对象 / an alarm is an object", where=where,
+            mend='写成 / write {"id": …, "asset": …}',
+        )  # fmt: skip
     tags = document.pop("tags", {})
     return Plant(document, {name: _reading(value) for name, value in tags.items()})
 

@@ -6,18 +6,33 @@ Registered by `shared/cli/playbook.py`; the mapping is in `shared/playbook/cacao
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from shared.cli.playbook_output import AsJson, File, cannot, faults_of, load, say, show
+from shared.cli.playbook_output import (
+    AsJson,
+    File,
+    Library,
+    books_of,
+    cannot,
+    faults_of,
+    load,
+    mistakes_in,
+    say,
+    show,
+)
 from shared.errors import ConfigError
 from shared.playbook.cacao.export import to_cacao
 from shared.playbook.cacao.reading import Imported, from_cacao, shown
 from shared.playbook.lint import lint
 
 Out = Annotated[Path | None, typer.Option("--out", help="写入此文件 / write into this; else print")]
+Force = Annotated[
+    bool, typer.Option("--force", help="覆盖已有文件 / write over a file that exists")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,26 +41,41 @@ def register(app: typer.Typer) -> None:
     app.command("import")(import_command)
 
 
-def export_command(file: File, out: Out = None, as_json: AsJson = False) -> None:
-    """导出为 CACAO 2.0 / the playbook as an OASIS CACAO v2 document."""
+def export_command(
+    file: File, out: Out = None,
+    released: Annotated[
+        datetime | None,
+        typer.Option(help="本版发布时间 (UTC) / when this version was released; else by version"),
+    ] = None,
+    library: Library = None, force: Force = False, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """导出为 CACAO 2.0 / as an OASIS CACAO v2 document; refused (exit 1) if lint finds faults."""
     loaded = load(file, "export", as_json)
-    stamp = file.stat().st_mtime_ns // 1_000_000  # the same file gives the same document
-    text = json.dumps(to_cacao(loaded.playbook, stamp, stamp), ensure_ascii=False, indent=1) + "\n"
+    if faults := mistakes_in(loaded, None, books_of(library) if library else None):
+        _refuse(faults, "先改正再导出 / not exported, mend it first", as_json)
+    stamp = _stamp(loaded.playbook.version, released)
+    text = json.dumps(to_cacao(loaded.playbook, 0, stamp), ensure_ascii=False, indent=1) + "\n"
     if out is None:
         typer.echo(text, nl=False)
         return
-    _write(out, text, "export", as_json)
+    _write(out, text, "export", force, as_json)
     if as_json:
         say({"written": [str(out)], "playbook": loaded.playbook.playbook, "digest": loaded.digest})
     else:
         typer.echo(str(out))
 
 
+def _stamp(version: int, released: datetime | None) -> int:
+    """`modified`: when it was released, else later for every version; never this file's time."""
+    if released is None:
+        return version * 1_000
+    return round(released.replace(tzinfo=released.tzinfo or UTC).timestamp() * 1_000)
+
+
 def import_command(
     file: Annotated[Path, typer.Argument(help="CACAO 2.0 文件 / CACAO 2.0 file (JSON)")],
-    out: Out = None,
-    as_json: AsJson = False,
-) -> None:
+    out: Out = None, force: Force = False, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """导入 CACAO 2.0 / a CACAO v2 document as a draft; says what a person must fill in."""
     try:
         data = file.read_bytes()
@@ -54,15 +84,9 @@ def import_command(
     try:
         found = from_cacao(data, file.name)
     except ConfigError as error:
-        faults = faults_of(error)
-        if as_json:
-            say({"holds": False, "faults": faults})
-        else:
-            for fault in faults:
-                show(fault)
-        raise typer.Exit(1) from None
+        _refuse(faults_of(error), "无法导入 / it cannot be imported", as_json)
     if out is not None:
-        _write(out, found.text, "import", as_json)
+        _write(out, found.text, "import", force, as_json)
     told = _told(found)
     if as_json:
         say({**told, "written": [str(out)] if out else [], "text": None if out else found.text})
@@ -86,7 +110,21 @@ def _told(found: Imported) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write(out: Path, text: str, verb: str, as_json: bool) -> None:
+def _refuse(faults: list[dict[str, Any]], why: str, as_json: bool) -> NoReturn:
+    """Tell the faults; exit 1."""
+    if as_json:
+        say({"holds": False, "faults": faults})
+    else:
+        for fault in faults:
+            show(fault)
+        typer.echo(f"{len(faults)} 处错误 / faults: {why}")
+    raise typer.Exit(1)
+
+
+def _write(out: Path, text: str, verb: str, force: bool, as_json: bool) -> None:
+    if out.exists() and not force:
+        cannot(f"{verb}: {out}: 已有此文件，未覆盖；确要覆盖则加 --force / "
+               "it exists and is left as it is; --force writes over it", as_json)  # fmt: skip
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -5,6 +5,8 @@ Registered by `shared/cli/playbook.py`; counts from the text and opens no socket
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -17,12 +19,13 @@ from shared.cli.playbook_output import (
     books_of,
     columns,
     load,
+    mistakes_in,
+    plant_of,
     say,
-    site_of,
+    show,
 )
 from shared.playbook.explain import Explained, brief
 from shared.playbook.explain import explain as explain_playbook
-from shared.playbook.lint import Plant
 from shared.playbook.model import Playbook
 
 
@@ -34,16 +37,24 @@ def register(app: typer.Typer) -> None:
 def explain(
     file: File, site: SiteFolder = None, library: Library = None, as_json: AsJson = False
 ) -> None:
-    """说明预案 / the tree, the longest time, the most commands, and what and whom it can reach."""
+    """说明预案 / the tree, the worst case, what and whom it reaches; exit 1 if it is faulty."""
     loaded = load(file, "explain", as_json)
-    found = site_of(site, "explain", as_json)
-    plant = Plant.of(found) if found is not None else None
-    shown = explain_playbook(loaded.playbook, books_of(library or []), plant)
+    plant = plant_of(site, "explain", as_json)
+    books = books_of(library or [])
+    shown = explain_playbook(loaded.playbook, books, plant)
+    faults = mistakes_in(loaded, plant, books if library else None)
     book = loaded.playbook
     if as_json:
         say({"playbook": book.playbook, "version": book.version, "digest": loaded.digest,
-             **shown.document()})  # fmt: skip
-        return
+             "holds": not faults, "faults": faults, **shown.document()})  # fmt: skip
+    else:
+        _print(book, shown)
+        _warn(faults)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _print(book: Playbook, shown: Explained) -> None:
     screen = Console(soft_wrap=True, highlight=False)
     head = f"{book.playbook} v{book.version}  {book.name.zh} / {book.name.en}"
     screen.print(Text(head, style="bold"))
@@ -51,6 +62,16 @@ def explain(
     screen.print(Text(title, style="dim"))
     for line in [*lines, "", *columns(_sums(book, shown))]:
         screen.print(Text(line))
+
+
+def _warn(faults: list[dict[str, Any]]) -> None:
+    """A faulty playbook is shown all the same, and said to be one."""
+    if not faults:
+        return
+    typer.echo("")
+    for fault in faults:
+        show(fault)
+    typer.echo(f"{len(faults)} 处错误，以上数字未必成立 / faults: what stands above may not hold")
 
 
 def _tree(shown: Explained) -> list[tuple[str, ...]]:

@@ -44,6 +44,7 @@ def trace_command(
         return
     about = journal["run"]
     drill = "  【演练 DRILL】" if about["drill"] else ""
+    drill += "" if about.get("time_scale", 1) == 1 else f" ×{about['time_scale']:g}"
     name = f"{about['playbook']} v{about['version']}"
     typer.echo(f"{name}  {about['id']}  {about['status']}{drill}")
     zone = ZoneInfo("UTC")
@@ -91,7 +92,10 @@ def _journal(
         try:
             return json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot be read: {error}", where=run) from None
+            raise ConfigError(
+                f"无法读取 / cannot be read: {error}", where=run,
+                mend="给出 trace --json 存下的文件 / give a file saved by `trace --json`",
+            ) from None  # fmt: skip
     with brain(factory, state, user, password_file) as web:
         return web.ask("GET", f"/api/runs/{run}/journal")
 

@@ -15,22 +15,30 @@ from rich.cells import cell_len
 
 from shared.errors import ConfigError
 from shared.playbook.faults import PlaybookFaults, documented
-from shared.playbook.lint_report import Plant
+from shared.playbook.lint import Plant, forbidding, lint
 from shared.playbook.loader import Loaded, load_playbook
 from shared.playbook.model import Playbook
-from shared.playbook.template import load_template
+from shared.playbook.template import Template, load_template
 from shared.site.loader import load_site
 from shared.site.site import Site
 
 AsJson = Annotated[bool, typer.Option("--json", help="机器可读 / machine-readable")]
 File = Annotated[Path, typer.Argument(help="预案文件 / playbook file (YAML)")]
 SiteFolder = Annotated[
-    Path | None, typer.Option("--site", help="工厂目录 / site folder: check devices, alarms, roles")
+    Path | None,
+    typer.Option("--site", help="工厂目录或绑定模板 / site folder, or a binding.template.yaml"),
 ]
 Library = Annotated[
     list[Path] | None,
     typer.Option("--with", help="可被 call 的预案 / files or folders of playbooks that it calls"),
 ]
+
+
+FORM_FIRST = (
+    "先改正这些；名称、表达式与流程在此之后才检查 / "
+    "mend these first: names, expressions and order are looked at after that"
+)
+"""Said where a text is no playbook yet: it is not all that may be wrong with it."""
 
 
 def say(document: Any) -> None:
@@ -85,12 +93,19 @@ def load(file: Path, verb: str, as_json: bool) -> Loaded:
     except ConfigError as error:
         faults = faults_of(error)
         if as_json:
-            say({"holds": False, "faults": faults})
+            say({"holds": False, "faults": faults, "form_only": True})
         else:
             for fault in faults:
                 show(fault)
-            typer.echo(f"{len(faults)} 处错误 / faults")
+            typer.echo(f"{len(faults)} 处错误 / faults: {FORM_FIRST}")
         raise typer.Exit(1) from None
+
+
+def mistakes_in(
+    loaded: Loaded, plant: Plant | None = None, books: dict[str, Playbook] | None = None
+) -> list[dict[str, Any]]:
+    """What the linter forbids in a playbook; the other verbs tell it too."""
+    return [finding.document() for finding in forbidding(lint(loaded, plant, books))]
 
 
 def playbooks_of(path: Path) -> list[Path]:
@@ -140,7 +155,12 @@ def plant_of(path: Path | None, verb: str, as_json: bool) -> Plant | None:
     if path is None or not path.is_file():
         site = site_of(path, verb, as_json)
         return Plant.of(site) if site is not None else None
+    return template_of(path, verb, as_json).plant
+
+
+def template_of(path: Path, verb: str, as_json: bool) -> Template:
+    """A `binding.template.yaml`; exits 2 if it is unreadable."""
     try:
-        return load_template(path).plant
+        return load_template(path)
     except ConfigError as error:
         cannot(f"{verb}: {error}", as_json)

@@ -14,14 +14,15 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli import playbook_drill, playbook_follow
+from shared.cli.playbook_output import show
 from shared.errors import ConfigError
 from shared.paths import playbook_library
-from shared.playbook.loader import PlaybookFaults
+from shared.playbook.faults import Fault, PlaybookFaults, documented
 from shared.playbook.rehearsal.coverage import NAMES, Covered
 from shared.playbook.rehearsal.loader import Tests, load_tests, schema
 from shared.playbook.rehearsal.report import Played, play_all
 from shared.playbook.rehearsal.told import Happened, Told, clock
-from shared.playbook.template import Template, load_template, template_beside
+from shared.playbook.template import Template, load_template
 from shared.site.loader import Site, load_site
 
 AsJson = Annotated[bool, typer.Option("--json", help="机器可读 / machine-readable")]
@@ -75,9 +76,9 @@ def play_command(
         _fail(faults, as_json, 1)
     if only is not None and not any(one.played for one in ran):
         names = ", ".join(case.name for one in ran for case in one.tests.file.tests)
-        _fail([
-            ConfigError(f"没有名称含 {only!r} 的测试 / no test is called so", mend=f"-k: {names}")
-        ], as_json, 2)  # fmt: skip
+        said = (f"没有名称含 {only!r} 的测试", f"no test is called {only!r}")
+        mend = (f"有：{names}", f"there are: {names}")
+        _fail([Fault("unknown_name", "-k", said, mend)], as_json, 2)
     if as_json:
         typer.echo(json.dumps(_report(ran), ensure_ascii=False))
     else:
@@ -95,11 +96,10 @@ def plant_of(site: Path) -> Site | Template:
 def run_file(file: Path, plant: Site | Template | None = None, only: str | None = None) -> Ran:
     """Play one test file; raises ConfigError. With `only`, no coverage is demanded.
 
-    Without a plant the `binding.template.yaml` beside the file is one.
+    Without a plant it is the binding that the file names, or the template beside it.
     """
-    plant = plant or template_beside(file)
-    tests = load_tests(file, playbook_library())
-    played, found = play_all(tests, plant, only)
+    tests = load_tests(file, playbook_library(), plant)
+    played, found = play_all(tests, tests.plant, only)
     return Ran(tests, played, found)
 
 
@@ -109,12 +109,12 @@ def schema_text_of_tests() -> str:
 
 
 def _fail(faults: list[ConfigError], as_json: bool, code: int) -> None:
+    shown = [documented(fault) for fault in faults]
     if as_json:
-        shown = [{"where": f.where, "message": f.message, "mend": f.mend} for f in faults]
         typer.echo(json.dumps({"holds": False, "faults": shown}, ensure_ascii=False))
     else:
-        for fault in faults:
-            typer.echo(str(fault))
+        for fault in shown:
+            show(fault)
         typer.echo(f"{len(faults)} 处错误 / faults")
     raise typer.Exit(code)
 

@@ -17,7 +17,7 @@ from shared.playbook.model import Playbook
 from shared.playbook.rehearsal.replay import Kept
 
 WAIT_S = 20.0
-CONTEXT = ("alarm", "inputs", "site", "started_by", "trigger", "drill")
+CONTEXT = ("alarm", "inputs", "site", "started_by", "trigger", "drill", "time_scale")
 
 
 class Web:
@@ -44,8 +44,8 @@ class Web:
             answer = told_by(self._http.request(method, path, json=body, headers=headers))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConfigError(
-                f"no answer: {error or type(error).__name__}", where=self.url + path,
-                mend="see that it runs, or give --factory URL",
+                f"没有应答 / no answer: {error or type(error).__name__}", where=self.url + path,
+                mend="确认它在运行，或给出 --factory URL / see that it runs, or give --factory URL",
             ) from error  # fmt: skip
         return answer.json() if answer.content else None
 

@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.errors import ConfigError
 from shared.playbook.loader import load_text
 from shared.playbook.signing import fingerprint, sign
 from shared.security import load_private
+
+WHERE_KEYS_ARE = (
+    "给出工厂的批准私钥：andon up 放在状态目录 secrets/keys/<工厂>-approval.key，"
+    "自己部署的在大脑设置 approval_key_file 里 / give the site's private approval key: `andon up` "
+    "keeps it in its state folder as secrets/keys/<site>-approval.key, a site of your own names it "
+    "in the brain's setting approval_key_file; the .pub beside it signs nothing"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +42,7 @@ def sign_command(
     try:
         text = file.read_text(encoding="utf-8").replace("\r\n", "\n")
         book = load_text(text, file.name).playbook
-        private = load_private(key)
+        private = _private(key)
         signature = sign(private, site, book.playbook, book.version, text)
         beside = file.with_name(f"{file.name}.sig")
         beside.write_text(base64.b64encode(signature).decode() + "\n", encoding="ascii")
@@ -48,3 +56,11 @@ def sign_command(
         json.dumps(said, ensure_ascii=False) if as_json
         else f"{beside}: {book.playbook} v{book.version} @ {site}  ({who})"
     )  # fmt: skip
+
+
+def _private(key: Path) -> Ed25519PrivateKey:
+    """The key, or where a site's key is."""
+    try:
+        return load_private(key)
+    except ConfigError as error:
+        raise ConfigError(error.message, where=error.where, mend=WHERE_KEYS_ARE) from error

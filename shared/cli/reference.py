@@ -18,12 +18,14 @@ from pydantic_core import PydanticUndefined
 from shared.bus import streams
 from shared.cli.error_codes import codes, wordings
 from shared.cli.playbook import schema_text
+from shared.cli.playbook_keys import playbook_text
 from shared.cli.playbook_rehearse import schema_text_of_tests
 from shared.cli.playbook_rules import rules_text
 from shared.cli.roles import roles_text
 from shared.console.openapi import export
 from shared.messages.subjects import BRAIN, HISTORY, LIVE, REPLAY, Node
 from shared.paths import ROOT
+from shared.playbook.kinds import KINDS
 
 MADE = "<!-- Made by `make gen`; edits are overwritten. -->\n\n"
 OPENAPI, SETTINGS = "andon.openapi", "andon.settings"
@@ -43,7 +45,7 @@ def documents() -> dict[str, str]:
     made["edge_node/web/codes.json"] = _page_codes()
     made["shared/web/problem_words.json"] = made["edge_node/web/codes.json"]
     made["docs/reference/rest.md"] = _rest(apis)
-    made["docs/reference/playbook.md"] = _playbook(made)
+    made["docs/reference/playbook.md"] = playbook_text(MADE, json.loads(made[PLAYBOOK_SCHEMA]))
     tiers = {name: app() for name, app in _points(OPENAPI)}
     made["docs/reference/roles.md"] = roles_text(MADE, tiers)
     return made
@@ -171,7 +173,19 @@ def _codes() -> str:
         rows.append((f"`{code}`", words["zh"].get(key, ""), words["en"].get(key, ""), files[0]))
     text = "# Refusals and errors\n\n" + MADE
     text += "The code and its parameters travel; the console words them.\n"
-    return text + _table(("code", "中文", "English", "raised in"), rows)
+    return text + _table(("code", "中文", "English", "raised in"), rows) + _kinds()
+
+
+def _kinds() -> str:
+    rows = [
+        (f"`{kind}`", f"{one.zh}<br>{one.en}", f"{one.mend_zh}<br>{one.mend_en}")
+        for kind, one in KINDS.items()
+    ]
+    text = "\n## Failures in playbooks / 预案运行中的失败\n\n"
+    text += "`error.kind` in `catch`, and the kind in a run's trace. Words of your own come from\n"
+    text += "`fail: {kind: …}`. "
+    text += "catch 里的 error.kind，也显示在运行轨迹中。\n"
+    return text + _table(("kind / 种类", "when / 何时", "what to do / 怎么办"), rows)
 
 
 def _rest(apis: dict[str, dict[str, Any]]) -> str:
@@ -199,34 +213,3 @@ def _rest(apis: dict[str, dict[str, Any]]) -> str:
 def _shape(part: dict[str, Any]) -> str:
     schema = part.get("content", {}).get("application/json", {}).get("schema", {})
     return schema.get("$ref", "").rpartition("/")[2]
-
-
-def _playbook(made: dict[str, str]) -> str:
-    text = "# Playbook document\n\n" + MADE
-    schema = json.loads(made[PLAYBOOK_SCHEMA])
-    text += "JSON Schema: `playbooks/playbook.schema.json`.\n"
-    parts = {"Playbook": schema, **schema.get("$defs", {})}
-    for name, part in parts.items():
-        rows = []
-        for key, value in part.get("properties", {}).items():
-            need = "yes" if key in part.get("required", []) else ""
-            rows.append((f"`{key}`", _kind(value), need))
-        if rows:
-            about = part.get("description", "").split("\n\n")[0]
-            text += f"\n## {name}\n\n{about}\n" + _table(("key", "type", "required"), rows)
-    return text
-
-
-def _kind(value: dict[str, Any]) -> str:
-    if "$ref" in value:
-        return value["$ref"].rpartition("/")[2]
-    if "enum" in value:
-        return ", ".join(f"`{item}`" for item in value["enum"])
-    if "const" in value:
-        return f"`{value['const']}`"
-    options = value.get("anyOf") or value.get("oneOf")
-    if options:
-        return " or ".join(dict.fromkeys(_kind(option) for option in options))
-    if value.get("type") == "array":
-        return f"list of {_kind(value.get('items', {}))}"
-    return str(value.get("type", "any"))

@@ -71,16 +71,17 @@ def running_site(folder: Path, site: str) -> str:
     found = read_up_file(folder)
     if found is None:
         raise ConfigError(
-            "which factory?", where=str(folder / "run" / "up.json"),
-            mend="give --factory URL, or start `andon up` here",
+            "哪个工厂 / which factory?", where=str(folder / "run" / "up.json"),
+            mend="给出 --factory URL，或先运行 andon up / give --factory URL, or start `andon up`",
         )  # fmt: skip
     sites: dict[str, str] = found["console"]
     if not site and len(sites) == 1:
         return next(iter(sites.values()))
     if site not in sites:
         raise ConfigError(
-            f"no factory {site!r} runs here" if site else "several factories run here",
-            where="--factory", mend=f"give --factory, one of {', '.join(sites)}",
+            f"没有运行工厂 {site!r} / no factory {site!r} runs here" if site
+            else "有几个工厂在运行 / several factories run here",
+            where="--factory", mend=f"用 --factory 指定其一 / give one of {', '.join(sites)}",
         )  # fmt: skip
     return sites[site]
 
@@ -92,15 +93,17 @@ def password_of(folder: Path, file: Path | None, *, given: bool) -> str:
     if file is None and given:
         # A password of this machine's system is nothing to tell to another one.
         raise ConfigError(
-            "no password", where="--password-file", mend="give --password-file or ANDON_PASSWORD"
-        )
+            "没有密码 / no password", where="--password-file",
+            mend="给出 / give --password-file, ANDON_PASSWORD",
+        )  # fmt: skip
     known = file or folder / "secrets" / "admin-password"
     try:
         return known.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"the password cannot be read: {error}", where=str(known), mend="give --password-file"
-        ) from error
+            f"无法读取密码 / the password cannot be read: {error}", where=str(known),
+            mend="给出 / give --password-file",
+        ) from error  # fmt: skip
 
 
 def _ask(url: str, who: tuple[str, str], subject: str, form: str, lang: str) -> bytes:
@@ -115,8 +118,9 @@ def _ask(url: str, who: tuple[str, str], subject: str, form: str, lang: str) -> 
             return told_by(answer).content
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ConfigError(
-            f"the factory does not answer: {error or type(error).__name__}", where=url,
-            mend="see that it runs, or give --factory URL",
+            f"工厂没有应答 / the factory does not answer: {error or type(error).__name__}",
+            where=url,
+            mend="确认它在运行，或给出 --factory URL / see that it runs, or give --factory URL",
         ) from error  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from shared.bus.nats_conf import (
     factory_leaf,
     leaf_url,
 )
+from shared.embedded import trial
 from shared.embedded.sites import DeviceSource, Site
 from shared.messages.subjects import CLOUD_DOMAIN
 
@@ -274,6 +275,7 @@ class Planner:
     def _cloud(self, port: int, dsn: str) -> Tier:
         config = self._node(CLOUD_DOMAIN, self.state / "cloud") | self._web(port, dsn)
         config["release_key_file"] = str(self.secrets.key_pair("group-release")[0])
+        config |= trial.CLOUD
         return Tier("cloud", ("cloud", "run"), config, port)
 
     def _brain(self, site: Site, port: int, dsn: str, playbooks: Path, control: int | None) -> Tier:
@@ -294,6 +296,7 @@ class Planner:
             config["mqtt_url"] = f"mqtt://{self._host(f'nats-{site.id}')}:{server.mqtt_port}"
             config["mqtt_password_file"] = str(self.secrets.path(f"mqtt-{site.id}-brain"))
         if control is not None:  # the simulated linked system takes the webhooks
+            config |= trial.BRAIN
             config["endpoint_urls"] = {
                 name: f"http://{self._host('sim')}:{control}/hooks/{site.id}/{name}"
                 for name, _ in site.endpoints

@@ -275,7 +275,8 @@ def postgres_spec(plan: PostgresPlan) -> ChildSpec:
         # SIGINT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint.
         stop_signal=signal.SIGINT,
         death_signal=signal.SIGINT,
-        stop_timeout_s=4.5,
+        # Its last checkpoint may take long on a loaded disk; killed, it would recover at the start.
+        stop_timeout_s=10.0,
     )
 
 

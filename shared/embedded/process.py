@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from shared.clock import Clock, SystemClock
 from shared.errors import AndonError
 from shared.telemetry import logger
@@ -233,8 +235,17 @@ class Child:
                 await asyncio.wait_for(process.wait(), self.spec.stop_timeout_s)
             except TimeoutError:
                 log.error("child_killed", child=self.spec.name)
+                self._kill_offspring(process.pid)
         self._sweep(process.pid)
         await process.wait()
+
+    @staticmethod
+    def _kill_offspring(pid: int) -> None:
+        """PostgreSQL's workers have sessions of their own: the group's end is not theirs."""
+        with suppress(psutil.Error):
+            for each in psutil.Process(pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    each.kill()
 
     @staticmethod
     def _sweep(pid: int) -> None:

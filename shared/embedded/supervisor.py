@@ -121,7 +121,7 @@ class Supervisor:
             self._rotation.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._rotation
-        # Two steps of at most five seconds, then the servers: under fifteen in all.
+        # Two steps of at most five seconds, then the servers: about twenty at most.
         for prefixes in (("sim", "edge-"), ("brain-", "cloud")):
             await self._stop([c for c in self.children if c.spec.name.startswith(prefixes)])
         await self._stop(self.children)

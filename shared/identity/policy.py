@@ -32,7 +32,10 @@ POLICY: dict[str, set[str]] = {
     "manage_notifications": {"shift-lead", "engineer", "administrator"},
     "manage_links": {"engineer", "administrator"},
     "read_audit": {"shift-lead", "engineer", "administrator"},
+    "propose_setting": {"shift-lead", "engineer", "dispatcher", "administrator"},
     "decide_proposal": {"engineer", "dispatcher", "administrator"},
+    "steer_rollout": {"engineer", "dispatcher", "administrator"},
+    "dispatch": {"dispatcher", "administrator"},
     "administer": {"administrator"},
 }
 """action -> roles that may do it."""

@@ -9,6 +9,14 @@ from typing import Any
 
 import msgspec
 
+from shared.messages.learning import (
+    FaultRecord,
+    OutcomeRecord,
+    ShadowCounts,
+    ShadowVerdicts,
+    TrialAnswer,
+)
+
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t"):
     """A tagged wire struct."""
@@ -153,7 +161,7 @@ class LinkedEvent(Struct, frozen=True, tag="linked"):
 
 
 class DirectiveReport(Struct, frozen=True, tag="directive_report"):
-    """What became of a directive: received, refused(code), applied, rolled_back."""
+    """What became of a directive: received, refused(code), applied, rolled_back, dry_run."""
 
     directive: str
     counter: int
@@ -161,6 +169,10 @@ class DirectiveReport(Struct, frozen=True, tag="directive_report"):
     code: str = ""
     params: dict[str, Any] = {}
     settings_version: int = 0
+    edge: str = ""
+    """Whose report it is, as the factory knows it: an edge speaks of its own directives only."""
+    at: int = 0
+    """When the edge took it up, by its own clock, as its alarms are timed; 0: it does not say."""
 
 
 class SystemEvent(Struct, frozen=True, tag="system"):
@@ -209,33 +221,6 @@ class Snippet(Struct, frozen=True, tag="snippet"):
     """Not all of it: too many rows, a gap in the edge's own history, or it began later."""
 
 
-class OutcomeRecord(Struct, frozen=True, tag="outcome"):
-    """A closed occurrence, its label and the shadow verdicts of candidate settings (to the group).
-
-    `label`: true, nuisance, drill, or "" while nobody has said (never learnt from).
-    `verdicts`: candidate id -> [announced (0/1), delay in s or -1].
-    """
-
-    site: str
-    edge: str
-    alarm: str
-    occurrence: str
-    tag_class: str
-    side: str
-    raised_at: int
-    returned_at: int | None
-    acked_after_s: float | None
-    label: str
-    cause: str = ""
-    actor: str = ""
-    current: dict[str, float | None] = {}
-    bounds: dict[str, float] = {}
-    candidates: dict[str, dict[str, float | None]] = {}
-    verdicts: dict[str, list[float]] = {}
-    names: dict[str, str] = {}
-    unit: str = ""
-
-
 class PlaybookOutcome(Struct, frozen=True, tag="playbook_outcome"):
     """A run's end, for the group."""
 
@@ -247,6 +232,113 @@ class PlaybookOutcome(Struct, frozen=True, tag="playbook_outcome"):
     status: str
     success: bool | None
     metrics: dict[str, Any] = {}
+    release: str = ""
+    """Digest of the very text that ran."""
+    variant: str = ""
+    """Which of several ways to do the same it was; empty: the only one."""
+    context: dict[str, Any] = {}
+    """What it was started for and with: plain figures and words, few and short."""
+    started_at: int = 0
+    ended_at: int = 0
+    duration_s: float | None = None
+    drill: bool = False
+
+
+class IncidentRecord(Struct, frozen=True, tag="incident"):
+    """An incident as its factory sees it; the newest revision holds, whatever the order."""
+
+    site: str
+    id: str
+    revision: int
+    """Rises with every change at the factory."""
+    status: str
+    """open, acknowledged, contained, closed; or merged, and then `merged_into` says into which."""
+    opened_at: int
+    priority: int
+    asset: str
+    merged_into: str = ""
+    first_at: int = 0
+    last_at: int = 0
+    acknowledged_at: int | None = None
+    contained_at: int | None = None
+    closed_at: int | None = None
+    returned_at: int | None = None
+    alarms_total: int = 0
+    standing: int = 0
+    unacked: int = 0
+    flood: bool = False
+    owner: str = ""
+    cause: str = ""
+    outcome: str = ""
+    reopened: int = 0
+    assets: list[str] = []
+    alarms: list[str] = []
+    occurrences: list[str] = []
+    """The earliest; `alarms_total` counts them all."""
+    first_out: list[str] = []
+    runs: list[str] = []
+    names: dict[str, str] = {}
+    """What its first alarm is called."""
+
+
+class AlarmPoints(Struct, frozen=True, tag="alarm_points"):
+    """Where a factory's alarms stand and what they watch, so that like can be held against like.
+
+    alarm -> [edge, asset, process, asset class, tag class, priority]; in parts of one version.
+    """
+
+    site: str
+    version: str
+    part: int
+    parts: int
+    points: dict[str, list[Any]]
+    names: dict[str, dict[str, str]] = {}
+    tuning: dict[str, dict[str, Any]] = {}
+    """alarm -> setting that runs, bounds, side, unit: of those whose settings may be moved."""
+    four_eyes: bool = False
+    """Whether this site wants two people to agree before its settings are moved."""
+
+
+class FleetReport(Struct, frozen=True, tag="fleet_report"):
+    """A factory's brain and edges: what they run, what they should run, how they are (a state)."""
+
+    site: str
+    at: int
+    site_here: str
+    """Version of the site's files at the brain."""
+    edges: list[dict[str, Any]]
+    """edge, names, online, last_seen, site_version, site_desired, settings_version, fragments,
+    buffered, oldest_buffered_ms, clock_offset_ms, drivers, annunciator, journal_degraded."""
+    brain: dict[str, Any] = {}
+    """version, epoch, buffered, oldest_buffered_ms."""
+
+
+class MailReceipt(Struct, frozen=True, tag="mail_receipt"):
+    """What became of the group's message to a factory's desk: received, acknowledged (+ reply)."""
+
+    site: str
+    message: str
+    status: str
+    actor: str = ""
+    reply: str = ""
+    at: int = 0
+
+
+class PlaybookPushReport(Struct, frozen=True, tag="playbook_push_report"):
+    """What a factory did with a playbook of the group: waiting, applied, refused, rolled_back."""
+
+    site: str
+    push: str
+    """Empty: nothing that could be trusted said which it was."""
+    counter: int
+    playbook: str
+    status: str
+    code: str = ""
+    params: dict[str, Any] = {}
+    version: int | None = None
+    """The version that is live there now."""
+    actor: str = ""
+    at: int = 0
 
 
 class AuditHead(Struct, frozen=True):
@@ -286,6 +378,15 @@ Body = (
     | SampleBatch
     | Snippet
     | OutcomeRecord
+    | ShadowCounts
+    | ShadowVerdicts
+    | FaultRecord
+    | TrialAnswer
     | PlaybookOutcome
+    | IncidentRecord
+    | AlarmPoints
+    | FleetReport
+    | MailReceipt
+    | PlaybookPushReport
     | FactorySummary
 )

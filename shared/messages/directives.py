@@ -12,6 +12,20 @@ import msgspec
 
 from shared.errors import ContractError
 
+SETTINGS, DRY_RUN = "current", "dry_run"
+"""Keys of a directive bucket: what is to run, and what is only to be rehearsed. Apart, because a
+rehearsal must never take the place of the settings that an edge which was off has still to read."""
+LANES: dict[str, tuple[str, ...]] = {SETTINGS: ("settings", "rollback"), DRY_RUN: ("dry_run",)}
+"""Key -> the kinds of directives that may lie there."""
+MAX_BYTES = 262_144
+"""A larger directive is refused unread."""
+MAX_SETTINGS = 2_000
+
+
+def numbered(edge: str, kind: str) -> str:
+    """Whose number a directive takes up: rehearsals are counted apart."""
+    return f"{edge}/{DRY_RUN}" if kind == DRY_RUN else edge
+
 
 class AlarmSetting(msgspec.Struct, frozen=True, kw_only=True):
     """New settings of one alarm point. Units: limit and deadband in the tag's unit, delays in s."""
@@ -48,7 +62,7 @@ class Directive(msgspec.Struct, frozen=True, kw_only=True):
     edge: str
     counter: int
     kind: str = "settings"
-    """settings or rollback (itself a signed directive)."""
+    """settings, rollback (itself a signed directive) or dry_run (changes nothing)."""
     parent: str = ""
     issued_at: int
     expires_at: int

@@ -5,9 +5,8 @@ Used by `loader.py`. Every fault has a code, file:line:column and both languages
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent, NodeEvent
 
 from shared.errors import ConfigError
+from shared.playbook.keys import hint
 from shared.site.wording import phrase
 from shared.site.yaml_file import MAX_BYTES, position
 
@@ -92,6 +92,21 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 """What YAML itself does not allow."""
 
 
+DEEPEST = 100
+"""Brackets within brackets; a reader's time grows with the square of their number."""
+_BRACKETS = re.compile(r"[\[\]{}]")
+
+
+def _too_deep(text: str) -> int | None:
+    """Where brackets are nested beyond sense; those in texts are counted too, and come in pairs."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth = depth + 1 if found[0] in "[{" else max(depth - 1, 0)
+        if depth > DEEPEST:
+            return found.start()
+    return None
+
+
 def text_faults(text: str, name: str) -> Iterator[Fault]:
     """The first fault of a text as YAML, and every tag, anchor and alias in it."""
     if len(text.encode()) > MAX_BYTES:
@@ -110,6 +125,12 @@ def text_faults(text: str, name: str) -> Iterator[Fault]:
         where, letter = f"{name}:{line}:{column}", f"U+{ord(odd[0]):04X}"
         said = f"不允许的字符 {letter}", f"the character {letter} is not allowed"
         yield Fault("yaml_character", where, said, ("删除它", "remove it"))
+        return
+    if (deep := _too_deep(text)) is not None:
+        line, column = text.count("\n", 0, deep) + 1, deep - text.rfind("\n", 0, deep)
+        said = f"嵌套超过 {DEEPEST} 层", f"nested more than {DEEPEST} deep"
+        mend = "少套几层，或补上缺少的括号", "nest less, or close the brackets that stand open"
+        yield Fault("yaml_value", f"{name}:{line}:{column}", said, mend)
         return
     if not _SUSPECT.search(text):
         return  # most texts: they need not be read twice
@@ -172,9 +193,7 @@ def marked(error: MarkedYAMLError, name: str) -> Fault:
     )
 
 
-def schema_faults(
-    error: ValidationError, document: Any, name: str, fields: Collection[str]
-) -> Iterator[Fault]:
+def schema_faults(error: ValidationError, document: Any, name: str) -> Iterator[Fault]:
     """Each complaint of the model at its place; one complaint for each place."""
     places: dict[Path, list[Any]] = {}
     for fault in error.errors():
@@ -184,7 +203,8 @@ def schema_faults(
         label = ".".join(str(part) for part in path)
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
         if unknown:
-            yield _unknown_key(str(unknown[0]["loc"][-1]), where, fields)
+            *place, key = unknown[0]["loc"]
+            yield _unknown_key(str(key), where, place)
         elif faults[0]["type"] == "missing":
             yield _missing_key(str(faults[0]["loc"][-1]), where)
         else:
@@ -206,13 +226,9 @@ def _path(document: Any, fault: Any) -> Path:
     return tuple(path)
 
 
-def _unknown_key(key: str, where: str, fields: Collection[str]) -> Fault:
-    close = difflib.get_close_matches(key, list(fields), n=1)
-    if close:
-        mend = (f"是不是 {close[0]!r}？", f"did you mean {close[0]!r}?")
-    else:
-        mend = ("删除它，或改正名称", "remove it or correct its name")
-    return Fault("unknown_key", where, (f"未知的键 {key!r}", f"unknown key {key!r}"), mend)
+def _unknown_key(key: str, where: str, place: Sequence[str | int]) -> Fault:
+    said = (f"未知的键 {key!r}", f"unknown key {key!r}")
+    return Fault("unknown_key", where, said, hint(key, place))
 
 
 def _missing_key(key: str, where: str) -> Fault:

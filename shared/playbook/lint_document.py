@@ -187,9 +187,11 @@ class Document:
             ("duration", found.worst_case_ms, budget.duration),
             ("people", len(found.tells), budget.people),
         )
+        zh, en = _unread(self.report)
         for what, worst, most in checks:
             if most is not None and worst > most:
-                add(f"budget_{what}", ("budget", what), worst=worst, most=most)
+                add(f"budget_{what}", ("budget", what), worst=worst, most=most, calls=en,
+                    calls_zh=zh)  # fmt: skip
 
     def unused(self) -> None:
         """What nothing uses: told once all else is right, since a mistake hides a use."""
@@ -211,6 +213,18 @@ class Document:
         for name in book.inputs:
             if name not in self.see.inputs:
                 add("unused_input", ("inputs", name), name=name)
+
+
+def _unread(report: Report) -> tuple[str, str]:
+    """What a budget's mend adds where a called playbook is not here: it is counted at its worst."""
+    called = {step.call.playbook for step in report.book.all_steps() if step.call}
+    missing = ", ".join(sorted(called - set(report.books or {}) - {report.book.playbook}))
+    if not missing:
+        return "", ""
+    return (
+        f"；先用 --with 给出 {missing}：没有它就按最长时间计",
+        f"; first give {missing} by --with: it is counted at its longest without it",
+    )
 
 
 def _number(value: Any, kind: str) -> float | None:

@@ -5,7 +5,6 @@ Called by the linter's other parts for each condition, text and datum, with the 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -21,19 +20,36 @@ from shared.expression import (
     is_constant,
 )
 from shared.playbook.journal import ROOTS
+from shared.playbook.lint_compared import Comparisons
 from shared.playbook.lint_report import Path, Report
-from shared.playbook.lint_scopes import ALWAYS, Scope, guards, ids_of
+from shared.playbook.lint_scopes import ALWAYS, NONE, Scope, guards, ids_of
 from shared.playbook.model import Step, Words
+from shared.playbook.near import nearest
 
 RUN = frozenset({"id", "started_by", "elapsed_s", "outcome", "incident", "peaks", "drill"})
 RESULTS: dict[str, frozenset[str]] = {
     "ask": frozenset({"answer", "by", "comment", "voices", "at", "question", "deny", "until"}),
     "log": frozenset({"text"}), "wait": frozenset({"until"}),
-    "wait_until": frozenset({"until"}),
-    "http": frozenset({"status", "json", "text", "headers", "endpoint", "method", "path", "body"}),
+    "wait_until": frozenset({"until"}), "emit": frozenset({"event", "data"}),
+    "notify": frozenset({"to", "channel", "message"}),
+    "http": frozenset({"status", "json", "text", "endpoint", "method", "path", "body", "expect"}),
+    "command": frozenset({"device", "op", "args", "before", "readback", "outcome", "params", "by",
+                          "require", "verify", "edge", "epoch", "began", "expires_at", "attempt",
+                          "again"}),
 }  # fmt: skip
 """Results of a step by its verb; `set` gives what it sets."""
 COMMON = ALWAYS | {"kind", "reason", "error"}
+TOLD: dict[str, frozenset[str]] = {
+    "ask": frozenset({"answer", "by", "comment"}),
+    "command": frozenset({"before", "readback", "outcome"}),
+    "http": frozenset({"status", "json", "text"}), "log": frozenset({"text"}),
+}  # fmt: skip
+"""Those that authors use: offered where a result does not exist."""
+ALARM = frozenset(
+    {"id", "asset", "tag", "value", "limit", "unit", "quality", "priority", "raised_at",
+     "occurrence", "transition", "event", "data", "status", "alarms"}
+)  # fmt: skip
+"""Members of `alarm`; an event of another system may bring more."""
 _TEMPLATE = re.compile(r"\$\{(.*?)\}")
 _QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1""")
 _STRICT = "strict"
@@ -49,6 +65,7 @@ class Expressions:
         for step in book.all_steps():
             self.steps.setdefault(step.id, step)
         self.order = list(body)
+        self.compared = Comparisons(report, self.steps)
         self.roots: dict[str, Collection[str] | None] = {
             **dict.fromkeys(ROOTS), "inputs": set(book.inputs), "run": RUN,
             "error": {"path", "kind", "reason"}, "site": {"id", "name"},
@@ -133,20 +150,27 @@ class Expressions:
 
     def _wrong(self, error: ExpressionError, path: Path) -> None:
         said = {"suggestion": "", "hint": "", "hint_zh": "", **error.params}
-        near = said["suggestion"]
-        mend = f"write {near}" if near else "write a name that exists"
-        mend_zh = f"改为 {near}" if near else "写存在的名称"
+        mend, mend_zh = "write a name that exists", "写存在的名称"
+        if near := said["suggestion"]:
+            mend, mend_zh = f"write {near}", f"改为 {near}"
+        elif known := self.roots.get(str(said.get("root", ""))):
+            there = ", ".join(sorted(known))
+            mend, mend_zh = f"write one of: {there}", f"写其中之一：{there}"
         code = f"expression_{error.code}"
         self.report.add(code, path, at=error.column, mend=mend, mend_zh=mend_zh, **said)
 
     def _references(self, part: Expression, path: Path, scope: Scope, use: str) -> None:
+        self.compared.check(part, path)
         asked = guards(part)
         self.devices |= part.tags
         for root, *rest in sorted(part.references):
             if root == "inputs" and rest:
                 self.inputs.add(rest[0])
             elif root == "steps" and rest:
+                self._captured(rest, path)
                 self._step(rest[0], rest[1] if len(rest) > 1 else "", path, scope, asked, use)
+            elif root == "alarm" and rest and rest[0] not in ALARM and nearest(rest[0], ALARM):
+                self.report.unknown("unknown_alarm_field", rest[0], ALARM, path)
             elif root in ("item", "index") and not getattr(scope, root):
                 loop = "for_each" if root == "item" else "for_each / repeat"
                 self.report.add("item_outside_loop", path, name=root, loop=loop)
@@ -165,8 +189,9 @@ class Expressions:
             why_zh, why = self._why_not(name)
             report.add("step_not_yet_run", path, name=name, why=why, why_zh=why_zh)
             return
-        self._result(step, member, path)
-        if not member or member in ALWAYS or name in scope.full:
+        if self._not_a_result(step, member, path) or not member or member in ALWAYS:
+            return
+        if name in scope.full:
             return
         if name in scope.guarded or name in asked:
             return
@@ -175,12 +200,21 @@ class Expressions:
         report.add("step_may_not_have_run", path, grave, name=name, member=member, why=why,
                    why_zh=why_zh)  # fmt: skip
 
-    def _result(self, step: Step, member: str, path: Path) -> None:
+    def _captured(self, rest: list[str], path: Path) -> None:
+        """What a command captured is one value, called by its argument or not at all."""
+        step = self.steps.get(rest[0])
+        if step is None or step.command is None or len(rest) < 3 or rest[1] != "before":
+            return
+        self.report.unknown("unknown_result", rest[2], step.command.args, path)
+
+    def _not_a_result(self, step: Step, member: str, path: Path) -> bool:
+        """Whether a step never has this result; told then."""
         known = RESULTS.get(step.verb) or (frozenset(step.set or ()) if step.set else None)
         if not member or known is None or member in known or member in COMMON:
-            return
-        if step.set is not None or difflib.get_close_matches(member, known, n=1, cutoff=0.7):
-            self.report.unknown("unknown_result", member, sorted(known | COMMON), path)
+            return False
+        offered = TOLD.get(step.verb, known if step.set else NONE) | ALWAYS
+        self.report.unknown("unknown_result", member, offered, path)
+        return True
 
     def _why_not(self, name: str) -> tuple[str, str]:
         if name not in self.order:

@@ -5,13 +5,13 @@ Made by `lint.py` for one playbook; it words and places findings and checks noth
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.playbook.loader import Loaded
 from shared.playbook.model import Playbook
+from shared.playbook.near import hints
 from shared.playbook.rules import RULES, Severity
 from shared.site.model import DeviceSpec
 from shared.site.site import Site
@@ -105,9 +105,7 @@ class Report:
 
     def unknown(self, code: str, name: str, known: Iterable[str], path: Path) -> None:
         """Add that a name leads nowhere, with the nearest that would."""
-        close = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "define it, or correct the name"
-        hint_zh = f"是不是 {close[0]!r}？" if close else "先定义它，或改正名称"
+        hint, hint_zh = hints(name, known)
         self.add(code, path, name=name, hint=hint, hint_zh=hint_zh)
 
     def findings(self) -> list[Finding]:

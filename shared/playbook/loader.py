@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ __all__ = [
     "Fault", "Loaded", "PlaybookFaults", "digest_of", "documented", "fields_of", "load_playbook",
     "load_text",
 ]  # fmt: skip
+
+
+MOST_FAULTS = 200
+"""Faults of a text that are told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def load_text(data: bytes | str, name: str) -> Loaded:
     try:
         playbook = Playbook.model_validate(document)
     except ValidationError as error:
-        found = list(schema_faults(error, document, name, fields_of(Playbook)))
+        found = list(islice(schema_faults(error, document, name), MOST_FAULTS))
         raise PlaybookFaults(found) from error
     return Loaded(playbook, document, name, digest_of(playbook))
 

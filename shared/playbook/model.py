@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from shared.playbook.before import plainly
 from shared.playbook.triggers import Concurrency, Leave, Trigger
 from shared.playbook.values import (
     Condition,
@@ -277,6 +278,12 @@ class Playbook(Part):
     finally_: list[Step] = Field(default_factory=list, alias="finally")
     outcome: Outcome = Outcome()
     offline: Offline | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, data: Any) -> Any:
+        """`steps.<id>.before.<argument>` means the value that the command captured."""
+        return plainly(data)
 
     def all_steps(self) -> list[Step]:
         """Every step, in the order of the text."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from shared.playbook.explain import brief
 from shared.playbook.lint_report import Plant
 from shared.playbook.model import VERBS, Playbook
+from shared.playbook.wording import PARTS, words
 
 _TITLE = "Andon playbook/v1"
 
@@ -21,6 +23,7 @@ def schema(plant: Plant | None = None) -> dict[str, Any]:
     built["$id"] = "playbook.schema.json"
     built["title"] = _TITLE
     _one_verb(built["$defs"]["Step"])
+    _worded(built)
     if plant is not None:
         _of_site(built, plant)
     return built
@@ -36,6 +39,24 @@ def _one_verb(step: dict[str, Any]) -> None:
         if len(kinds) == 1:
             rest = {key: value for key, value in found.items() if key not in ("anyOf", "default")}
             step["properties"][verb] = {**kinds[0], **rest}
+
+
+def _worded(built: dict[str, Any]) -> None:
+    """Every part and key says what it means; a default stands as people write it."""
+    for name, part in {"Playbook": built, **built["$defs"]}.items():
+        if name not in PARTS:
+            continue
+        part["description"] = " / ".join(words(name))
+        for key, found in part["properties"].items():
+            found["description"] = " / ".join(words(name, key))
+            if found.get("default", "") is None or isinstance(found.get("default"), dict):
+                del found["default"]  # absent is neither null nor a part of nulls
+            elif isinstance(found.get("default"), int) and _is_duration(found):
+                found["default"] = brief(found["default"])
+
+
+def _is_duration(found: dict[str, Any]) -> bool:
+    return any("pattern" in one for one in (found, *found.get("anyOf", ())))
 
 
 def _of_site(built: dict[str, Any], plant: Plant) -> None:

@@ -17,6 +17,8 @@ from shared.errors import ConfigError
 from shared.playbook.lint_report import Plant
 from shared.site.bindings import BindingsFile
 from shared.site.fields import Model, Names
+from shared.site.model import SiteFile
+from shared.site.site import Site
 from shared.site.yaml_file import complaints, read_yaml
 
 TEMPLATE = "binding.template.yaml"
@@ -54,10 +56,18 @@ class Template:
             unsigned=frozenset(name for name, each in endpoints.items() if not each.secret),
         )  # fmt: skip
 
+    @property
+    def site(self) -> Site:
+        """A site of these bindings alone, for a dry run: it knows no tags and no sources."""
+        info = SiteFile(site="template", name=Names(zh="模板", en="Template"), edges=[],
+                        roster=dict(self.roster))  # fmt: skip
+        return Site(Path(), info, {}, {}, {}, {}, self.bindings)
+
 
 def load_template(path: Path) -> Template:
     """Read a template, with the roles above it; raises ConfigError."""
-    roles = next((f / ROLES for f in path.parents[:2] if (f / ROLES).is_file()), None)
+    above = path.absolute().parents[:2]  # a relative path has no parents of its own
+    roles = next((f / ROLES for f in above if (f / ROLES).is_file()), None)
     roster = _read(roles, RolesFile).roster if roles is not None else {}
     return Template(_read(path, BindingsFile), roster)
 

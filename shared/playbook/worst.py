@@ -30,6 +30,10 @@ class Cost:
         """One after the other."""
         return Cost(self.ms + other.ms, self.commands + other.commands)
 
+    def times(self, most: int) -> Cost:
+        """So often, one after the other."""
+        return Cost(self.ms * most, self.commands * most)
+
 
 def worse(costs: Iterable[Cost]) -> Cost:
     """Whichever of them comes: the longest and the most."""
@@ -63,17 +67,34 @@ class Worst:
         return found
 
     def undo(self) -> Cost:
-        """Undoing everything that says how, once each."""
+        """Undoing everything that says how, as often as it may have been done."""
+        handled = worse(self._undone(handler.steps) for handler in self.book.catch)
+        return self._undone(self.book.steps).then(handled)
+
+    def _undone(self, steps: Iterable[Step]) -> Cost:
         found = Cost()
-        for step in self.book.all_steps():
-            if step.compensate is None:
-                continue
-            command = step.compensate.command
-            one = Cost(HTTP_MS)
-            if command is not None:
-                one = Cost(command.expires + (command.verify.within if command.verify else 0), 1)
-            found = found.then(_tried(one, step.compensate.retry))
+        for step in steps:
+            found = found.then(_back(step)).then(self._undone_inside(step))
         return found
+
+    def _undone_inside(self, step: Step) -> Cost:
+        """What is undone is undone one after the other, however it was done."""
+        if step.switch is not None:
+            return worse(self._undone(arm.steps) for arm in step.switch)
+        if step.parallel is not None:
+            branches = step.parallel.branches
+            return self._undone(each for branch in branches for each in branch.steps)
+        if step.for_each is not None:
+            return self._undone(step.for_each.steps).times(step.for_each.max)
+        if step.repeat is not None:
+            return self._undone(step.repeat.steps).times(step.repeat.max)
+        if step.try_ is not None:
+            handled = worse(self._undone(handler.steps) for handler in step.try_.catch)
+            return self._undone(step.try_.steps).then(handled)
+        called = self.books.get(step.call.playbook) if step.call is not None else None
+        if called is None or step.call is None or self.depth >= DEEPEST:
+            return Cost()
+        return Worst(called, self.books, step.call.inputs, self.depth + 1).undo()
 
     def block(self, steps: Iterable[Step]) -> Cost:
         """Steps one after the other."""
@@ -151,6 +172,16 @@ class Worst:
             return parse_duration(longest)
         except ValueError:
             return self.book.deadline
+
+
+def _back(step: Step) -> Cost:
+    """Undoing one step once."""
+    if step.compensate is None:
+        return Cost()
+    command, one = step.compensate.command, Cost(HTTP_MS)
+    if command is not None:
+        one = Cost(command.expires + (command.verify.within if command.verify else 0), 1)
+    return _tried(one, step.compensate.retry)
 
 
 def _tried(one: Cost, retry: Retry | None) -> Cost:

@@ -27,7 +27,8 @@ class Rows:
         """A whole run: its steps, the worst handler, `finally`, undoing, the verdict."""
         book = self.book
         handled = max((self.block(one.steps) for one in book.catch), default=0)
-        undone = sum(2 for step in book.all_steps() if step.compensate is not None)
+        undone = self._undone(book.steps)
+        undone += max((self._undone(one.steps) for one in book.catch), default=0)
         return self.block(book.steps) + handled + self.block(book.finally_) + undone + 2
 
     def block(self, steps: Iterable[Step]) -> int:
@@ -57,3 +58,16 @@ class Rows:
                 return 2
             return 2 + Rows(called, self.books, self.depth + 1).whole()
         return 2 if step.wait is not None or step.wait_until is not None else 1
+
+    def _undone(self, steps: Iterable[Step], most: int = 1) -> int:
+        """Rows of undoing, as often as it may have been done; an arm too many does no harm."""
+        found = 0
+        for step in steps:
+            if step.compensate is not None:
+                tries = retries.tries(step.compensate.retry) if step.compensate.retry else 1
+                found += most * (2 * tries + 1)
+            inner = step.for_each or step.repeat
+            often = most * inner.max if inner is not None else most
+            for _, _, block in step.blocks():
+                found += self._undone(block, often)
+        return found

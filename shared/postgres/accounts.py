@@ -18,7 +18,7 @@ import asyncpg
 from shared.clock import Clock
 from shared.config import read_secret
 from shared.errors import RetryableTransportError
-from shared.identity.passwords import DECOY, matches
+from shared.identity.passwords import decoy, matches
 from shared.identity.policy import Grant, User, Within, prefix_within
 from shared.identity.settings import IdentitySettings
 from shared.postgres.audit import DONE, IN_HAND
@@ -77,7 +77,8 @@ class PgAccounts:
             "SELECT username, password_hash, grants, disabled FROM account WHERE username = $1",
             username,
         )
-        right = await asyncio.to_thread(matches, row["password_hash"] if row else DECOY, password)
+        none = await asyncio.to_thread(decoy)  # made with the first sign-in, whoever it is
+        right = await asyncio.to_thread(matches, row["password_hash"] if row else none, password)
         if row is None:
             return None
         allowed = not row["disabled"] and self._local(username)

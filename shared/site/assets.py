@@ -30,6 +30,9 @@ class AssetSpec(Model):
     """None: right below the root."""
     name: Names
     kind: Literal["site", "area", "line", "unit", "equipment"]
+    asset_class: str = Field(default="", max_length=64)
+    """What kind of thing it is, by a word that all factories share (`furnace`, `pump`); what lies
+    in it is of that class too, unless it says otherwise."""
 
 
 class AssetsFile(Model):
@@ -101,6 +104,16 @@ class AssetTree:
                 break
             same += 1
         return len(first) + len(second) - 2 * same
+
+    def class_of(self, asset: str) -> str:
+        """What kind of thing an asset is: its own class, else that of what it lies in."""
+        found = (self.specs[part].asset_class for part in self.path(asset) if part in self.specs)
+        return next((each for each in reversed(list(found)) if each), "")
+
+    def process_of(self, asset: str) -> str:
+        """The line that an asset lies in, else its area, else the root."""
+        kinds = {self.specs[part].kind: part for part in self.path(asset) if part in self.specs}
+        return kinds.get("line") or kinds.get("area") or self.root
 
     def name(self, asset: str) -> Names | None:
         """What people call an asset, if it is listed."""

@@ -77,6 +77,13 @@ class PlaybooksSpec(Model):
     needs the site's own signature beside it (`NAME.yaml.sig`), or a release from the console."""
 
 
+class ProposalsSpec(Model):
+    """What the site asks of decisions that move its settings."""
+
+    four_eyes: bool = False
+    """Whether two people at the group have to agree before a setting of this site is changed."""
+
+
 class SiteFile(Model):
     """`site.yaml`."""
 
@@ -87,6 +94,9 @@ class SiteFile(Model):
     roster: dict[str, list[str]] = Field(default_factory=dict)
     """role -> user names."""
     auto_approve_directives: bool = False
+    playbooks_from_group: Literal["refuse", "ask", "accept"] = "ask"
+    """`ask`: a person of this site reviews them; `accept`: what does no more than what runs here is
+    taken at once; `refuse`: none. What the group sent is taken back on its word under each."""
     spread: SpreadSpec | None = None
     """A z-score alarm for every number tag."""
     alarm_policy: LifeCycleFields = LifeCycleFields()
@@ -99,5 +109,6 @@ class SiteFile(Model):
     snippet: SnippetSpec = SnippetSpec()
     """What every raise takes along at full rate."""
     playbooks: PlaybooksSpec = PlaybooksSpec()
+    proposals: ProposalsSpec = ProposalsSpec()
     simulated: bool = False
     """All its devices are simulators: a drill of a playbook may move them."""

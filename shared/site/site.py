@@ -50,6 +50,18 @@ class Site:
     kpi_files: dict[str, KpiFile] = field(default_factory=dict)
     notify_files: dict[str, NotifyFile] = field(default_factory=dict)
     sinks: dict[str, SinkSpec] = field(default_factory=dict)
+    _said: dict[str, bool] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._said["simulated"] = self.info.simulated
+
+    @property
+    def simulated(self) -> bool:
+        """Whether all devices are simulators, as the version in force says: a drill may move them.
+
+        Devices are taken over while a tier runs; what it may do with them must be, too.
+        """
+        return self._said["simulated"]
 
     @property
     def incidents(self) -> IncidentsFile:
@@ -74,6 +86,7 @@ class Site:
     def become(self, other: Site) -> None:
         """Take over the content of another version, for all who hold this one's dictionaries."""
         pairs: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (self._said, other._said),
             (self.sources, other.sources), (self.tags, other.tags), (self.alarms, other.alarms),
             (self.reflexes, other.reflexes), (self.charts, other.charts),
             (self.bindings.devices, other.bindings.devices),

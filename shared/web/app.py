@@ -75,7 +75,8 @@ def create_base_app(
     app.include_router(session_router(place, clock))
     app.include_router(sign_in_router())
     app.include_router(account_router())
-    app.include_router(audit_router())
+    # At the group an area is a tenant: its own people do not read what others did.
+    app.include_router(audit_router(everywhere=place.tier == "group"))
     return app
 
 

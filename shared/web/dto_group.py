@@ -10,6 +10,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.web.dto_base import Dto, LaneCounts, Text
+from shared.web.dto_proposals import ProposalBars, ShadowEvidence, TrendDay
+
+RolloutStateName = Literal[
+    "waiting", "dry_run", "shadow", "canary_line", "canary_factory", "all",
+    "paused", "rolling_back", "rolled_back", "done", "refused", "expired",
+]  # fmt: skip
+StageName = Literal["dry_run", "shadow", "canary_line", "canary_factory", "all"]
 
 
 class Setting(Dto):
@@ -64,6 +71,17 @@ class Proposal(Dto):
     evidence: Evidence
     explanation: Text
     rollout: RolloutState | None = None
+    plan: RolloutBrief | None = None
+    """The roll-out that brings it to the edges, and where that stands."""
+    source: Literal["labels", "shadow", "person"] = "labels"
+    """What found it."""
+    made_by: str = ""
+    """The person who proposed it; empty: the group found it."""
+    made_because: str = ""
+    bars: ProposalBars | None = None
+    trend: list[TrendDay] = Field(default_factory=list)
+    """By day; the factory's own samples are its history."""
+    shadow: ShadowEvidence | None = None
 
 
 class RolloutState(Dto):
@@ -75,6 +93,25 @@ class RolloutState(Dto):
     at: int
     code: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
+
+
+class RolloutBrief(Dto):
+    """Where a roll-out stands, in one line."""
+
+    id: str
+    state: RolloutStateName
+    stage: StageName | None = None
+    at: int
+    hold: str = ""
+    """What it waits for, as a code; empty: for nothing."""
+    hold_params: dict[str, Any] = Field(default_factory=dict)
+    waits: Text | None = None
+    """The same in words."""
+    code: str = ""
+    """Why it was taken back, refused or given up."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    why: Text | None = None
+    """The same in words."""
 
 
 class ProposalList(Dto):

@@ -18,6 +18,7 @@ Note = Annotated[str, StringConstraints(max_length=2_000, strip_whitespace=True)
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 DraftStatusName = Literal["open", "submitted", "rejected", "released", "discarded"]
 DraftSource = Literal["live", "version", "library", "blank"]
+DraftOrigin = Literal["live", "version", "library", "blank", "cacao", "group"]
 
 
 class ReleaseOut(Dto):
@@ -189,6 +190,31 @@ class MigrateRequest(Dto):
     reason: Reason
 
 
+class StepChangeOut(Dto):
+    """One step that is not as it was."""
+
+    kind: Literal["added", "removed", "changed", "moved"]
+    id: str
+    path: str
+    verb: str
+    fields: list[str]
+
+
+class MigrationOut(Dto):
+    """GET /api/runs/{run_id}/migrate: what moving a run would come to."""
+
+    run: str
+    before: int
+    after: int
+    fits: bool
+    code: str
+    """Why it does not fit; empty if it does."""
+    params: dict[str, Any]
+    deadline_at: int | None
+    """When the run would have to be over; None: the version cannot be read."""
+    steps: list[StepChangeOut]
+
+
 class PlaybookDone(Dto):
     """What was done."""
 
@@ -238,7 +264,7 @@ class DraftSummary(Dto):
 
     id: str
     playbook: str
-    source: DraftSource
+    source: DraftOrigin
     base: int | None
     status: DraftStatusName
     revision: int
@@ -276,6 +302,14 @@ class DraftRequest(Dto):
     template: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
+class CacaoRequest(Dto):
+    """POST /api/drafts/cacao: an OASIS CACAO v2 document, as text."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """The file's name: places in faults begin with it."""
+    text: Annotated[str, StringConstraints(max_length=786_432)]
+
+
 class DraftText(Dto):
     """PUT /api/drafts/{draft}."""
 
@@ -309,16 +343,6 @@ class RemarkRequest(Dto):
     text: Reason
 
 
-class StepChangeOut(Dto):
-    """One step that is not as it was."""
-
-    kind: Literal["added", "removed", "changed", "moved"]
-    id: str
-    path: str
-    verb: str
-    fields: list[str]
-
-
 class DiffOut(Dto):
     """GET /api/drafts/{draft}/diff: against what is released now."""
 
@@ -333,62 +357,3 @@ class DiffOut(Dto):
     tells_removed: list[str]
     before: Explanation | None
     after: Explanation | None
-
-
-class PastRequest(Dto):
-    """A period of the past: at most 31 days, not in the future."""
-
-    since: int = Field(ge=0, le=1 << 53, examples=[1_714_521_600_000])
-    until: int = Field(ge=0, le=1 << 53, examples=[1_714_608_000_000])
-
-
-class ReplayLine(Dto):
-    """One firing: what would have come of it, and what really did."""
-
-    at: int
-    trigger: str
-    by: str
-    alarm: str
-    occurrence: str | None
-    outcome: str
-    """started, queued, attached, ignored, throttled, dipped, superseded, where, where_unknown; and
-    none: it really fired and would not any more."""
-    key: str
-    real_outcome: str | None
-    real_run: str | None
-    real_status: str | None
-
-
-class ReplayOut(Dto):
-    """What a playbook's triggers would have made of a period."""
-
-    events: int
-    truncated: bool
-    until: int
-    assumed_ms: int
-    """How long a run counts as live that never really ran."""
-    counts: dict[str, int]
-    real: dict[str, int]
-    lines: list[ReplayLine]
-    """The newest 500."""
-
-
-class TestOut(Dto):
-    """POST /api/drafts/{draft}/test: the draft's own test on a virtual clock."""
-
-    holds: bool
-    cases: list[TestCaseOut]
-    faults: list[str]
-    coverage: float | None
-    """Of steps, arms and timeouts, 0 to 1."""
-
-
-class TestCaseOut(Dto):
-    """One case of a test."""
-
-    name: str
-    holds: bool
-    faults: list[str]
-
-
-TestOut.model_rebuild()

@@ -74,6 +74,8 @@ class Run(Dto):
     ended_at: int | None
     drill: bool = False
     """It is a drill: all that it says to people says so."""
+    time_scale: float = 1.0
+    """How many times as fast a drill's own waiting passes."""
     ask: Ask | None = None
     """The first of `asks`."""
     asks: list[Ask] = Field(default_factory=list)
@@ -122,6 +124,8 @@ class StartRequest(Dto):
     drill: bool = False
     alarm: dict[str, str | float | int | bool | None] = Field(default_factory=dict, max_length=20)
     """With `drill`: what the run sees of an alarm, such as its value."""
+    time_scale: float = Field(default=1.0, ge=1.0, le=600.0)
+    """With `drill`, where all devices are simulators: its own waiting passes so much faster."""
 
 
 class DeadWebhook(Dto):
@@ -137,12 +141,17 @@ class DeadWebhook(Dto):
     due: int
     """When it was given up."""
     error: str | None
+    type: str
+    """What it tells of: its CloudEvents type."""
+    size: int
+    """Its body's length in characters; the body itself is of the run's step `path`."""
 
 
 class DeadWebhooks(Dto):
     """GET /api/playbook-webhooks/dead, newest first."""
 
     items: list[DeadWebhook]
+    next: str | None = None
 
 
 class WebhookReplay(Dto):

@@ -7,19 +7,17 @@ or a secret. The settings can leave out `/readyz`'s details and `/metrics`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from shared.metrics import CONTENT_TYPE
+from shared.web.checks import Check as Check
+from shared.web.checks import HealthParts as HealthParts
 from shared.web.dto_base import Dto
 
 CHECK_S = 3.0
-Check = Callable[[], Awaitable[str]]
-"""Empty: it holds; else a short code that says what does not."""
 
 
 class Readiness(Dto):
@@ -27,16 +25,6 @@ class Readiness(Dto):
 
     ready: bool
     checks: dict[str, str] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class HealthParts:
-    """What the routes ask."""
-
-    checks: dict[str, Check] = field(default_factory=dict)
-    metrics: Callable[[], Awaitable[str]] | None = None
-    """None: bound off."""
-    details: bool = True
 
 
 async def _run(check: Check) -> str:

@@ -16,6 +16,7 @@ TAGS: dict[str, tuple[str, str]] = {
     "attachments": ("附件", "Files beside alarms and incidents"),
     "handover": ("交接班", "The hand-over of shifts"),
     "incidents": ("事件：相关报警的归并", "Incidents: alarms that belong together"),
+    "faults": ("故障记录", "The record of faults"),
     "figures": ("报警绩效指标", "The figures of the alarm system"),
     "links": ("外部系统与设备", "Linked systems and devices"),
     "notifications": ("通知与值班", "Notifications and rosters"),
@@ -26,6 +27,9 @@ TAGS: dict[str, tuple[str, str]] = {
     "playbooks": ("预案：发布、草稿与复核", "Playbooks: releases, drafts, reviews"),
     "plant": ("边缘节点与水位", "Edges and watermarks"),
     "group": ("集团视图", "The group's view"),
+    "dispatch": ("指挥调度中心", "The dispatch centre"),
+    "fleet": ("边缘与工厂清单、批量推送", "The fleet's inventory and pushes"),
+    "rollouts": ("分阶段下发", "Roll-outs in stages"),
     "health": ("存活、就绪、度量", "Alive, ready, metrics"),
     "sinks": ("北向转发", "Where events go beside Andon"),
     "problems": ("错误码的含义", "What the codes of problems mean"),
@@ -53,6 +57,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "DELETE /api/attachments/{attachment}": ("删除附件", "Take a file away"),
     "GET /api/audit": ("审计日志，新的在前", "The audit log, newest first"),
     "GET /api/desk/alarms": ("查找本厂的报警", "Find any alarm of the site"),
+    "GET /api/faults": ("故障记录，新的在前", "Recorded faults, newest first"),
+    "POST /api/faults": ("记录一次故障（也可没有报警）", "Record a fault, alarm or not"),
+    "GET /api/faults/{fault}": ("一条故障记录（带 ETag）", "One recorded fault, with its ETag"),
+    "POST /api/faults/{fault}/withdraw": ("撤回故障记录", "Withdraw a recorded fault"),
     "GET /api/fleet": ("边缘节点", "The edges"),
     "POST /api/handover": ("交班", "Hand the shift over"),
     "GET /api/handover": ("交接班记录", "Past hand-overs"),
@@ -99,14 +107,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "POST /api/playbooks/{playbook}/runs": (
         "手动启动预案或演练", "Start a playbook by hand, or as a drill",
     ),
-    "GET /api/playbook-webhooks/dead": ("无人接收的剧本 Webhook", "Dead webhooks of playbooks"),
-    "POST /api/playbook-webhooks/replay": ("重发剧本 Webhook", "Send such a webhook again"),
+    "GET /api/playbook-webhooks/dead": ("无人接收的预案 Webhook", "Dead webhooks of playbooks"),
+    "POST /api/playbook-webhooks/replay": ("重发预案 Webhook", "Send such a webhook again"),
     "GET /api/playbooks": ("已发布的预案", "Playbooks that were released"),
     "GET /api/playbook-schema": ("预案语言的 JSON Schema", "The language's JSON Schema"),
     "GET /api/playbook-templates": ("可用的模板", "What a draft may begin from"),
     "GET /api/playbooks/{playbook}": ("一个预案", "One playbook"),
     "GET /api/playbooks/{playbook}/versions": ("各版本", "Its versions"),
     "GET /api/playbooks/{playbook}/versions/{version}": ("一个版本的文本", "One version's text"),
+    "GET /api/playbooks/{playbook}/versions/{version}/cacao": (
+        "导出为 CACAO 2.0", "A version as a CACAO v2 document",
+    ),
     "POST /api/playbooks/check": ("检查文本，不保存", "Check a text and keep nothing"),
     "POST /api/playbooks/{playbook}/replay": (
         "在历史上会触发什么", "What it would have fired on",
@@ -119,9 +130,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "PUT /api/playbooks/{playbook}/inputs/{name}": (
         "设定本厂的输入值", "Set this site's value of an input",
     ),
+    "GET /api/runs/{run_id}/migrate": (
+        "移到另一版本会怎样", "What moving a run to another version would come to",
+    ),
     "POST /api/runs/{run_id}/migrate": ("把运行移到另一版本", "Move a run to another version"),
     "GET /api/drafts": ("草稿", "Drafts"),
     "POST /api/drafts": ("新建草稿", "Begin a draft"),
+    "POST /api/drafts/cacao": ("由 CACAO 文件新建草稿", "Begin a draft from a CACAO document"),
     "GET /api/drafts/{draft}": ("一份草稿（带 ETag）", "One draft, with its ETag"),
     "PUT /api/drafts/{draft}": ("保存草稿", "Save a draft"),
     "POST /api/drafts/{draft}/remarks": ("评论", "Comment on a draft"),
@@ -166,7 +181,66 @@ WORDS: dict[str, tuple[str, str]] = {
     "GET /api/factories/{site}/occurrences/{occurrence}": (
         "一次报警的人员状态", "What people said about an occurrence",
     ),
+    "GET /api/group/events": ("各工厂的事件流水", "The events of all factories"),
+    "GET /api/group/incidents": ("各工厂的事件", "The incidents of all factories"),
+    "GET /api/group/incidents/{site}/{incident}": (
+        "一个事件、结论与处置", "One incident: what was said and run for it",
+    ),
+    "GET /api/group/runs": ("各工厂的预案执行结果", "How playbook runs ended"),
+    "GET /api/group/playbooks": ("各版本预案的成效", "How versions of playbooks have fared"),
+    "GET /api/group/statistics": ("各工厂的报警指标", "The figures of each factory"),
+    "GET /api/group/causes": ("原因统计", "What people said was the cause"),
+    "GET /api/group/compare": ("同类工序与设备的横向比较", "Factories compared, like with like"),
+    "GET /api/group/fleet": ("工厂与边缘清单", "Factories and edges: versions, health"),
+    "POST /api/group/push/preview": ("预览批量推送", "Look at what a push would change"),
+    "POST /api/group/push": ("批量推送报警设定", "Push alarm settings to many edges"),
+    "GET /api/tenants": ("租户", "Tenants"),
+    "POST /api/tenants": ("新建租户", "Register a tenant"),
+    "PUT /api/factories/{site}/tenant": ("工厂归属的租户", "Say whose a factory is"),
+    "GET /api/dispatch/factories": ("按紧急程度排列的工厂", "Factories by urgency"),
+    "GET /api/dispatch/resources": ("专家与机动资源", "Experts and mobile resources"),
+    "PUT /api/dispatch/resources/{resource}": (
+        "登记或更新专家、机动资源", "Register or update an expert or a resource",
+    ),
+    "GET /api/dispatch/assignments": ("派遣", "Assignments"),
+    "POST /api/dispatch/assignments": ("派人或资源处理事件", "Ask somebody to see to an incident"),
+    "POST /api/dispatch/assignments/{assignment}/moves": (
+        "接受、拒绝、出发、到场、完成、取消", "Accept, decline, depart, arrive, finish, cancel",
+    ),
+    "GET /api/dispatch/messages": ("发给各工厂值班台的消息", "Messages to factories' desks"),
+    "POST /api/dispatch/messages": ("给工厂值班台发消息", "Write to a factory's desk"),
+    "GET /api/group-messages": ("集团发来的消息", "What the group has written to this desk"),
+    "POST /api/group-messages/{message}/acknowledge": (
+        "确认并回复集团消息", "Acknowledge a message of the group, and answer",
+    ),
     "GET /api/proposals": ("改进建议", "Proposals"),
+    "POST /api/proposals": ("提出自己的设定建议", "Propose a setting oneself"),
+    "POST /api/proposals/search": ("立即寻找更好的设定", "Look for better settings now"),
+    "GET /api/proposals/{proposal}": ("一条建议", "One proposal"),
+    "GET /api/proposals/{proposal}/history": (
+        "建议在工厂历史数据上的试算", "What a proposal would have done over the plant's history",
+    ),
+    "GET /api/group-playbooks": ("集团下发的预案", "Playbooks that the group has sent"),
+    "GET /api/group-playbooks/{push}": ("一次下发与现行版本的对照", "One push and what is live"),
+    "POST /api/group-playbooks/{push}/decision": (
+        "接受或拒绝集团的输入值，或拒绝其版本", "Take or refuse what the group has sent"
+    ),
+    "GET /api/playbook-variants": ("集团收存的预案版本", "Versions that the group keeps"),
+    "POST /api/playbook-variants": ("收存一个预案版本", "Keep a version of a playbook"),
+    "GET /api/playbook-ranking/{playbook}": (
+        "各版本按情形的优劣（只排序）", "How versions compare by context; ranks only"
+    ),
+    "GET /api/playbook-rollouts": ("预案的下发，新的在前", "Roll-outs of playbooks, newest first"),
+    "POST /api/playbook-rollouts": ("提出下发一个版本或输入值", "Propose a playbook's roll-out"),
+    "POST /api/playbook-rollouts/{rollout}/actions": (
+        "批准、拒绝、暂停、继续、撤回预案的下发", "Approve, refuse, pause, resume, roll back"
+    ),
+    "GET /api/rollouts": ("下发任务，新的在前", "Roll-outs, newest first"),
+    "POST /api/rollouts": ("把若干建议一并分阶段下发", "Roll proposals out as one change set"),
+    "GET /api/rollouts/{rollout}": ("一次下发的阶段与结果", "One roll-out: stages and results"),
+    "POST /api/rollouts/{rollout}/actions": (
+        "会签、暂停、继续或中止", "Agree to it, pause, resume or abort it",
+    ),
     "POST /api/proposals/{proposal}/decision": ("批准或驳回建议", "Decide on a proposal"),
 }  # fmt: skip
 
@@ -180,6 +254,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "OutcomeRequest": {"outcome": "nuisance", "cause": "sensor", "comment": "漂移 / drift"},
     "CloseRequest": {"cause": "sensor", "outcome": "nuisance", "comment": "已更换 / replaced"},
+    "FaultRequest": {
+        "asset": "FUR-01", "start": 1760000000000, "end": 1760003600000, "cause": "sensor",
+        "comment": "现场发现 / found on the round", "alarms": [],
+    },
+    "FaultWithdrawal": {"reason": "看错了 / it was none"},
     "OwnRequest": {"owner": "ming"},
     "NoteRequest": {"text": "阀门已关 / the valve is shut"},
     "ContainRequest": {"comment": "降载 / load reduced"},
@@ -197,6 +276,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "actions": ["acknowledge"],
     },
     "SamplingRequest": {"minutes": 5},
+    "NewTenant": {"id": "north", "name": {"zh": "北方公司", "en": "North"}},
+    "AssignRequest": {
+        "site": "f1", "incident": "0190f3c2-0000-7000-8000-000000000001", "skills": ["furnace"],
+        "accept_s": 300, "on_site_s": 3600, "note": "带上热像仪 / bring the thermal camera",
+    },
+    "MessageRequest": {
+        "site": "f1", "text": "请先降载 / please reduce the load first", "priority": 2,
+        "expires_s": 3600,
+    },
+    "PushRequest": {
+        "tag_class": "flow", "side": "HI", "on_delay_s": 10,
+        "reason": "流量报警抖动 / flow alarms chatter",
+    },
     "DecisionRequest": {"decision": "approve", "reason": "证据充分 / the evidence holds"},
     "Problem": {
         "type": "/api/problems/unknown_alarm", "title": "Unknown alarm", "status": 404,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from shared.web.problem import ProblemError
+from shared.web.problem_error import ProblemError
 from shared.web.storable import LEAST, MOST, storable_text
 
 LONGEST = 1000

@@ -18,35 +18,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from shared.errors import Rejected, StoreError
+from shared.errors import StoreError
 from shared.telemetry import logger
 from shared.web.fault_words import fault_words
+from shared.web.problem_error import ProblemError as ProblemError
 
 log = logger("web")
 MEDIA_TYPE = "application/problem+json"
 TYPES = "/api/problems/"
 MOST_FAULTS = 50
-
-
-class ProblemError(Exception):
-    """A refused request."""
-
-    def __init__(self, status: int, code: str, title: str = "", **params: Any) -> None:
-        self.status, self.code, self.title, self.params = (
-            status,
-            code,
-            title or code.replace("_", " ").capitalize(),
-            params,
-        )
-        super().__init__(code)
-
-    @classmethod
-    def of(cls, status: int, rejected: Rejected) -> ProblemError:
-        """From a refusal value."""
-        problem = cls(status, rejected.code)
-        # Not as keywords: a refusal's parameter may itself be called `status` or `title`.
-        problem.params = dict(rejected.params)
-        return problem
 
 
 @functools.cache

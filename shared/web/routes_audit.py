@@ -12,19 +12,19 @@ from shared.web.dto_identity import AuditEntryOut, AuditPage
 from shared.web.identity_ports import identity_of
 from shared.web.paging import cursor_of, parts_of
 
-Reader = Annotated[User, Depends(allowed("read_audit"))]
 Word = Annotated[str | None, Query(max_length=200)]
 BIGGEST = 2**63 - 1
 Moment = Annotated[int | None, Query(ge=0, le=BIGGEST)]
 
 
-def audit_router() -> APIRouter:
-    """Routes of /api/audit."""
+def audit_router(*, everywhere: bool = False) -> APIRouter:
+    """Routes of /api/audit; `everywhere`: for those alone whose right has no limit of area."""
     router = APIRouter(prefix="/api", tags=["audit"])
+    reader = Depends(allowed("read_audit", everywhere=everywhere))
 
     @router.get("/audit")
     async def page(
-        _: Reader, request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        request: Request, _: User = reader, limit: Annotated[int, Query(ge=1, le=500)] = 100,
         cursor: Annotated[str | None, Query(max_length=200)] = None, actor: Word = None,
         action: Word = None, target: Word = None, since: Moment = None, until: Moment = None,
     ) -> AuditPage:  # fmt: skip

@@ -36,6 +36,8 @@ SURGE_BASE_KPA = 660.0
 SURGE_SLOPE = 0.181
 """Surge begins when flow < (pressure - base) * slope; it ends 5 % beyond that line."""
 SAFETY_VALVE_KPA = 1000.0
+JAM_RATE = 3.0
+"""Amperes a second: how fast a seizing motor draws more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class CompressorState:
     vibration: float = 2.2
     oil: float = OIL_KPA
     current: float = 180.0
+    jam: float = 0.0
+    """What a seizing motor draws on top of its load."""
     surging: bool = False
     wander: float = 0.0
 
@@ -113,6 +117,7 @@ def step(
     load = (speed / REST_SPEED) ** 2 * (1.0 - 0.5 * unload / 100.0)
     cooling = faults["cooling_loss"]["cooling"] if "cooling_loss" in faults else 1.0
     hot = AMBIENT_C + COOLED_RISE_K * load / max(0.05, cooling)
+    seizing = faults["motor_overload"]["rise"] if "motor_overload" in faults else 0.0
     return CompressorState(
         t=state.t + dt,
         speed=speed,
@@ -123,6 +128,7 @@ def step(
         vibration=_vibration(state, oil, surging, dt),
         oil=oil,
         current=lag(state.current, 180.0 * load * (0.85 if surging else 1.0), 2.0, dt),
+        jam=approach(state.jam, seizing, JAM_RATE, dt),
         surging=surging,
         wander=slow,
     )
@@ -135,10 +141,13 @@ def observe(
     vibration = max(0.0, state.vibration + rng.gauss(0.0, 0.05))
     if "spike" in faults:
         vibration += faults["spike"]["delta"]
+    drawn = state.current + state.jam
+    if (pulses := faults.get("current_pulses")) and state.t % pulses["every_s"] < pulses["for_s"]:
+        drawn += pulses["delta"]
     return {
         "Discharge.Pressure": max(0.0, state.pressure + rng.gauss(0.0, 0.6)),
         "Discharge.Temp": state.temp + rng.gauss(0.0, 0.1),
-        "Motor.Current": max(0.0, state.current + rng.gauss(0.0, 0.4)),
+        "Motor.Current": max(0.0, drawn + rng.gauss(0.0, 0.4)),
         "Vibration": vibration,
         "Flow": max(0.0, state.flow + rng.gauss(0.0, 0.1)),
         "Oil.Pressure": max(0.0, state.oil + rng.gauss(0.0, 0.8)),
@@ -202,6 +211,16 @@ COMPRESSOR = Equipment(
             "润滑油泄漏：油压下降、振动上升",
             "oil leaks: pressure falls, vibration climbs",
             {"kpa": 70.0},
+        ),
+        "motor_overload": FaultSpec(
+            "电机过载：电流爬升并保持",
+            "the motor seizes: its current climbs and stays there",
+            {"rise": 10.0},
+        ),
+        "current_pulses": FaultSpec(
+            "用气设备脉动：电机电流每隔几秒短时冲高",
+            "a pulsing consumer: the motor current jumps for a moment every few seconds",
+            {"delta": 12.0, "for_s": 1.0, "every_s": 2.5},
         ),
         "spike": FaultSpec(
             "振动尖峰", "a short spike on the vibration", {"delta": 10.0, "for_s": 2.0}, "for_s"

@@ -79,6 +79,19 @@ COMMON_FAULTS: Mapping[str, FaultSpec] = {
         "the device stops answering (silent=1: an MQTT loss without a last will)",
         {"silent": 0.0},
     ),
+    "refuse_writes": FaultSpec(
+        "设备拒绝写入（只读、被闭锁）", "the device refuses every write (read-only, locked out)"
+    ),
+    "ignore_writes": FaultSpec(
+        "设备不接受写入，也迟迟不应答",
+        "writes are not taken, and answered too late",
+        {"seconds": 4.0},
+    ),
+    "lose_answers": FaultSpec(
+        "写入已生效，但应答丢失（过迟）",
+        "writes take effect, and their answers come too late",
+        {"seconds": 4.0},
+    ),
 }
 """Faults every plant has; they act on its wires, not on its physics."""
 

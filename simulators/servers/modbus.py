@@ -105,7 +105,7 @@ class ModbusWire:
         del start, count
         if values is not None:
             table = COILS if function in _WRITE_COILS else HOLDINGS
-            return self._write(table, address, values)
+            return await self._written(table, address, values)
         if function in {1, *_WRITE_COILS}:
             current[0] = self._pack(COILS)
         elif function == 2:
@@ -115,6 +115,20 @@ class ModbusWire:
         elif function in {3, *_WRITE_REGISTERS}:
             current[: len(HOLDINGS)] = [self._raw(register) for register in HOLDINGS]
         return None
+
+    async def _written(
+        self, table: tuple[Register, ...], address: int, values: list[int] | list[bool]
+    ) -> ExcCodes | None:
+        """Take a write, or do what a faulty device does."""
+        if self._plant.refuses:
+            return ExcCodes.ILLEGAL_FUNCTION
+        if self._plant.deaf_s:
+            await asyncio.sleep(self._plant.deaf_s)
+            return ExcCodes.DEVICE_BUSY
+        refused = self._write(table, address, values)
+        if self._plant.late_s:
+            await asyncio.sleep(self._plant.late_s)
+        return refused
 
     def _write(
         self, table: tuple[Register, ...], address: int, values: list[int] | list[bool]

@@ -221,11 +221,14 @@ class MqttWire:
         if order.op == "report":
             self._send_state()
             return
+        if self._plant.deaf_s:  # the fault: it takes nothing and answers nothing
+            return
         # A broker may hand a command over late: what has expired must not move the line.
         fresh = order.expires is None or self._clock.now_ms() <= order.expires
-        accepted = self._plant.write(
-            order.signal, order.value, order.op, order.id, known=bool(order.signal) and fresh
-        )
+        known = bool(order.signal) and fresh and not self._plant.refuses
+        accepted = self._plant.write(order.signal, order.value, order.op, order.id, known=known)
+        if self._plant.late_s:  # the fault: done, and nobody hears of it
+            return
         self._last_command = order.id
         self._last_result = "done" if accepted else "rejected"
         # Answer even when nothing changed: the sender waits for its id.

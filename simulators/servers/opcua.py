@@ -5,6 +5,7 @@ Opened and published by `simulators.simulation`; never decides what the plant do
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import sys
@@ -124,6 +125,8 @@ class OpcuaWire:
         # The library's dispatcher keys by the enumeration although it is annotated with str.
         event: Any = CallbackType.PostWrite
         server.iserver.callback_service.addListener(event, self._written)
+        before: Any = CallbackType.PreWrite
+        server.iserver.callback_service.addListener(before, self._writing)
         return server
 
     def _changed(self, name: str, value: Value | None, resolution: float) -> bool:
@@ -149,6 +152,17 @@ class OpcuaWire:
         await self._server.write_attribute_value(self._node(name), data)
         self._shown[name] = value
 
+    async def _writing(self, event: Callback, service: CallbackService) -> None:
+        """A write is about to be taken; a faulty device does not."""
+        del service
+        if not isinstance(event, ServerItemCallback) or not event.is_external:
+            return
+        if self._plant.refuses:
+            raise ua.UaStatusCodeError(ua.StatusCodes.BadNotWritable)
+        if self._plant.deaf_s:
+            await asyncio.sleep(self._plant.deaf_s)
+            raise ua.UaStatusCodeError(ua.StatusCodes.BadTimeout)
+
     async def _written(self, event: Callback, service: CallbackService) -> None:
         """A write arrived; record the clients' ones that the server let through."""
         del service
@@ -166,6 +180,8 @@ class OpcuaWire:
             self._plant.write(name, raw, f"ns={self._index};s={identifier}")
             # The client's value may lack a source time or lie outside the limits.
             await self._show(name, self._plant.readings[name], self._now())
+        if self._plant.late_s:
+            await asyncio.sleep(self._plant.late_s)
 
     def _node(self, name: str) -> ua.NodeId:
         return ua.NodeId.from_string(f"ns={self._index};s={PREFIX}.{name}")

@@ -21,9 +21,9 @@ MIGRATIONS = Path(factory_brain.__file__).parent / "adapters" / "postgres" / "mi
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[AlarmStore]:
-    await migrate(database_url, MIGRATIONS)
-    pool = await connect_pool(database_url)
+async def store(brain_url: str) -> AsyncIterator[AlarmStore]:
+    await migrate(brain_url, MIGRATIONS)
+    pool = await connect_pool(brain_url)
     yield AlarmStore(pool)
     await pool.close()
 

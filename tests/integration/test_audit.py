@@ -40,9 +40,9 @@ ODD: list[Any] = [
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    await migrate(database_url, MIGRATIONS)
-    made = await connect_pool(database_url)
+async def pool(brain_url: str) -> AsyncIterator[asyncpg.Pool]:
+    await migrate(brain_url, MIGRATIONS)
+    made = await connect_pool(brain_url)
     yield made
     await made.close()
 
@@ -169,7 +169,7 @@ async def test_removed_inserted_and_exchanged_entries_are_found(pool: asyncpg.Po
 
 
 async def test_a_chain_written_anew_is_found_by_its_anchors(
-    pool: asyncpg.Pool, tmp_path: Path, database_url: str
+    pool: asyncpg.Pool, tmp_path: Path, brain_url: str
 ) -> None:
     private, public = generate_key()
     (tmp_path / "key").write_bytes(private)
@@ -192,7 +192,7 @@ async def test_a_chain_written_anew_is_found_by_its_anchors(
     kept = await AuditLog(pool).anchors()
     report = await look(pool, anchors=kept, key=key)
     assert (report.holds, report.anchors, report.anchored) == (True, 2, 30)
-    _cli_agrees(database_url, tmp_path, kept)
+    _cli_agrees(brain_url, tmp_path, kept)
 
     await unguarded(pool, "DELETE FROM audit WHERE id > 25")  # the end cut off
     report = await look(pool, anchors=kept, key=key)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -38,8 +40,10 @@ def brain(files: Path, **changes: Any) -> dict[str, Any]:
     return base | changes
 
 
-def start(files: Path, config: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    path = files / "brain.yaml"
+def start(
+    files: Path, config: dict[str, Any], name: str = "brain.yaml"
+) -> subprocess.CompletedProcess[str]:
+    path = files / name
     path.write_bytes(msgspec.json.encode(config))
     return subprocess.run(
         [sys.executable, "-m", "shared.cli.main", "brain", "run", "--config", str(path)],
@@ -64,18 +68,22 @@ def test_a_wrong_database_password_is_said(files: Path, postgres: PostgresForTes
 
 
 async def test_an_unreachable_or_refusing_nats_is_named(
-    files: Path, database_url: str, nats_server: NatsForTests
+    files: Path, brain_url: str, nats_server: NatsForTests
 ) -> None:
-    done = start(files, brain(files, database_url=database_url))
-    assert done.returncode == 2
-    assert "cannot reach NATS at nats://127.0.0.1:9" in done.stderr
+    away = brain(files, database_url=brain_url)
     wrong = brain(
-        files, database_url=database_url, nats_url=nats_server.url,
+        files, database_url=brain_url, nats_url=nats_server.url,
         nats_password_file=str(files / "wrong"),
     )  # fmt: skip
-    done = start(files, wrong)
-    assert done.returncode == 2
-    assert "refused user 'app'" in done.stderr
+    # Beside each other: who cannot be reached is waited for.
+    unreachable, refused = await asyncio.gather(
+        asyncio.to_thread(start, files, away, "away.yaml"),
+        asyncio.to_thread(start, files, wrong, "wrong.yaml"),
+    )
+    assert unreachable.returncode == 2
+    assert "cannot reach NATS at nats://127.0.0.1:9" in unreachable.stderr
+    assert refused.returncode == 2
+    assert "refused user 'app'" in refused.stderr
 
 
 def test_an_unknown_setting_has_its_line_and_a_mend(files: Path) -> None:
@@ -99,3 +107,31 @@ def test_a_missing_secret_file_is_named(files: Path) -> None:
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "mend:" in done.stderr
+
+
+async def test_a_brain_that_is_told_to_end_while_it_starts_gives_back_what_it_holds(
+    files: Path, brain_url: str, nats_server: NatsForTests
+) -> None:
+    path = files / "brain.yaml"
+    config = brain(files, database_url=brain_url, nats_url=nats_server.url)
+    path.write_bytes(msgspec.json.encode(config))
+    begun = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "shared.cli.main", "brain", "run", "--config", str(path),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    database = await asyncpg.connect(brain_url)
+    held = "SELECT count(*) FROM lease WHERE until > clock_timestamp()"
+    try:
+        async with asyncio.timeout(60):
+            while not await database.fetchval(held):
+                assert begun.returncode is None
+                await asyncio.sleep(0.01)
+        begun.terminate()  # the console is not there yet: it comes last
+        assert await asyncio.wait_for(begun.wait(), 30) == 0
+        assert await database.fetchval(held) == 0
+        assert await database.fetchval("SELECT count(*) FROM brain") == 0
+    finally:
+        await database.close()
+        if begun.returncode is None:
+            begun.kill()
+            await begun.wait()

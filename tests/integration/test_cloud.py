@@ -86,6 +86,8 @@ async def test_from_labels_to_an_applied_setting(
             ),
         )
         await until(rollout_is(web, "applied"))
+        done = "SELECT true FROM audit WHERE action = 'rollout_done'"
+        await until(lambda: group.db.fetchval(done))
     finally:
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)
@@ -95,8 +97,9 @@ async def test_from_labels_to_an_applied_setting(
     )
     actions = [row["action"] for row in rows]
     assert actions == [
-        "proposal_made", "proposal_approved", "rollout_signed", "rollout_sent",
-        "rollout_relayed", "rollout_applied",
+        "proposal_made", "rollout_begun", "rollout_entered", "directive_signed",
+        "proposal_approved", "directive_sent", "directive_relayed", "directive_applied",
+        "rollout_done",
     ]  # fmt: skip
 
 
@@ -235,32 +238,46 @@ async def test_a_refusal_names_the_setting_that_is_left_out_next(
         )
     )  # fmt: skip
 
-    async def refused() -> bool:
-        return (await proposals(web))[0]["rollout"]["status"] == "refused"
+    async def sent_again() -> bool:
+        return (await proposals(web))[0]["rollout"]["counter"] == 3
 
-    await until(refused)
+    await until(sent_again)
+    row = await group.db.fetchrow("SELECT status, code FROM rollout WHERE counter = 2")
+    assert tuple(row or ()) == ("refused", "limit_outside_bounds")
+    payload = await group.db.fetchval("SELECT payload FROM rollout WHERE counter = 3")
+    assert [s.alarm for s in read(payload).settings] == [newest["alarm"]]
     newest, older = await proposals(web)
-    assert newest["rollout"]["code"] == "limit_outside_bounds"
     # What was applied stays applied: the plant runs it, though it would not accept it again.
     assert older["rollout"]["status"] == "applied"
-    assert await group.db.fetchval("SELECT withdrawn FROM rollout WHERE counter = 1")
-    assert not await group.db.fetchval("SELECT withdrawn FROM rollout WHERE counter = 2")
+    left_out = "SELECT withdrawn FROM rollout WHERE counter = $1"
+    assert await group.db.fetchval(left_out, 1) == [HI.id]
+    assert await group.db.fetchval(left_out, 2) == []
 
 
-async def test_what_no_factory_takes_up_expires(
+async def test_what_no_factory_takes_up_expires_and_is_signed_anew_while_the_rollout_lasts(
     group: Group, factory: Factory, web: httpx.AsyncClient
 ):
     await factory.say(*four_labels())
     [made] = await until(lambda: proposals(web, "open"))
     assert (await decide(web, made["id"])).status_code == 200
     await until(rollout_is(web, "sent"))
+    [before] = await proposals(web)
     await group.db.execute("UPDATE rollout SET expires_at = 1")
     assert group.cloud is not None
     group.cloud.dispatch.wake()
-    shown = await until(rollout_is(web, "refused"))
-    assert shown["rollout"]["code"] == "expired"
-    await factory.say(
-        DirectiveReport(directive=shown["rollout"]["directive"], counter=1, status="relayed")
-    )
+    first = "SELECT status, code FROM rollout WHERE counter = 1"
+
+    async def given_up() -> bool:
+        return tuple(await group.db.fetchrow(first) or ()) == ("refused", "expired")
+
+    await until(given_up)
+    group.cloud.drive.wake()
+
+    async def anew() -> bool:
+        return (await proposals(web))[0]["rollout"]["counter"] == 2
+
+    await until(anew)
+    late = DirectiveReport(directive=before["rollout"]["directive"], counter=1, status="relayed")
+    await factory.say(late)
     await until(factory.all_committed)
-    assert await rollout_is(web, "refused")()
+    assert await given_up()

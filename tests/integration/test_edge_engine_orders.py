@@ -11,6 +11,7 @@ import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared.messages.bodies import (
+    AlarmTransition,
     CommandRecord,
     DirectiveReport,
     LocalAction,
@@ -27,6 +28,8 @@ from shared.messages.control import (
     Token,
 )
 from shared.messages.directives import (
+    DRY_RUN,
+    SETTINGS,
     AlarmModel,
     AlarmSetting,
     Directive,
@@ -111,6 +114,7 @@ def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: An
     setting = AlarmSetting(alarm=alarm, limit=limit, deadband=2, on_delay_s=0, off_delay_s=0)
     body = Directive(
         id=f"d{counter}", site="f9", edge=more.pop("edge", "e9"), counter=counter, issued_at=0,
+        kind=more.pop("kind", "settings"),
         expires_at=more.pop("expires_at", 1 << 60), settings=[] if models else [setting],
         models=models,
     )  # fmt: skip
@@ -129,14 +133,23 @@ def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: An
 async def test_directives_are_verified_swapped_and_survive_offline(
     servers: World, above: Brain, engine: Engine
 ) -> None:
-    async def put(data: bytes) -> DirectiveReport:
+    async def put(data: bytes, key: str = SETTINGS) -> DirectiveReport:
         before = len(above.bodies(DirectiveReport))
-        await above.bus.bucket_put(NODE.directive_bucket, "current", data)
+        await above.bus.bucket_put(NODE.directive_bucket, key, data)
         await above.bus.publish(NODE.directive, b"")
         await until(lambda: len(above.bodies(DirectiveReport)) > before, 15)
         return above.bodies(DirectiveReport)[-1]
 
     await until(lambda: above.health, 10)
+    for value in (80, 103, 103, 80):  # what a dry run is to find in the edge's own history
+        await engine.tell("s1", samples=[["TT-1", value]])
+    await until(lambda: len(above.alarms(HI)) >= 2, 10)
+    report = await put(directive(engine, 1, HI, 105, kind="dry_run"), DRY_RUN)
+    assert report.status == "dry_run"
+    found = report.params["alarms"][HI]
+    assert (found["now"][0], found["new"][0]) == (1, 0)
+    assert found["samples"] >= 4
+    assert (await put(directive(engine, 1, HI, 105), DRY_RUN)).code == "wrong_lane"
     for code, data in (
         ("malformed", b"nonsense"),
         ("bad_approval_signature", directive(engine, 5, HI, 105, approval=engine.release)),
@@ -145,6 +158,7 @@ async def test_directives_are_verified_swapped_and_survive_offline(
         ("out_of_bounds", directive(engine, 5, HI, 116)),
         ("locked", directive(engine, 5, HIHI, 115)),
         ("unknown_alarm", directive(engine, 5, "X-1.NONE", 105)),
+        ("wrong_lane", directive(engine, 5, HI, 105, kind="dry_run")),
     ):
         report = await put(data)
         assert (report.status, report.code) == ("refused", code)
@@ -159,8 +173,13 @@ async def test_directives_are_verified_swapped_and_survive_offline(
     await engine.tell("s1", samples=[["TT-1", 106]])
     await until(lambda: engine.events("alarm_raised"), 5)
     await servers.start("f9-e9")
-    assert (await raised(above, HI)).settings_version == 5
-    assert (await raised(above, HI)).value == 106
+
+    def raised_offline() -> AlarmTransition | None:
+        found = [t for t in above.bodies(AlarmTransition) if (t.alarm, t.kind) == (HI, "raised")]
+        return found[-1] if len(found) > 1 else None
+
+    again = await until(raised_offline, 15)
+    assert (again.settings_version, again.value) == (5, 106)
 
 
 def model(**more: Any) -> AlarmModel:

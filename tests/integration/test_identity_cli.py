@@ -41,13 +41,11 @@ def test_a_running_system_is_found_by_its_site(tmp_path: Path) -> None:
         find_database("", "f1", tmp_path / "elsewhere")
 
 
-async def test_accounts_and_devices_from_the_command_line(
-    database_url: str, tmp_path: Path
-) -> None:
-    await migrate(database_url, MIGRATIONS)
+async def test_accounts_and_devices_from_the_command_line(brain_url: str, tmp_path: Path) -> None:
+    await migrate(brain_url, MIGRATIONS)
 
     async def andon(*words: str, app: object = identity_cli, stdin: str = "") -> tuple[int, str]:
-        arguments = [*words, "--database-url", database_url]
+        arguments = [*words, "--database-url", brain_url]
         # In a thread: the verb runs a loop of its own.
         done = await asyncio.to_thread(CliRunner().invoke, app, arguments, input=stdin)  # type: ignore[arg-type]
         return done.exit_code, done.output
@@ -63,7 +61,7 @@ async def test_accounts_and_devices_from_the_command_line(
         {"role": "operator", "area": "FUR-01"}, {"role": "viewer", "area": ""},
     ]  # fmt: skip
 
-    pool = await connect_pool(database_url)
+    pool = await connect_pool(brain_url)
     accounts = PgAccounts(pool, SystemClock())
     found = await accounts.login("ming", GOOD)
     assert found is not None

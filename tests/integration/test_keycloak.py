@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.keycloak]
 
 @pytest.fixture
 async def brain(
-    tmp_path: Path, nats_server: NatsForTests, database_url: str, realm: Realm
+    tmp_path: Path, nats_server: NatsForTests, brain_url: str, realm: Realm
 ) -> AsyncIterator[Brain]:
     private, public = generate_key()
     for name, text in {
@@ -43,7 +43,7 @@ async def brain(
     settings = BrainSettings(
         site="f1", site_dir=demo_sites() / "f1", playbook_dir=tmp_path, secrets_dir=tmp_path,
         state_dir=tmp_path, nats_url=nats_server.url, nats_password_file=tmp_path / "app",
-        database_url=database_url, http_port=realm.console_port, identity=identity,
+        database_url=brain_url, http_port=realm.console_port, identity=identity,
         admin_password_file=tmp_path / "admin", approval_key_file=tmp_path / "site.key",
         release_key_file=tmp_path / "group.pub",
     )  # fmt: skip

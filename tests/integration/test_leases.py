@@ -11,9 +11,12 @@ import pytest
 
 import factory_brain
 from factory_brain.adapters.postgres.lease_store import LeaseLostError, LeaseStore
+from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.application.brains import Me
 from factory_brain.domain.shares import LEADER, SOURCE
+from shared.clock import SystemClock
 from shared.errors import StoreError
+from shared.lives import own_life
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import connect_pool
 from tests.support.brain_world import until
@@ -25,9 +28,9 @@ A, TWIN = Me("x", "first"), Me("x", "second")
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    await migrate(database_url, MIGRATIONS)
-    made = await connect_pool(database_url)
+async def pool(brain_url: str) -> AsyncIterator[asyncpg.Pool]:
+    await migrate(brain_url, MIGRATIONS)
+    made = await connect_pool(brain_url)
     yield made
     await made.close()
 
@@ -137,3 +140,111 @@ async def test_a_brain_that_stops_in_the_middle_of_a_round_stops_nobody_else(
     await until(taken, 3.5)
     [ended] = await asyncio.gather(half, return_exceptions=True)
     assert isinstance(ended, StoreError), ended
+
+
+def living(boot: str, pid: int = 0, start: int | None = None, space: str = "") -> Me:
+    """A brain in a process of this machine; by default in this one, which lives."""
+    words = own_life().split()
+    words[1] = space or words[1]
+    words[3] = str(pid or words[3])
+    words[4] = words[4] if start is None else str(start)
+    return Me("x", boot, life=" ".join(words))
+
+
+NOBODY = 4_194_399
+"""Above the greatest number that a process can have."""
+
+
+@pytest.mark.skipif(not own_life(), reason="no /proc of Linux here")
+async def test_check_14_a_killed_brains_leases_are_taken_at_once_with_a_higher_fence(
+    pool: asyncpg.Pool,
+) -> None:
+    store, now = LeaseStore(pool), living("now")
+    for dead in (living("gone", NOBODY), living("used-again", start=1)):
+        fences = (await store.round(dead, WANTED, 60_000)).held
+        taken = await store.round(now, WANTED, 60_000)
+        assert taken.dead == [dead.holder]
+        assert taken.held == {name: fence + 1 for name, fence in fences.items()}
+        assert not taken.others
+        async with pool.acquire() as connection, connection.transaction():
+            with pytest.raises(LeaseLostError):  # what it still commits by its fence is refused
+                await LeaseStore.check(connection, LEADER, dead, fences[LEADER])
+        await store.leave(now)
+
+
+@pytest.mark.skipif(not own_life(), reason="no /proc of Linux here")
+async def test_check_14_who_may_live_keeps_its_leases(pool: asyncpg.Pool) -> None:
+    store, now = LeaseStore(pool), living("now")
+    unknown, elsewhere = Me("x", "unknown"), living("elsewhere", NOBODY, space="1")
+    for alive in (living("twin"), elsewhere, unknown):
+        assert await holds(store, alive) == {*WANTED}
+        found = await store.round(now, WANTED, TTL_MS)
+        assert not found.dead, alive
+        assert not found.held, alive
+        await store.leave(alive)
+        await store.leave(now)
+    # Of the same process by its words, at another address: a clone of the machine.
+    cloned = living("clone", NOBODY)
+    assert await holds(store, cloned) == {*WANTED}
+    await pool.execute("UPDATE brain SET address = '192.0.2.7'")
+    assert not (await store.round(now, WANTED, TTL_MS)).dead
+
+
+@pytest.mark.skipif(not own_life(), reason="no /proc of Linux here")
+async def test_who_is_connected_is_not_dead_whatever_is_said_of_its_process(
+    pool: asyncpg.Pool, brain_url: str
+) -> None:
+    # Clones of a running machine behind one address: the same boot, and each its own processes.
+    store, now, clone = LeaseStore(pool), living("now"), living("clone", NOBODY)
+    its = await connect_pool(brain_url, name=clone.holder)
+    try:
+        assert set((await store.round(clone, WANTED, 60_000)).held) == {*WANTED}
+        found = await store.round(now, WANTED, 60_000)
+        assert not found.dead
+        assert not found.held
+    finally:
+        await its.close()
+
+    async def buried() -> bool:
+        return clone.holder in (await store.round(now, WANTED, 60_000)).dead
+
+    await until(buried, 10)
+    assert set((await store.round(now, WANTED, 60_000)).held) == {*WANTED}
+
+
+@pytest.mark.skipif(not own_life(), reason="no /proc of Linux here")
+async def test_a_dead_brains_lease_under_which_something_is_being_committed_is_left_alone(
+    pool: asyncpg.Pool,
+) -> None:
+    store, now, dead = LeaseStore(pool), living("now"), living("gone", NOBODY)
+    fence = (await store.round(dead, WANTED, 60_000)).held[LEADER]
+    async with pool.acquire() as connection, connection.transaction():
+        await LeaseStore.check(connection, LEADER, dead, fence)  # its last words, on their way
+        found = await store.round(now, WANTED, 60_000)
+        assert {*found.held} == {f"{SOURCE}e1", f"{SOURCE}e2"}
+    assert LEADER in (await store.round(now, WANTED, 60_000)).held
+
+
+async def test_check_14_a_dead_engines_runs_in_hand_are_claimed_at_once(
+    pool: asyncpg.Pool,
+) -> None:
+    clock = SystemClock()
+    store, at = PgRunStore(pool, clock), clock.now_ms()
+    await store.save_version("d", "p", 1, {}, at)
+    for name in ("his", "others"):
+        await pool.execute(
+            "INSERT INTO run (id, digest, playbook, version, key, context, status, started_at, "
+            "deadline_at, wake_at, lease_until, fence, priority, slot) "
+            "VALUES ($1, 'd', 'p', 1, $1, '{}', 'running', $2, $3, $2, 0, 0, 3, 0)",
+            name, at, at + 60_000,
+        )  # fmt: skip
+        [run] = await store.claim(name, at, 30_000, 10)
+        assert run.fence == 1
+    later = at + 1_000
+    assert not await store.claim("next", later, 30_000, 10)
+    assert await store.free(["his"], later) == 1
+    [run] = await store.claim("next", later + 1, 30_000, 10)
+    assert (run.id, run.fence) == ("his", 2)
+    [outage] = run.control["outages"]
+    assert outage["broken"]
+    assert outage["ms"] < 1_000  # a second at the most: not since it was due

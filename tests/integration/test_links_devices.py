@@ -35,9 +35,9 @@ devices:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, database_url: str) -> AsyncIterator[LinkWorld]:
+async def world(tmp_path: Path, brain_url: str) -> AsyncIterator[LinkWorld]:
     with broker(tmp_path / "nats", NAMES) as server:
-        made = LinkWorld(tmp_path, server, database_url)
+        made = LinkWorld(tmp_path, server, brain_url)
         made.prepare(LINKS)
         await made.start()
         yield made
@@ -249,3 +249,5 @@ class _Mqtt:
         """Leave."""
         self._client.disconnect()
         self._client.loop_stop()
+        # Nothing refers back to it: its sockets are closed now, not by a later collection.
+        self._client.on_connect = self._client.on_message = self._client.on_subscribe = None

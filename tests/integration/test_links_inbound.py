@@ -51,9 +51,9 @@ inbound:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, database_url: str) -> AsyncIterator[LinkWorld]:
+async def world(tmp_path: Path, brain_url: str) -> AsyncIterator[LinkWorld]:
     with broker(tmp_path / "nats", ()) as server:
-        made = LinkWorld(tmp_path, server, database_url)
+        made = LinkWorld(tmp_path, server, brain_url)
         made.prepare(LINKS)
         await made.start()
         yield made

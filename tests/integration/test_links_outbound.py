@@ -54,11 +54,11 @@ def receivers() -> Iterator[dict[str, Receiver]]:
 
 @pytest.fixture
 async def world(
-    tmp_path: Path, database_url: str, receivers: dict[str, Receiver]
+    tmp_path: Path, brain_url: str, receivers: dict[str, Receiver]
 ) -> AsyncIterator[LinkWorld]:
     with broker(tmp_path / "nats", ()) as server:
         urls = {name: receiver.url for name, receiver in receivers.items()}
-        made = LinkWorld(tmp_path, server, database_url, urls)
+        made = LinkWorld(tmp_path, server, brain_url, urls)
         made.prepare(LINKS, BINDINGS)
         await made.start()
         yield made

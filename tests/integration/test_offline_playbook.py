@@ -101,10 +101,8 @@ async def test_a_malformed_fragment_is_refused_and_the_old_one_stays(
 
 
 @pytest.fixture
-async def factory(
-    database_url: str, nats_server: Any, tmp_path: Path
-) -> AsyncIterator[PlaybookWorld]:
-    async with playbook_world(database_url, nats_server, tmp_path) as made:
+async def factory(brain_url: str, nats_server: Any, tmp_path: Path) -> AsyncIterator[PlaybookWorld]:
+    async with playbook_world(brain_url, nats_server, tmp_path) as made:
         await made.sample("TT-101", 1200.0)
         yield made
 

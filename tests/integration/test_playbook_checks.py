@@ -20,9 +20,9 @@ from tests.support.servers import NatsForTests
 
 @pytest.fixture
 async def world(
-    database_url: str, nats_server: NatsForTests, tmp_path: Path
+    brain_url: str, nats_server: NatsForTests, tmp_path: Path
 ) -> AsyncIterator[CrashWorld]:
-    async with crash_world(database_url, nats_server, tmp_path) as made:
+    async with crash_world(brain_url, nats_server, tmp_path) as made:
         made.answering = False
         yield made
 

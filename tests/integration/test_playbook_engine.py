@@ -49,8 +49,8 @@ async def running(engine: Engine) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def world(database_url: str, nats_server: Any, tmp_path: Path) -> AsyncIterator[World]:
-    async with playbook_world(database_url, nats_server, tmp_path) as made:
+async def world(brain_url: str, nats_server: Any, tmp_path: Path) -> AsyncIterator[World]:
+    async with playbook_world(brain_url, nats_server, tmp_path) as made:
         await made.sample("TT-101", 1200.0)  # below safe_c: the last wait is met at once
         yield made
 

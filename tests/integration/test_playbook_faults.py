@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from factory_brain.application.playbooks import drive
 from factory_brain.application.playbooks.deliveries import AT_ONE, Deliveries
 from factory_brain.application.playbooks.ports import Delivered, Delivery
 from shared.clock import SystemClock
@@ -24,9 +25,9 @@ FAR = {"id": "far", "http": {"endpoint": "echo", "path": "x"}}
 
 @pytest.fixture
 async def world(
-    database_url: str, nats_server: NatsForTests, tmp_path: Path
+    brain_url: str, nats_server: NatsForTests, tmp_path: Path
 ) -> AsyncIterator[CrashWorld]:
-    async with crash_world(database_url, nats_server, tmp_path) as made:
+    async with crash_world(brain_url, nats_server, tmp_path) as made:
         made.answering = False
         yield made
 
@@ -38,8 +39,9 @@ class Caller:
         self.calls, self._answer = 0, answer
 
     async def call(
-        self, endpoint: str, method: str, path: str, body: Any, key: str, timeout_s: float
-    ) -> Mapping[str, Any]:
+        self, endpoint: str, method: str, path: str, body: Any, key: str, timeout_s: float,
+        drill: bool = False,
+    ) -> Mapping[str, Any]:  # fmt: skip
         self.calls += 1
         if self._answer is None:
             await asyncio.Event().wait()
@@ -79,9 +81,17 @@ async def test_a_run_whose_drive_broke_goes_on_beside_others(
                 raise OSError("the database is away")
             return await real(*args, **more)
 
+        claim, ready = hand.store.claim, asyncio.Event()
+
+        async def later(*args: Any, **more: Any) -> Any:
+            await asyncio.wait_for(ready.wait(), 30)
+            return await claim(*args, **more)
+
         monkeypatch.setattr(hand.store, name, once)
+        monkeypatch.setattr(hand.store, "claim", later)  # not before somebody else has had it
         run = await world.start(book([asking()]))
         await world.pool.execute("UPDATE run SET fence = 1 WHERE id = $1", run)
+        ready.set()
         hand.engine.wake()
         assert (await hand.asks(run))[0]["step"] == "decide"
         assert broken
@@ -177,6 +187,53 @@ async def test_an_answer_that_cannot_be_stored_fails_its_step_once(
         kinds = await hand.kinds(run)
     assert (kinds["/steps/far"], kinds["/steps/after"]) == ("unstorable", "done")
     assert caller.calls == 1
+
+
+async def test_a_question_alone_that_cannot_be_stored_ends_its_run_for_people(
+    world: CrashWorld, nats_server: NatsForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drive, "asks_of", lambda step, held: [{"question": "\ud800"}])
+    async with engine(world, nats_server) as hand:
+        await hand.begin()
+        run = await world.start(book([asking()]))
+        assert await hand.ended(run) == "needs_human"
+        assert (await hand.store.journal(run))["/error"].data["kind"] == "unstorable"
+
+
+async def test_a_run_that_is_just_given_back_is_not_taken_for_one_that_was_lost(
+    world: CrashWorld, nats_server: NatsForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine(world, nats_server) as hand:
+        given: list[str] = []
+        for name in ("write", "release"):
+            real = getattr(hand.store, name)
+
+            async def looked_at(*args: Any, real: Any = real, name: str = name) -> Any:
+                found = await real(*args)
+                await hand.engine.keeping.look()  # between the commit and who waits for its word
+                await asyncio.sleep(0)
+                given.append(name)
+                return found
+
+            monkeypatch.setattr(hand.store, name, looked_at)
+        over: list[str] = []
+        hand.engine.on_over.append(lambda run: over.append(run.id))
+        await hand.begin()
+        run = await world.start(book([asking()]))
+        await hand.asks(run)
+
+        async def resting() -> bool:
+            return run not in hand.engine._driving and "write" in given
+
+        await until(resting)
+        assert await hand.control.answer(run, "decide", "go", "li", ("shift-lead",), "") is None
+        assert await hand.ended(run) == "success"
+
+        async def told() -> bool:
+            return over == [run]
+
+        await until(told)
+        assert given.count("release") == 1
 
 
 async def test_nul_in_an_answer_is_left_out(world: CrashWorld, nats_server: NatsForTests) -> None:

@@ -33,9 +33,9 @@ MEMBER = (
 
 @pytest.fixture
 async def world(
-    database_url: str, nats_server: NatsForTests, tmp_path: Path
+    brain_url: str, nats_server: NatsForTests, tmp_path: Path
 ) -> AsyncIterator[CrashWorld]:
-    async with crash_world(database_url, nats_server, tmp_path) as made:
+    async with crash_world(brain_url, nats_server, tmp_path) as made:
         made.answering = False
         yield made
 

@@ -51,9 +51,9 @@ class Sink:
 
 
 @pytest.fixture
-async def receiving(database_url: str) -> AsyncIterator[tuple[FrameReceiver, Sink, asyncpg.Pool]]:
-    await migrate(database_url, MIGRATIONS)
-    pool = await connect_pool(database_url)
+async def receiving(brain_url: str) -> AsyncIterator[tuple[FrameReceiver, Sink, asyncpg.Pool]]:
+    await migrate(brain_url, MIGRATIONS)
+    pool = await connect_pool(brain_url)
     await pool.execute("CREATE TABLE seen (epoch text, seq bigint, id text)")
     sink = Sink()
     yield FrameReceiver(pool, ManualClock(), sink.apply), sink, pool

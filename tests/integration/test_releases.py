@@ -88,9 +88,9 @@ async def release(shelf: Shelf, text: str) -> Release:
 
 
 @pytest.fixture
-async def place(database_url: str, tmp_path: Path) -> AsyncIterator[Place]:
-    await migrate(database_url, MIGRATIONS)
-    pool = await connect_pool(database_url, size=4)
+async def place(brain_url: str, tmp_path: Path) -> AsyncIterator[Place]:
+    await migrate(brain_url, MIGRATIONS)
+    pool = await connect_pool(brain_url, size=4)
     private, _ = generate_key()
     (tmp_path / "key").write_bytes(private)
     folder = tmp_path / "books"

@@ -36,8 +36,8 @@ KINDS = {
 
 
 @pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[TriggerWorld]:
-    async with trigger_world(database_url, tmp_path) as made:
+async def world(brain_url: str, tmp_path: Path) -> AsyncIterator[TriggerWorld]:
+    async with trigger_world(brain_url, tmp_path) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from factory_brain.bootstrap import Brain
-from shared.identity.policy import User
+from shared.identity.policy import Grant, User
 from shared.web.auth import COOKIE
 from tests.support.brain_world import until
 
@@ -122,6 +122,15 @@ async def test_dead_webhooks_of_playbooks_are_listed_and_sent_again(
     engineer = people["engineer"]
     (one,) = (await engineer.ask("GET", "/playbook-webhooks/dead"))["items"]
     assert (one["id"], one["endpoint"], one["error"]) == ("r1:/steps/hook", "nowhere", "refused")
+    assert (one["type"], one["run"], one["path"]) == ("t", "r1", "/steps/hook")
+    assert one["size"] > 0
+    # What is of one area only does not tell systems of the whole plant.
+    grants = (Grant("engineer", "FUR-01"),)
+    await brain.accounts.create("near", "correct horse battery", grants)
+    token = await brain.accounts.open_session(User.of("near", grants), "local")
+    near = Person(engineer._web, token)
+    await near.ask("GET", "/playbook-webhooks/dead", status=403)
+    await near.ask("POST", "/playbook-webhooks/replay", {"id": "r1:/steps/hook"}, 403)
     body = {"id": "r1:/steps/hook"}
     assert await engineer.ask("POST", "/playbook-webhooks/replay", body) == {"replayed": 1}
     assert await engineer.ask("POST", "/playbook-webhooks/replay", {"id": "x"}) == {"replayed": 0}
@@ -131,3 +140,22 @@ async def test_dead_webhooks_of_playbooks_are_listed_and_sent_again(
         return bool(found) and found[0]["error"] != "refused"
 
     await until(tried)  # it was tried again: there still is no such endpoint
+    (again,) = (await engineer.ask("GET", "/playbook-webhooks/dead"))["items"]
+    assert again["id"] == one["id"]  # the webhook-id that its receiver knows it by
+    row = await brain.pool.fetchrow("SELECT * FROM audit WHERE action = 'delivery_replayed'")
+    assert (row["actor"], row["target"]) == ("a-engineer", "nowhere")
+    # A long list is read page by page.
+    await brain.pool.executemany(
+        "INSERT INTO delivery (id, run, path, endpoint, body, schedule, at, attempt, due, status, "
+        "detach, error) VALUES ($1, 'r1', '/steps/hook', 'nowhere', $3, $4, 1, 1, $2, 'dead', "
+        "true, 'refused')",
+        [(f"r1:/steps/h{n}", n // 2, {"type": "t"}, [0]) for n in range(4)],
+    )  # fmt: skip
+    found: list[str] = []
+    cursor = ""
+    for _ in range(3):
+        page = await people["engineer"].ask("GET", f"/playbook-webhooks/dead?limit=2{cursor}")
+        found += [one["id"] for one in page["items"]]
+        cursor = f"&cursor={page['next']}"
+    assert page["next"] is None
+    assert found == [one["id"], *(f"r1:/steps/h{n}" for n in (3, 2, 1, 0))]

@@ -64,9 +64,9 @@ def made(number: int) -> Event:
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
-    await migrate(database_url, MIGRATIONS)
-    pool = await connect_pool(database_url)
+async def world(brain_url: str) -> AsyncIterator[World]:
+    await migrate(brain_url, MIGRATIONS)
+    pool = await connect_pool(brain_url)
     await pool.execute(
         "CREATE TABLE effect (n bigserial, consumer text, source text, epoch text, lane text, "
         "seq bigint)"

@@ -65,9 +65,9 @@ class World:
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
-    await migrate(database_url, MIGRATIONS)
-    pool = await connect_pool(database_url)
+async def world(brain_url: str) -> AsyncIterator[World]:
+    await migrate(brain_url, MIGRATIONS)
+    pool = await connect_pool(brain_url)
     yield World(pool)
     await pool.close()
 

@@ -44,9 +44,9 @@ NOW = 1_790_000_000_000
 
 
 @pytest.fixture
-async def pg(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    await migrate(database_url, MIGRATIONS)
-    made = await connect_pool(database_url)
+async def pg(brain_url: str) -> AsyncIterator[asyncpg.Pool]:
+    await migrate(brain_url, MIGRATIONS)
+    made = await connect_pool(brain_url)
     yield made
     await made.close()
 
@@ -305,9 +305,9 @@ async def test_what_stood_before_is_there_after_the_migration_and_back(database_
     assert seen == [seen[0]] * 4
 
 
-async def test_alembic_sees_no_partition_and_no_difference(database_url: str) -> None:
-    await migrate(database_url, MIGRATIONS)
-    engine = create_async_engine(async_url(database_url), poolclass=pool.NullPool)
+async def test_alembic_sees_no_partition_and_no_difference(brain_url: str) -> None:
+    await migrate(brain_url, MIGRATIONS)
+    engine = create_async_engine(async_url(brain_url), poolclass=pool.NullPool)
     mine = {
         model.__tablename__
         for model in vars(tables_store).values()

@@ -14,8 +14,8 @@ HOT = f"[{{id: hot, alarm: {ALARM}}}]"
 
 
 @pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[TriggerWorld]:
-    async with trigger_world(database_url, tmp_path) as made:
+async def world(brain_url: str, tmp_path: Path) -> AsyncIterator[TriggerWorld]:
+    async with trigger_world(brain_url, tmp_path) as made:
         yield made
 
 

@@ -100,8 +100,8 @@ class Brain:
 
 
 @pytest.fixture
-async def world(database_url: str, nats_server: Any, tmp_path: Path) -> AsyncIterator[World]:
-    async with playbook_world(database_url, nats_server, tmp_path) as made:
+async def world(brain_url: str, nats_server: Any, tmp_path: Path) -> AsyncIterator[World]:
+    async with playbook_world(brain_url, nats_server, tmp_path) as made:
         yield made
 
 

@@ -16,8 +16,8 @@ HOT = f"[{{id: hot, alarm: {ALARM}}}]"
 
 
 @pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[TriggerWorld]:
-    async with trigger_world(database_url, tmp_path) as made:
+async def world(brain_url: str, tmp_path: Path) -> AsyncIterator[TriggerWorld]:
+    async with trigger_world(brain_url, tmp_path) as made:
         yield made
 
 
@@ -295,3 +295,44 @@ async def test_events_incidents_and_chains(world: TriggerWorld) -> None:
         await world.settle()
     rows = await world.pool.fetch("SELECT playbook FROM run WHERE playbook LIKE 'b-%ed' ORDER BY 1")
     assert [row["playbook"] for row in rows] == ["b-closed", "b-escalated", "b-opened"]
+
+
+async def test_what_newly_answers_a_standing_alarm_does_so_at_once_and_only_once(
+    world: TriggerWorld,
+) -> None:
+    await world.send(world.moved("o-1"))
+    await world.settle()
+    hot = f"[{{id: hot, alarm: {ALARM}, where: 'alarm.value > inputs.least'}}]"
+    await world.book(hot, more="inputs: {least: {type: number, default: 2000}}")
+    await world.book("[{id: named, alarm: overheated}]", name="bound")
+    await world.triggers.catch_up()
+    assert not await world.runs()
+    # An input is set, and the site's file gives the code a meaning: no transition tells of either.
+    world.releases.chosen = {"b": {"least": 1000}}
+    await world.triggers.catch_up()
+    assert await world.outcomes() == {"started": 1}
+    world.site.bindings.alarms["overheated"] = [ALARM]
+    world.releases.site_taken()
+    await world.triggers.catch_up()
+    assert await world.outcomes() == {"started": 2}
+    # Released again, put back, or seen by another brain: it was answered.
+    world.releases.withdraw("b")
+    await world.book(hot, more="inputs: {least: {type: number, default: 900}}")
+    for brain in (world.triggers, world.brain()):
+        await brain.catch_up()
+        await world.settle(brain)
+    assert await world.outcomes() == {"started": 2}
+
+
+async def test_an_alarm_that_stands_since_long_before_its_playbook_is_asked_about_first(
+    world: TriggerWorld,
+) -> None:
+    await world.send(world.moved("o-1"))
+    world.clock.advance(600_000)
+    await world.book(f"[{{id: t, alarm: {ALARM}, for: 5s}}]", more="stale_after: 5m")
+    await world.triggers.catch_up()
+    assert not await world.runs()  # it is held, as any alarm of this trigger
+    await world.settle()
+    (run,) = await world.runs()  # its time has long passed: it counts from the raise
+    context = await world.pool.fetchval("SELECT context FROM run WHERE id = $1", run)
+    assert context["stale_ms"] == 600_000

@@ -194,9 +194,9 @@ CASES: list[tuple[Callable[..., Awaitable[None]], tuple[object, ...]]] = [
 
 @pytest.mark.parametrize("kills", [False, True], ids=["whole", "killed"])
 async def test_check_07_overlap_as_home_assistant(
-    database_url: str, tmp_path: Path, kills: bool
+    brain_url: str, tmp_path: Path, kills: bool
 ) -> None:
-    async with trigger_world(database_url, tmp_path) as world:
+    async with trigger_world(brain_url, tmp_path) as world:
         for case, args in CASES:
             await world.clear()
             try:

@@ -22,9 +22,7 @@ from tests.support.servers import NatsForTests
 
 
 @pytest.fixture
-async def brain(
-    tmp_path: Path, nats_server: NatsForTests, database_url: str
-) -> AsyncIterator[Brain]:
+async def brain(tmp_path: Path, nats_server: NatsForTests, brain_url: str) -> AsyncIterator[Brain]:
     private, public = generate_key()
     for name, text in {
         "app": nats_server.password.encode(), "admin": b"correct horse", "site.key": private,
@@ -34,7 +32,7 @@ async def brain(
     settings = BrainSettings(
         site="f1", site_dir=demo_sites() / "f1", playbook_dir=tmp_path, secrets_dir=tmp_path,
         state_dir=tmp_path, nats_url=nats_server.url, nats_password_file=tmp_path / "app",
-        database_url=database_url, http_port=Ports().take(0),
+        database_url=brain_url, http_port=Ports().take(0),
         admin_password_file=tmp_path / "admin",
         approval_key_file=tmp_path / "site.key", release_key_file=tmp_path / "group.pub",
         lease_ttl="1500ms",

@@ -167,6 +167,7 @@ class Group:
             state_dir=folder, nats_url=f"nats://127.0.0.1:{server.client_port}",
             nats_password_file=folder / "nats", database_url=url, http_port=Ports().take(),
             admin_password_file=folder / "admin", release_key_file=folder / "release.key",
+            rollout_policy="direct",
         )  # fmt: skip
         self.url = f"http://127.0.0.1:{self.settings.http_port}"
         self.cloud: Cloud | None = None
@@ -217,6 +218,9 @@ class Ledger:
 
     async def waiting(self) -> list[RelayEntry]:
         return []
+
+    async def passed(self, edge: str) -> list[RelayEntry]:
+        return [e for e in self.entries.values() if (e.edge, e.status) == (edge, "relayed")]
 
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
         if entry is not None:

@@ -112,5 +112,5 @@ def ended(occurrence: str, at: int, raised: int, alarm: str = HIHI) -> AlarmTran
 
 EMPTY = (
     "TRUNCATE occurrence, event, incident, incident_member, incident_entry, incident_join, "
-    "watermark, feed_position, feed_consumer, source_epoch"
+    "watermark, feed_position, feed_consumer, source_epoch, told_upward, outbox, outbox_lane"
 )

@@ -88,6 +88,19 @@ class Editor:
                 return found
             time.sleep(0.1)
 
+    def hover(self, uri: str, text: str) -> str:
+        """What is shown over the place where the text has a `|`."""
+        before, _, after = text.partition("|")
+        self._open(uri, before + after)
+        place = {"line": before.count("\n"), "character": len(before) - before.rfind("\n") - 1}
+        until = time.monotonic() + 15
+        while True:
+            told = self.ask("textDocument/hover", {
+                "textDocument": {"uri": uri}, "position": place})  # fmt: skip
+            if told or time.monotonic() > until:
+                return str((told or {}).get("contents", ""))
+            time.sleep(0.1)
+
     def complaints(self, uri: str, text: str, seconds: float = 20) -> list[dict[str, Any]]:
         """What the editor would underline."""
         self._open(uri, text)

@@ -125,3 +125,5 @@ class Device:
         """Leave with a goodbye."""
         self.client.disconnect()
         self.client.loop_stop()
+        # Nothing refers back to it: its sockets are closed now, not by a later collection.
+        self.client.on_message = None

@@ -25,13 +25,17 @@ import httpx
 
 from factory_brain.adapters.outward_http import HttpCalls
 from factory_brain.adapters.postgres import run_deliveries
+from factory_brain.adapters.postgres.alarm_store import AlarmStore
 from factory_brain.adapters.postgres.run_incidents import RunIncidents
 from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.run_writes import RunWrites
 from factory_brain.adapters.postgres.sample_store import SampleStore
+from factory_brain.adapters.postgres.trigger_store import PgTriggerStore
 from factory_brain.adapters.webhook_sender import HttpWebhooks, Outside
 from factory_brain.application.fleet import FleetView
 from factory_brain.application.playbooks import engine as engine_module
+from factory_brain.application.playbooks import keeping
+from factory_brain.application.playbooks.alarm_states import AlarmStates
 from factory_brain.application.playbooks.edge_devices import EdgeDevices
 from factory_brain.application.playbooks.engine import Engine, Ports
 from factory_brain.application.playbooks.plant_tags import PlantTags
@@ -112,7 +116,7 @@ async def live(order: dict[str, Any]) -> int:
     points = Points(order.get("kill_at"), order.get("only", ""))
     clock = SystemClock()
     run_deliveries.SEND_AGAIN_MS = order.get("send_again_ms", 300)
-    engine_module.IDLE_S, engine_module.NEWS_S = 0.06, 0.2
+    engine_module.IDLE_S, keeping.NEWS_S = 0.06, 0.2
     pool = await connect_pool(order["database"], size=3)
     bus = await NatsBus.connect(
         order["nats"], user="app", password=order["password"], name="brain",
@@ -141,6 +145,7 @@ async def live(order: dict[str, Any]) -> int:
             points.around(owner, name)
     ports = Ports(store, edges, tags, webhooks, clock, calls)
     engine = Engine(ports, devices(), lease_ms=order.get("lease_ms", 250))
+    engine.ask_alarms(AlarmStates(clock, AlarmStore(pool), PgTriggerStore(pool), engine.poke))
     async with asyncio.timeout(order.get("hung_s", HUNG_S)):
         while not fleet.online("e1"):
             await asyncio.sleep(0.005)

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factory_brain.adapters.postgres.alarm_store import AlarmStore
+from factory_brain.domain.arrivals import Arrived
+from shared.alarm.states import AlarmState
 from shared.clock import SystemClock
+from shared.messages.bodies import AlarmTransition
 from shared.paths import playbook_library
 from shared.playbook.loader import load_playbook
 from shared.playbook.model import Playbook
@@ -27,7 +31,7 @@ class Scene:
 
     name: str
     answer: str
-    """What people choose; `nobody` answers, or they `cancel` the run instead."""
+    """What people choose; `nobody` answers, or they `cancel` the run or `shelve` its alarm."""
     expected: tuple[str, int]
     """Its status and how many writes it makes at devices."""
     esd: bool = False
@@ -59,7 +63,10 @@ class Scene:
                 why = {"by": "li", "at": now, "reason": "enough", "compensate": True}
                 await world.store.tell(run, "cancel", why, "li", now, "cancel_run")
                 told.add(run)
-            return None if self.answer in ("nobody", "cancel") else self.answer
+            if self.answer == "shelve" and run not in told:
+                await shelved(world, run)
+                told.add(run)
+            return None if self.answer in ("nobody", "cancel", "shelve") else self.answer
 
         world.choose = choose
         await furnace_is_cool(world.pool)
@@ -70,6 +77,25 @@ class Scene:
         return await world.start(book, "FUR-01", inputs=inputs)
 
 
+async def shelved(world: CrashWorld, run: str) -> None:
+    """Somebody puts the run's alarm aside: the run leaves, and undoes what it did."""
+    name, now = f"occ-{run}", SystemClock().now_ms()
+    state = AlarmState(raw=True, active=True, shelf="T")
+    body = AlarmTransition(
+        alarm="FUR-01.TT-101.HIHI", occurrence=name, version=2, annunciated_version=1,
+        kind="shelved", annunciate=False, settings_version=1, priority=1, asset="FUR-01",
+        tag="TT-101", source_time=now, receive_time=now, raised_at=now, state=state.to_dict(),
+    )  # fmt: skip
+    alarms = AlarmStore(world.pool)
+    arrived = Arrived("e1", f"shelved-{run}", now, now, False, body)
+    async with alarms.transaction() as tx:
+        await alarms.apply_transitions(tx, [arrived])
+    await alarms.set_run(name, run)
+    await world.pool.execute(
+        "UPDATE run SET news = news + 1, wake_at = least(wake_at, $2) WHERE id = $1", run, now
+    )
+
+
 SCENES = (
     Scene("vent", "vent", ("success", 2)),
     Scene("undo", "false-alarm", ("success", 2)),
@@ -78,4 +104,5 @@ SCENES = (
     Scene("interlock", "vent", ("needs_human", 0), esd=True),
     Scene("stuck", "vent", ("needs_human", 1), stuck=True),
     Scene("cancel", "cancel", ("cancelled", 2)),
+    Scene("leave", "shelve", ("failure", 2)),
 )

@@ -81,7 +81,9 @@ class RunningSystem:
             raise AssertionError("andon up did not stop within 30 s") from None
         finally:
             self.forget_logins()
-        left = [p for p in mine[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        # A killed process may take a moment to be gone on a loaded machine.
+        _, slow = psutil.wait_procs(mine[1:], timeout=3)
+        left = [p for p in slow if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
         assert not left, f"processes left behind: {left}"
         self._process = None
 

@@ -6,7 +6,7 @@ find what is new in the order of commits. What it means is decided in `domain/in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -65,6 +65,7 @@ _FORGET = (
     f"DELETE FROM incident_join WHERE one IN {_MINE} OR other IN {_MINE}",
     "DELETE FROM incident_member WHERE incident = ANY($1)",
     "DELETE FROM incident_entry WHERE incident = ANY($1)",
+    "DELETE FROM told_upward WHERE kind = 'incident' AND name = ANY($1)",
     "DELETE FROM incident WHERE id = ANY($1)",
 )
 
@@ -74,12 +75,21 @@ class PgIncidentStore:
 
     def __init__(self, pool: asyncpg.Pool, clock: Clock) -> None:
         self._pool, self._clock = pool, clock
+        self._put: dict[int, set[str]] = {}
+        self.on_put: Callable[[Connection, set[str]], Awaitable[None]] | None = None
+        """Told what a transaction has written, last in that transaction."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A transaction that commits at the end of the block."""
         async with self._pool.acquire() as connection, connection.transaction():
-            yield connection
+            self._put[id(connection)] = set()
+            try:
+                yield connection
+            finally:
+                written = self._put.pop(id(connection))
+            if written and self.on_put is not None:
+                await self.on_put(connection, written)
 
     async def try_lock(self, tx: Connection, /) -> bool:
         """Whether this transaction is now the only one that changes incidents."""
@@ -240,6 +250,8 @@ class PgIncidentStore:
         values = [getattr(incident, name) for name in INCIDENT_FIELDS]
         values[INCIDENT_FIELDS.index("first_out")] = list(incident.first_out)
         await tx.execute(_PUT, *values)
+        if (written := self._put.get(id(tx))) is not None:
+            written.add(incident.id)
 
     async def move_entries(self, tx: Connection, /, one: str, other: str) -> None:
         """What was said of one incident is now said of the other."""

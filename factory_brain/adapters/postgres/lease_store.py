@@ -2,6 +2,11 @@
 
 Called by `Brains` a few times within a lease; every round is one short transaction. Rounds wait for
 one another, never for work that is done under a lease: that only puts off a change of hands.
+
+A round gives back on behalf of a brain whose process is provably dead (`shared/lives.py`). That is
+no weaker than waiting: a lease bounds how long somebody who may live can believe in it, and the
+dead believe in nothing. Whatever they sent before is met as ever: the fence is raised, a lease
+under which something is still being committed is left alone, positions and ids do the rest.
 """
 
 from __future__ import annotations
@@ -15,10 +20,11 @@ import msgspec
 from factory_brain.application.brains import Me, Other, Round
 from factory_brain.domain.shares import SOURCE, Lease, holder_of, share
 from shared.errors import StoreError
+from shared.lives import is_dead
 from shared.postgres.pool import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 KEPT_LEASES = 10
@@ -28,11 +34,23 @@ _LIMITS = "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_
 WORK_IDLE = "5s"
 """And one that is stopped in the middle of fenced work must not keep its lease for ever."""
 _MS = "interval '1 millisecond'"
+_FROM = "coalesce(host(inet_client_addr()), '')"
 _I_AM = (
-    "INSERT INTO brain AS b (name, boot, seen_at, attended, horn) "
-    "VALUES ($1, $2, clock_timestamp(), $3, $4) ON CONFLICT (name, boot) DO UPDATE SET "
-    "seen_at = clock_timestamp(), attended = $3, horn = $4"
+    "INSERT INTO brain AS b (name, boot, seen_at, attended, horn, life, address) "
+    f"VALUES ($1, $2, clock_timestamp(), $3, $4, $5, {_FROM}) ON CONFLICT (name, boot) DO UPDATE "
+    f"SET seen_at = clock_timestamp(), attended = $3, horn = $4, life = $5, address = {_FROM}"
 )
+_NEIGHBOURS = (
+    f"SELECT name, boot, life FROM brain WHERE life <> '' AND address = {_FROM} "
+    "AND (name, boot) <> ($1, $2) ORDER BY name, boot"
+)
+"""Only who asks from the same address: of two clones of one machine each has its own."""
+_CONNECTED = (
+    "SELECT application_name FROM pg_stat_activity "
+    "WHERE application_name = ANY($1) AND state IS DISTINCT FROM 'active'"
+)
+"""Behind one address there may be clones. But who is dead keeps no connection: its machine
+has closed them, and the database ends those that wait for nothing but a client."""
 _BRAINS = (
     "SELECT name, boot, attended, horn, greatest(0, "
     "(extract(epoch FROM clock_timestamp() - seen_at) * 1000)::bigint) AS age FROM brain "
@@ -69,8 +87,8 @@ class LeaseLostError(StoreError):
 class LeaseStore:
     """Reads and writes `brain` and `lease`."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool, is_dead: Callable[[str], bool] = is_dead) -> None:
+        self._pool, self._is_dead = pool, is_dead
 
     async def round(self, me: Me, wanted: Sequence[str], ttl_ms: int) -> Round:
         """Say that this brain lives, renew what it holds, take what is free and its part."""
@@ -79,7 +97,8 @@ class LeaseStore:
             await tx.execute(_LOCKED)
             for corrected in _STEPPED_BACK:
                 await tx.execute(corrected)
-            await tx.execute(_I_AM, me.name, me.boot, me.attended, sorted(me.horn))
+            await self._say(tx, me)
+            dead = await self._buried(tx, me)
             leases = [Lease(**dict(row)) for row in await tx.fetch(_LEASES)]
             brains = await tx.fetch(_BRAINS, ttl_ms)
             part = share(me.name, me.boot, leases, len(brains))
@@ -93,7 +112,33 @@ class LeaseStore:
             )  # fmt: skip
         held = {each.name: each.fence for each in leases if each.name in part.renew}
         held |= {row["name"]: row["fence"] for row in taken}
-        return Round(held, part.give, _others(me, brains))
+        return Round(held, part.give, _others(me, brains), dead)
+
+    async def _say(self, tx: Connection, me: Me) -> None:
+        await tx.execute(_I_AM, me.name, me.boot, me.attended, sorted(me.horn), me.life)
+
+    async def _buried(self, tx: Connection, me: Me) -> list[str]:
+        """Leave on behalf of neighbours whose process is no more; as holders."""
+        found = await tx.fetch(_NEIGHBOURS, me.name, me.boot)
+        gone = {
+            holder_of(row["name"], row["boot"]): (row["name"], row["boot"])
+            for row in found if self._is_dead(row["life"])
+        }  # fmt: skip
+        if not gone:
+            return []
+        for row in await tx.fetch(_CONNECTED, list(gone)):
+            gone.pop(row["application_name"], None)
+        for name, boot in gone.values():
+            await self._left(tx, name, boot)
+        return list(gone)
+
+    @staticmethod
+    async def _left(tx: Connection, name: str, boot: str) -> None:
+        await tx.execute(
+            "UPDATE lease SET until = least(until, clock_timestamp()) WHERE holder = $1",
+            holder_of(name, boot),
+        )
+        await tx.execute("DELETE FROM brain WHERE name = $1 AND boot = $2", name, boot)
 
     async def others(self, me: Me, ttl_ms: int) -> list[Other]:
         """The other brains that live."""
@@ -105,7 +150,7 @@ class LeaseStore:
     async def tell(self, me: Me) -> None:
         """Say now what the next round would."""
         async with self._transaction() as tx:
-            await tx.execute(_I_AM, me.name, me.boot, me.attended, sorted(me.horn))
+            await self._say(tx, me)
 
     async def release(self, me: Me, names: Sequence[str]) -> None:
         """Give leases away before their time."""
@@ -120,10 +165,7 @@ class LeaseStore:
         """Give everything away and be gone."""
         async with self._transaction() as tx:
             await tx.execute(_LOCKED)
-            await tx.execute(
-                "UPDATE lease SET until = clock_timestamp() WHERE holder = $1", me.holder
-            )
-            await tx.execute("DELETE FROM brain WHERE name = $1 AND boot = $2", me.name, me.boot)
+            await self._left(tx, me.name, me.boot)
 
     async def tidy(self, ttl_ms: int, sources: Sequence[str]) -> None:
         """Forget brains and sources that are no more, and old news; the leader's work."""

@@ -59,6 +59,15 @@ class PgRelayStore:
         )
         return [entry for row in rows if (entry := _entry(row)) is not None]
 
+    async def passed(self, edge: str) -> list[RelayEntry]:
+        """What was let pass to an edge, the newest of it."""
+        rows = await self._pool.fetch(
+            "SELECT * FROM directive_relay WHERE edge = $1 AND status = 'relayed' "
+            "ORDER BY counter DESC LIMIT 200",
+            edge,
+        )
+        return [entry for row in rows if (entry := _entry(row)) is not None]
+
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
         """Store the entry and put the report into the outbox, in one transaction."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -87,7 +96,7 @@ class PgRelayStore:
                 edge, report.counter,
             )
         )  # fmt: skip
-        if entry is None:
+        if entry is None or entry.directive != report.directive:
             return
         directive = read(decode(entry.signed, SignedDirective).payload)
         rows: list[tuple[Any, ...]] = [

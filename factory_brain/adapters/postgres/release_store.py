@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
@@ -120,6 +121,14 @@ class PgReleaseStore:
             if "value" in row["value"]:
                 given = GivenInput(row["name"], row["value"]["value"], row["by"], row["at"])
                 found.setdefault(row["playbook"], {})[given.name] = given
+        return found
+
+    async def tuned(self) -> dict[str, dict[str, Any]]:
+        """playbook -> input -> the group's value, which was taken over here."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in await self._pool.fetch("SELECT playbook, name, value FROM group_input"):
+            if "value" in row["value"]:
+                found.setdefault(row["playbook"], {})[row["name"]] = row["value"]["value"]
         return found
 
     async def set_input(

@@ -91,13 +91,17 @@ class RunDeliveries:
         rows = await self._pool.fetch("SELECT endpoint FROM endpoint_off")
         return {row["endpoint"] for row in rows}
 
-    async def dead_deliveries(self, limit: int) -> list[dict[str, Any]]:
-        """Webhooks that nobody took, newest first."""
+    async def dead_deliveries(
+        self, limit: int, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Webhooks that nobody took, those given up last first."""
+        due, last = before or ((1 << 62), "")
         rows = await self._pool.fetch(
-            "SELECT id, run, path, endpoint, attempt, at, due, error FROM delivery "
-            "WHERE status = 'dead' ORDER BY due DESC LIMIT $1",
-            limit,
-        )
+            "SELECT id, run, path, endpoint, attempt, at, due, error, "
+            "coalesce(body->>'type', '') AS type, length(body::text) AS size FROM delivery "
+            "WHERE status = 'dead' AND (due, id) < ($2, $3) ORDER BY due DESC, id DESC LIMIT $1",
+            limit, due, last,
+        )  # fmt: skip
         return [dict(row) for row in rows]
 
     async def replay_delivery(self, delivery: str, actor: str, now: int) -> bool:

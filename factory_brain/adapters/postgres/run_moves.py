@@ -17,6 +17,10 @@ from shared.redaction import clean
 _NAMES = tuple(RunRecord.__dataclass_fields__)
 
 
+def _record(row: asyncpg.Record | None) -> RunRecord | None:
+    return None if row is None else RunRecord(**{name: row[name] for name in _NAMES})
+
+
 class RunMoves:
     """Implements authoring's `MigrationStore`."""
 
@@ -31,8 +35,11 @@ class RunMoves:
 
     async def locked(self, tx: Connection, run: str) -> RunRecord | None:
         """A run that nobody writes before `tx` ends."""
-        row = await tx.fetchrow("SELECT * FROM run WHERE id = $1 FOR UPDATE", run)
-        return None if row is None else RunRecord(**{name: row[name] for name in _NAMES})
+        return _record(await tx.fetchrow("SELECT * FROM run WHERE id = $1 FOR UPDATE", run))
+
+    async def seen(self, tx: Connection, run: str) -> RunRecord | None:
+        """A run as it is at this moment."""
+        return _record(await tx.fetchrow("SELECT * FROM run WHERE id = $1", run))
 
     async def journal(self, tx: Connection, run: str) -> dict[str, Record]:
         """The newest entry of each path."""

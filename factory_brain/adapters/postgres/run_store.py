@@ -131,6 +131,15 @@ class PgRunStore(RunAnswers, RunDeliveries):
             owner, list(held), list(held.values()), wake_at,
         )  # fmt: skip
 
+    async def free(self, owners: Sequence[str], now: int) -> int:
+        """End the leases of owners that are no more; how many there were."""
+        # The owner stays named: who claims one of these runs knows that it was broken off.
+        tag = await self._pool.execute(
+            "UPDATE run SET lease_until = $2 WHERE owner = ANY($1::text[]) AND lease_until > $2",
+            list(owners), now,
+        )  # fmt: skip
+        return int(tag.rpartition(" ")[2])
+
     async def held(self, owner: str) -> dict[str, tuple[int, int]]:
         """run -> (fence, news) of what an owner holds."""
         rows = await self._pool.fetch("SELECT id, fence, news FROM run WHERE owner = $1", owner)

@@ -30,6 +30,10 @@ class BrainRow(SQLModel, table=True):
     """Whether somebody who may acknowledge watches one of its consoles."""
     horn: list[str] = Field(sa_column=Column(JSON, nullable=False))
     """Edges whose horn it holds for all brains."""
+    life: str
+    """The process that it is (see `shared/lives.py`); empty where that cannot be told."""
+    address: str
+    """From where the database is asked by it; empty: by a socket of the same machine."""
 
 
 class LeaseRow(SQLModel, table=True):

@@ -52,6 +52,17 @@ class IncidentRow(SQLModel, table=True):
     )  # fmt: skip
 
 
+class ToldUpwardRow(SQLModel, table=True):
+    """What the group was told last of one thing: `incident` or `points`."""
+
+    __tablename__ = "told_upward"
+    kind: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    revision: int = big()
+    status: str
+    at: int = big()
+
+
 class IncidentMemberRow(SQLModel, table=True):
     """Where one occurrence belongs, and what is shown of that on its row."""
 

@@ -52,7 +52,9 @@ class Words(Protocol):
         """End a run at once."""
         ...
 
-    async def dead_deliveries(self, limit: int) -> list[dict[str, Any]]:
+    async def dead_deliveries(
+        self, limit: int, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
         """Webhooks that nobody took, newest first."""
         ...
 
@@ -169,9 +171,11 @@ class Control:
         self._engine.taken(run)
         return None
 
-    async def dead_webhooks(self, limit: int) -> list[dict[str, Any]]:
-        """Webhooks that nobody took, newest first."""
-        return await self._store.dead_deliveries(limit)
+    async def dead_webhooks(
+        self, limit: int, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Webhooks that nobody took, those given up last first."""
+        return await self._store.dead_deliveries(limit, before)
 
     async def replay_webhook(self, webhook: str, user: str) -> bool:
         """Send a dead one again, under its id, to an endpoint that is thereby on again."""

@@ -26,6 +26,7 @@ from shared.messages.bodies import FragmentStep
 from shared.playbook.fragment import ROOT
 from shared.playbook.journal import Record
 from shared.playbook.model import Playbook
+from shared.playbook.rehearsal.pace import scale_of
 from shared.site.loader import Site
 from shared.telemetry import logger
 from shared.web.dto import Ask, JoinedAlarm, Run, RunStep, Text, TimelineEntry
@@ -97,11 +98,12 @@ class PlaybookDesk:
 
     async def start_manually(
         self, playbook: str, user: str, roles: tuple[str, ...], idempotency_key: str = "",
-        drill: Mapping[str, Any] | None = None,
+        drill: Mapping[str, Any] | None = None, time_scale: float = 1.0,
     ) -> Run | Rejected:  # fmt: skip
         """Start a playbook by hand, about the asset of its alarm trigger.
 
-        As a `drill` (what its expressions see as `alarm`) by anybody who may start playbooks here.
+        As a `drill` (what its expressions see as `alarm`) by anybody who may start playbooks here;
+        its own waiting passes `time_scale` times as fast, where all devices are simulators.
         """
         entry = self._releases.entry(playbook)
         if entry is None:
@@ -118,7 +120,11 @@ class PlaybookDesk:
                      "unit": definition.unit}  # fmt: skip
         source = f"{user}:{idempotency_key}" if idempotency_key else uuid7(self._clock)
         name = firing_id(self._site.info.site, playbook, entry.trigger.id, source)
-        extra = {} if drill is None else {"drill": True}
+        extra: dict[str, Any] = {} if drill is None else {"drill": True}
+        if time_scale != 1.0:
+            if drill is None or not self._site.simulated:
+                return Rejected("drill_time_scale", {"playbook": playbook})
+            extra["time_scale"] = time_scale
         firing = Firing(
             name, playbook, entry.trigger.id, now, alarm | dict(drill or {}), user, extra=extra
         )
@@ -196,6 +202,7 @@ class PlaybookDesk:
             started_at=record.started_at,
             ended_at=record.ended_at,
             drill=bool(record.context.get("drill", False)),
+            time_scale=scale_of(record.context),
             ask=asks[0] if asks else None,
             asks=asks,
         )

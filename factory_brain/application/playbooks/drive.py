@@ -24,26 +24,22 @@ from factory_brain.application.playbooks.ports import (
     TagSource,
     UnstorableError,
 )
+from factory_brain.application.playbooks.requests import requested
+from factory_brain.application.playbooks.rows import command_of, in_phase, told, unstorable
 from shared.clock import Clock
 from shared.expression import StaticEnvironment, compile_expression
 from shared.playbook.binding import to_site_tags
 from shared.playbook.journal import Advance, Effect, Record, noted
-from shared.playbook.model import CommandSpec, Step
 from shared.playbook.outage import resume_ask
 from shared.playbook.run import advance
 from shared.telemetry import logger
 
 log = logger("playbooks")
-TOLD = ("reason", "params", "before", "readback")
-"""What an edge tells of a command beside how it ended."""
 ENDED = frozenset({"success", "failure", "needs_human", "cancelled"})
 MOST_PENDING = 200
 """So many rows are committed though nothing acts: memory is bounded, and so is what is repeated."""
 SHORT_MS = 150
 """A wait so short is waited out with the run in hand."""
-HTTP_S = 20.0
-READS = ("GET", "HEAD")
-"""Calls that change nothing: those a drill may make of a real system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +52,8 @@ class Means:
     commands: Commands
     http: HttpCaller | None = None
     alarms: AlarmStates | None = None
-    simulated: bool = False
-    """Whether all that is outside is simulated: only there a drill may change something."""
+    simulated: Callable[[], bool] = lambda: False
+    """Whether all outside is simulated, as of now: only there a drill may change something."""
 
 
 class Drive:
@@ -145,6 +141,7 @@ class Drive:
             if not batch and rest is None and asks is None:
                 return not held.stale
             now, n = self._clock.now_ms(), held.known.n + 1
+            held.leaving = rest is not None
             try:
                 news = await self._store.write(
                     held.run, batch, now, n, held.known.news, rest, asks
@@ -152,10 +149,11 @@ class Drive:
             except UnstorableError as error:
                 if not batch:
                     raise
+                held.leaving = False
                 await self._one_by_one(batch, str(error))
                 return False
             if news is None:
-                held.stale = True
+                held.stale, held.leaving = True, False
                 return False
             held.committed(len(batch))
             self._asked = self._asked if asks is None else asks
@@ -177,7 +175,7 @@ class Drive:
                 stored = await self._put(effect)
             except UnstorableError:
                 spoilt = True
-                stored = await self._put(_unstorable(effect, reason))
+                stored = await self._put(unstorable(effect, reason))
                 log.error("row_unstorable", run=held.run.id, path=effect.path, reason=reason)
             if not stored:
                 return
@@ -236,12 +234,12 @@ class Drive:
                 self._begin_command(effect, rows, acts)
             elif effect.kind == "http":
                 if self._known(effect) is None:
-                    rows.append(_as(effect, "intent"))
+                    rows.append(in_phase(effect, "intent"))
                 acts.append((effect, effect.data))
             elif effect.kind == "reconcile":
                 acts.append((effect, effect.data))
             else:
-                rows.append(_told(effect))
+                rows.append(told(effect))
         return rows, acts
 
     def _begin_command(
@@ -275,7 +273,9 @@ class Drive:
             return self._renewed(effect, again)
 
         if effect.kind == "http":
-            work: Coroutine[Any, Any, Outcome] = self._http(effect)
+            work: Coroutine[Any, Any, Outcome] = requested(
+                self._means.http, self.held.run, effect, self._means.simulated()
+            )
         elif effect.kind == "reconcile":
             work = self._reconcile(effect, data, renew)
         else:
@@ -301,27 +301,6 @@ class Drive:
         value = condition.evaluate(StaticEnvironment(tags=readings))
         return value if isinstance(value, bool) else None
 
-    async def _http(self, effect: Effect) -> Outcome:
-        caller, data = self._means.http, effect.data
-        if caller is None:
-            return Outcome("failed", {"kind": "connect", "reason": "no way out"})
-        drill = self.held.run.context.get("drill") and not self._means.simulated
-        if drill and data["method"] not in READS:
-            return Outcome("failed", {"kind": "refused", "reason": "drill"})
-        key = f"{self.held.run.id}:{effect.path}"  # the same over all tries
-        found = await caller.call(
-            data["endpoint"], data["method"], data["path"], data.get("body"), key,
-            min(HTTP_S, float(data.get("timeout_ms") or HTTP_S * 1000) / 1000),
-        )  # fmt: skip
-        if "kind" in found:
-            return Outcome("failed", found)
-        wanted = data.get("expect") or ()
-        status = int(found["status"])
-        fits = status in wanted if wanted else 200 <= status < 300
-        if fits:
-            return Outcome("done", found)
-        return Outcome("failed", {**found, "kind": f"http_{status}"})
-
     def _collect(self) -> None:
         """Take in what has come back since."""
         for path in [path for path, task in self._flying.items() if task.done()]:
@@ -333,7 +312,7 @@ class Drive:
             row = Effect("settle", path, effect.step, outcome.phase, outcome.data, effect.attempt)
             if effect.kind == "reconcile":  # of the try that was begun
                 record = self.held.journal[path]
-                row = _as(row, outcome.phase, record.attempt)
+                row = in_phase(row, outcome.phase, record.attempt)
             self._results.add((path, row.attempt))
             self.held.note([row], self._clock.now_ms())
 
@@ -351,46 +330,3 @@ class Drive:
         finally:
             poked.cancel()
             self.held.poked.clear()
-
-
-def command_of(effect: Effect) -> CommandSpec:
-    """What a command's step says, or what is said of undoing it."""
-    step: Step | None = effect.step
-    assert step is not None
-    undo = effect.path.endswith("/compensate") and step.compensate is not None
-    spec = step.compensate.command if undo and step.compensate else step.command
-    assert spec is not None
-    return spec
-
-
-def _as(effect: Effect, phase: Any, attempt: int | None = None) -> Effect:
-    return Effect(
-        "settle", effect.path, effect.step, phase, effect.data,
-        effect.attempt if attempt is None else attempt, effect.book,
-    )  # fmt: skip
-
-
-def _unstorable(effect: Effect, reason: str) -> Effect:
-    """What is journalled instead; a command that was sent keeps its end, without what was told."""
-    if "expires_at" in effect.data and effect.phase != "intent":
-        kept = {name: value for name, value in effect.data.items() if name not in TOLD}
-        return Effect(
-            "settle", effect.path, effect.step, effect.phase, {**kept, "unstorable": reason},
-            effect.attempt, effect.book,
-        )  # fmt: skip
-    data = {"kind": "unstorable", "reason": reason}
-    return Effect("settle", effect.path, effect.step, "failed", data, effect.attempt, effect.book)
-
-
-def _told(effect: Effect) -> Effect:
-    """What is done by its own row in the commit is done; an awaited webhook is begun."""
-    phase = effect.phase
-    if effect.kind in ("notify", "emit", "incident"):
-        phase = "done"
-    elif effect.kind == "webhook":
-        phase = "done" if effect.data.get("detach") else "intent"
-    elif effect.kind == "await":
-        phase = "intent"
-    return Effect(
-        effect.kind, effect.path, effect.step, phase, effect.data, effect.attempt, effect.book
-    )

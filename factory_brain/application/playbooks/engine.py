@@ -15,7 +15,9 @@ from typing import Any
 from factory_brain.application.playbooks.commands import Commands
 from factory_brain.application.playbooks.deliveries import Deliveries
 from factory_brain.application.playbooks.drive import Drive, Means
+from factory_brain.application.playbooks.ended import outcome_of
 from factory_brain.application.playbooks.held import Document, Held
+from factory_brain.application.playbooks.keeping import Keeping
 from factory_brain.application.playbooks.ports import (
     AlarmStates,
     Devices,
@@ -26,6 +28,7 @@ from factory_brain.application.playbooks.ports import (
     RunRecord,
     RunStore,
     TagSource,
+    UnstorableError,
     WebhookSender,
 )
 from factory_brain.application.playbooks.watching import Watching
@@ -42,10 +45,6 @@ log = logger("playbooks")
 LEASE_MS = 30_000
 IDLE_S = 0.3
 """What another brain was told about a run at rest is noticed after so long."""
-NEWS_S = 0.5
-"""How often it is looked whether somebody else has told a run in hand something."""
-LATE_S = 2.0
-"""How often it is looked whether an incident is there of which a run has spoken."""
 TELL_S = 0.2
 TELL_MOST = 50
 """Changed runs are shown so often, and so many at a time."""
@@ -67,15 +66,16 @@ class Ports:
     clock: Clock
     http: HttpCaller | None = None
     alarms: AlarmStates | None = None
-    simulated: bool = False
+    simulated: Callable[[], bool] = lambda: False
 
 
 class Engine:
     """One engine of a brain; several may share one database."""
 
     def __init__(
-        self, ports: Ports, devices: Mapping[str, DeviceSpec], lease_ms: int = LEASE_MS
-    ) -> None:
+        self, ports: Ports, devices: Mapping[str, DeviceSpec], lease_ms: int = LEASE_MS,
+        owner: str = "",
+    ) -> None:  # fmt: skip
         self._store, self._clock = ports.store, ports.clock
         commands = Commands(ports.devices, ports.clock)
         self.means = Means(
@@ -83,7 +83,8 @@ class Engine:
             ports.simulated,
         )  # fmt: skip
         self._devices, self._lease_ms = devices, lease_ms
-        self._owner = new_epoch()
+        self._owner = owner or new_epoch()
+        """Never that of another engine, nor of an earlier start of this one."""
         self._documents: dict[str, Document] = {}
         self._wake = asyncio.Event()
         self._next_at: int | None = None
@@ -92,6 +93,9 @@ class Engine:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._dirty: dict[str, None] = {}
         self.watching = Watching(ports.store, ports.tags, ports.clock, self._poke_here, self.wake)
+        self.keeping = Keeping(
+            ports.store, ports.clock, self._owner, lease_ms, self._held, self._driving, self.wake
+        )
         self.deliveries = Deliveries(ports.store, ports.webhooks, ports.clock, self.poke)
         self.on_changed: Callable[[str], Awaitable[None]] | None = None
         self.on_ended: Callable[[PlaybookOutcome], Awaitable[None]] | None = None
@@ -144,8 +148,8 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 for part in (
-                    self._work, self._keep, self._look_for_news, self._tell, self.deliveries.run,
-                    self.watching.run, self._say_late,
+                    self._work, self.keeping.prolong, self.keeping.look_for_news, self._tell,
+                    self.deliveries.run, self.watching.run, self.keeping.say_late,
                 ):  # fmt: skip
                     group.create_task(part())
         finally:
@@ -207,8 +211,9 @@ class Engine:
         states = await self._states(run)
         try:
             return Held(
-                run, self._documents[run.digest],
-                {n: self._documents[d] for n, d in run.context.get("calls", {}).items()},
+                run, self._documents[run.digest].at_pace(run.context),
+                {n: self._documents[d].at_pace(run.context)
+                 for n, d in run.context.get("calls", {}).items()},
                 known or Known({}, 0, {}, run.control, run.news), self._devices,
                 self.watching.since(run.id, self._clock.now_ms()), alarm_states=states,
             )  # fmt: skip
@@ -235,11 +240,13 @@ class Engine:
                 return False
         return True
 
-    async def _misfit(self, run: RunRecord, error: Exception) -> None:
+    async def _misfit(
+        self, run: RunRecord, error: Exception, kind: str = "journal_mismatch"
+    ) -> None:
         """End a run that cannot be driven by this program, for people to see."""
-        reason = f"{type(error).__name__}: {error}"[:300]
-        log.error("run_misfit", run=run.id, digest=run.digest, reason=reason)
-        now, why = self._clock.now_ms(), {"path": "", "kind": "journal_mismatch", "reason": reason}
+        reason = f"{type(error).__name__}: {error}"[:300].encode(errors="replace").decode()
+        log.error("run_misfit", run=run.id, digest=run.digest, kind=kind, reason=reason)
+        now, why = self._clock.now_ms(), {"path": "", "kind": kind, "reason": reason}
         verdict = {"status": "needs_human", "metrics": {}}
         rows = [
             Effect("settle", "/error", None, "failed", why),
@@ -272,6 +279,8 @@ class Engine:
             await self._drive(held)
         except FencedError:
             log.warning("run_fenced", run=run.id, fence=run.fence)
+        except UnstorableError as error:  # what stands beside the journal: no step can fail by it
+            await self._misfit(run, error, "unstorable")
         except Exception:  # the run is claimed again: nothing is lost
             log.exception("run_interrupted", run=run.id)
             await self._give_back([run])
@@ -296,7 +305,7 @@ class Engine:
         drive = Drive(self.means, held, changed, self.deliveries.wake)
         step, rest = await drive.run()
         if rest.ended_at is not None:
-            await self._end(run, step, rest)
+            await self._end(held, step, rest)
             self.watching.put(run.id, ())
         else:
             self.watching.put(run.id, rest.watch, held.saw)
@@ -305,9 +314,11 @@ class Engine:
                 self._wake.set()
         changed()
 
-    async def _end(self, run: RunRecord, step: Advance, rest: Rest) -> None:
+    async def _end(self, held: Held, step: Advance, rest: Rest) -> None:
         """Tell the group, then end: told twice after a kill between the two, never not at all."""
+        run = held.run
         await self.told(run, step.status, step.metrics)
+        held.leaving = True
         await self._store.release(run, rest)
         log.info("run_ended", run=run.id, playbook=run.playbook, status=step.status)
         for listener in self.on_over:
@@ -317,51 +328,9 @@ class Engine:
         """Tell who keeps account of runs how one has ended."""
         if self.on_ended is None:
             return
-        elapsed = (self._clock.now_ms() - run.started_at) / 1000
-        await self.on_ended(
-            PlaybookOutcome(
-                run=run.id, playbook=run.playbook, version=run.version, alarm=run.alarm or "",
-                occurrence=run.occurrence or "", status=status, success=status == "success",
-                metrics={"elapsed_s": elapsed, **metrics},
-            )
-        )  # fmt: skip
+        await self.on_ended(outcome_of(run, status, metrics, self._clock.now_ms()))
 
-    # keeping
-
-    async def _keep(self) -> None:
-        """Prolong the leases of what is driven by one statement; any other one is to end."""
-        while True:
-            await asyncio.sleep(self._lease_ms / 3000)
-            leases = {name: held.run.fence for name, held in self._held.items()}
-            if leases:
-                until = self._clock.now_ms() + self._lease_ms
-                await self._store.renew(self._owner, leases, until)
-
-    async def _look_for_news(self) -> None:
-        """What other brains were told of the runs in hand, and whether they are still ours."""
-        while True:
-            await asyncio.sleep(NEWS_S)
-            if not self._held:
-                continue
-            before = dict(self._held)
-            stored = await self._store.held(self._owner)
-            for run, held in before.items():
-                if self._held.get(run) is not held:
-                    continue
-                fence, news = stored.get(run, (0, held.known.news))
-                if run in stored and news != held.known.news:
-                    held.stale = True
-                    held.poked.set()
-                task = self._driving.get(run)
-                if fence != held.run.fence and task is not None:
-                    task.cancel()  # ended or taken over: nothing more of ours may go out
-                    log.warning("run_taken", run=run, fence=held.run.fence)
-
-    async def _say_late(self) -> None:
-        """What was said of incidents before they were there."""
-        while True:
-            await asyncio.sleep(LATE_S)
-            await self._store.late_words(self._clock.now_ms())
+    # showing
 
     async def _tell(self) -> None:
         """Show what has changed, once however often it did."""

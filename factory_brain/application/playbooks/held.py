@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from factory_brain.application.playbooks.ports import Known, RunRecord, TagSource
@@ -16,6 +16,7 @@ from shared.expression import StaticEnvironment
 from shared.playbook.binding import bound_devices, logical_tags, read_tags
 from shared.playbook.journal import Context, Effect, Record, noted
 from shared.playbook.model import Playbook
+from shared.playbook.rehearsal.pace import paced, scale_of
 from shared.site.model import DeviceSpec
 
 
@@ -34,6 +35,11 @@ class Document:
         """What a playbook's text says."""
         text = book.model_dump_json(by_alias=True)
         return cls(book, frozenset(read_tags(book)), "run.peaks" in text)
+
+    def at_pace(self, context: Mapping[str, Any]) -> Document:
+        """As a run goes by it: a drill's own waiting may pass faster."""
+        scale = scale_of(context)
+        return self if scale == 1.0 else replace(self, book=paced(self.book, scale))
 
 
 @dataclass(slots=True)
@@ -68,6 +74,8 @@ class Held:
     """Set when something is known that may matter."""
     stale: bool = False
     """There is news that `known` does not hold."""
+    leaving: bool = False
+    """It is being given back by a commit that is under way, or was just done."""
     pending: list[Effect] = field(default_factory=list)
     """In the journal here and not committed yet."""
     saw: dict[str, tuple[object, bool]] = field(default_factory=dict)
@@ -137,7 +145,7 @@ class Held:
         context = run.context
         about = {
             "id": run.id, "started_by": context.get("started_by", ""),
-            "elapsed_s": (now - run.started_at) / 1000,
+            "elapsed_s": (now - run.started_at) / 1000 * scale_of(context),
             "drill": bool(context.get("drill", False)),
             "incident": str(context.get("incident", "")),
         }  # fmt: skip

@@ -179,6 +179,10 @@ class RunStore(Protocol):
         """Free an owner's leases of these runs (run -> fence) that could not be driven."""
         ...
 
+    async def free(self, owners: Sequence[str], now: int) -> int:
+        """End the leases of owners that are no more; how many there were."""
+        ...
+
     async def held(self, owner: str) -> dict[str, tuple[int, int]]:
         """run -> (fence, news) of what an owner holds."""
         ...
@@ -246,7 +250,9 @@ class RunStore(Protocol):
         """When the next run is due and free."""
         ...
 
-    async def dead_deliveries(self, limit: int) -> list[dict[str, Any]]:
+    async def dead_deliveries(
+        self, limit: int, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
         """Webhooks that nobody took, newest first."""
         ...
 
@@ -334,9 +340,10 @@ class HttpCaller(Protocol):
     """Asks linked systems."""
 
     async def call(
-        self, endpoint: str, method: str, path: str, body: Any, key: str, timeout_s: float
-    ) -> Mapping[str, Any]:
-        """{status, json | text}, or {kind, reason} of what went wrong."""
+        self, endpoint: str, method: str, path: str, body: Any, key: str, timeout_s: float,
+        drill: bool = False,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """{status, json | text}, or {kind, reason} of what went wrong; a drill says that it is."""
         ...
 
 

@@ -18,6 +18,7 @@ from shared.playbook.loader import Loaded, load_playbook
 from shared.playbook.model import Playbook
 from shared.playbook.site_inputs import faults_of, given
 from shared.playbook.template import playbook_files
+from shared.playbook.tuning import outside
 from shared.site.loader import Site
 from shared.telemetry import logger
 
@@ -42,10 +43,32 @@ class Releases:
         self._loaded: dict[str, Loaded] = {}
         self._index: Index | None = None
         self.faults: list[str] = []
-        self.chosen: dict[str, dict[str, Any]] = {}
-        """playbook -> input -> what people set in the console, over the site's file."""
+        self._chosen: dict[str, dict[str, Any]] = {}
+        self._tuned: dict[str, dict[str, Any]] = {}
+        self.changes = 0
+        """Counts whatever may make a trigger answer what it did not answer before."""
         self.on_file: Callable[[Loaded, Path], Awaitable[str | None]] | None = None
         """Keeps a folder's file as a release; says why not. Without it, files run as they are."""
+
+    @property
+    def chosen(self) -> dict[str, dict[str, Any]]:
+        """playbook -> input -> what people set in the console, over the site's file."""
+        return self._chosen
+
+    @chosen.setter
+    def chosen(self, chosen: dict[str, dict[str, Any]]) -> None:
+        self.changes += chosen != self._chosen
+        self._chosen = chosen
+
+    @property
+    def tuned(self) -> dict[str, dict[str, Any]]:
+        """playbook -> input -> the group's value; whatever the site says itself goes before it."""
+        return self._tuned
+
+    @tuned.setter
+    def tuned(self, tuned: dict[str, dict[str, Any]]) -> None:
+        self.changes += tuned != self._tuned
+        self._tuned = tuned
 
     @property
     def books(self) -> list[Playbook]:
@@ -75,7 +98,7 @@ class Releases:
 
     def site_taken(self) -> None:
         """The site's files are others now: codes may stand for other alarms."""
-        self._index = None
+        self._anew()
 
     async def put(self, loaded: Loaded) -> None:
         """Release one document; runs that live go on with their own."""
@@ -84,12 +107,16 @@ class Releases:
         now = self._clock.now_ms()
         await self._store.save_version(loaded.digest, book.playbook, book.version, document, now)
         self._loaded[book.playbook] = loaded
-        self._index = None
+        self._anew()
 
     def withdraw(self, playbook: str) -> None:
         """It starts no more runs."""
         self._loaded.pop(playbook, None)
+        self._anew()
+
+    def _anew(self) -> None:
         self._index = None
+        self.changes += 1
 
     async def load(self, folder: Path) -> None:
         """Release every playbook of a folder that fits the site; a faulty one stops only itself."""
@@ -151,11 +178,16 @@ class Releases:
         return faults_of(book, self._site.bindings.inputs.get(book.playbook, {}))
 
     def inputs(self, book: Playbook) -> dict[str, Any]:
-        """What a run of it is given: what people set, else the site's, else the document's own."""
+        """What a run of it is given: what people set, else the site's, else the group's, else the
+        document's own."""
         chosen = self.chosen.get(book.playbook, {})
         stale = {name for name, _ in faults_of(book, chosen)} if chosen else set()
         fitting = {name: value for name, value in chosen.items() if name not in stale}
-        return given(book, self._site.bindings.inputs.get(book.playbook, {}) | fitting)
+        group = self._tuned.get(book.playbook, {})
+        # Looked at anew: another release may have drawn the bounds closer.
+        inside = {name: value for name, value in group.items() if not outside(book, {name: value})}
+        own = self._site.bindings.inputs.get(book.playbook, {})
+        return given(book, inside | own | fitting)
 
     def calls(self, book: Playbook) -> dict[str, str]:
         """playbook -> digest of all that it calls, and those in turn."""

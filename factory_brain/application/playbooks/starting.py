@@ -29,6 +29,7 @@ from shared.expression import StaticEnvironment, Unknown, compile_expression
 from shared.playbook.journal import ROOTS
 from shared.playbook.model import Playbook
 from shared.playbook.overlap import decide, may_start
+from shared.playbook.rehearsal.pace import deadline_at, paced_inputs, scale_of
 from shared.site.loader import Site
 from shared.telemetry import logger
 
@@ -92,6 +93,10 @@ class Turn:
         """Whether a firing was decided, or is held."""
         return name in self._known
 
+    def undecided(self, name: str) -> None:
+        """A held firing is decided about now, also where its event came in this very turn."""
+        self._known.discard(name)
+
     async def offer(self, entry: Entry, firing: Firing) -> None:
         """Weigh a firing whose trigger fits: its throttle first, then the runs of its key."""
         if firing.id in self._known:
@@ -120,7 +125,7 @@ class Turn:
         book = entry.book
         inputs = self._releases.inputs(book)
         key = key_of(book, firing, inputs)
-        if firing.extra.get("drill") and not self._site.info.simulated:
+        if firing.extra.get("drill") and not self._site.simulated:
             key = f"drill:{key}"  # a real alarm must never join a drill
         if firing.chain > MAX_CHAIN:
             log.error("playbook_loop", playbook=book.playbook, chain=firing.chain)
@@ -224,8 +229,10 @@ class Turn:
         self, entry: Entry, firing: Firing, key: str, inputs: dict[str, Any], slot: int
     ) -> NewRun:
         book, info, now = entry.book, self._site.info, self.now
+        scale = scale_of(firing.extra)
         context: dict[str, Any] = {
-            "alarm": dict(firing.alarm), "inputs": inputs, "started_by": firing.by,
+            "alarm": dict(firing.alarm), "inputs": paced_inputs(book, inputs, scale),
+            "started_by": firing.by,
             "trigger": entry.trigger.id, "chain": firing.chain,
             "site": {"id": info.site, "name": info.name.zh}, "calls": self._releases.calls(book),
             "gathered": firing.count,
@@ -233,6 +240,7 @@ class Turn:
         if firing.stale_ms is not None:
             context["stale_ms"] = firing.stale_ms
         raised = firing.alarm.get("raised_at") or now
+        deadline = now + deadline_at(book, scale)
         # An edge may have begun alone: what it did travels behind the raise, so wait for it.
         alone = book.offline is not None and firing.occurrence is not None
         late = alone and book.offline is not None and now - raised >= book.offline.after
@@ -240,7 +248,7 @@ class Turn:
         return NewRun(
             id=firing.id, digest=entry.digest, playbook=book.playbook, version=book.version,
             key=key, alarm=str(firing.alarm.get("id") or "") or None,
-            occurrence=firing.occurrence, context=context, at=now, deadline_at=now + book.deadline,
+            occurrence=firing.occurrence, context=context, at=now, deadline_at=deadline,
             wake_at=now + ADOPT_GRACE_MS if late else None, slot=slot,
             priority=min(priority, LEAST)
             if isinstance(priority, int) and priority > 0 else PRIORITY,

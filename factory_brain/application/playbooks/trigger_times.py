@@ -75,6 +75,7 @@ class TriggerTimes:
         by_name = {each.occurrence: each for each in found}
         ended: list[str] = []
         for held in due:
+            turn.undecided(held.id)
             if await self._one(turn, held, by_name.get(held.occurrence)):
                 ended.append(held.id)
         await self._store.let_go(tx, ended)

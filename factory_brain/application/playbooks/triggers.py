@@ -69,6 +69,8 @@ class Triggers:
     ) -> None:  # fmt: skip
         self._site, self._clock, self._store, self._releases = site, clock, store, releases
         self._alarms, self._feed = alarms, feed
+        self._looked = -1
+        """What had changed by the last look at what stands."""
         self.times = TriggerTimes(site, clock, store, releases, alarms)
         self.on_started: list[Callable[[], None]] = []
         """Told after a commit that runs may begin."""
@@ -82,11 +84,11 @@ class Triggers:
         self._feed.wake()
 
     async def run(self) -> None:
-        """Follow for ever; first look at what stands, which may be older than a release."""
+        """Follow for ever; look first at what stands, which may be older than a release."""
         await self._feed.next(1)  # from here on nothing is missed
-        await self.look(await self._alarms.open_occurrences())
         while True:
             try:
+                await self.catch_up()
                 while await self.round():
                     pass
             except StoreError as error:  # another brain was faster: nothing of this round stands
@@ -125,6 +127,17 @@ class Triggers:
             await turn.finish()
         await self._after(turn)
         return bool(events) or bool(turn.started)
+
+    async def catch_up(self) -> None:
+        """Look at what stands if since the last look more may be answered than before.
+
+        A release, one that is put back, an input, a binding of the site: no transition tells of
+        them, and an alarm that stands must not wait for its next one.
+        """
+        changes = self._releases.changes
+        if changes != self._looked:
+            await self.look(await self._alarms.open_occurrences())
+            self._looked = changes
 
     async def look(self, standing: Iterable[Occurrence]) -> None:
         """Answer alarms that stand and whose raise no trigger has answered; once for each."""

@@ -6,7 +6,6 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from factory_brain.application.desk import Desk
 from factory_brain.application.details import Details
@@ -26,6 +25,7 @@ from shared.web.dto import (
 from shared.web.etags import tag_of
 from shared.web.problem import ProblemError
 from shared.web.sse import Broadcaster, StreamFrame
+from shared.web.streaming import ClosingStream
 
 Viewer = Annotated[User, Depends(allowed("view"))]
 Operator = Annotated[User, Depends(allowed("acknowledge"))]
@@ -61,13 +61,13 @@ def alarm_router(
         tag = tag_of(_AT.sub(b"", body, count=1))
         return Response(body, media_type="application/json", headers={"ETag": f"W/{tag}"})
 
-    @router.get("/stream", response_class=StreamingResponse)
+    @router.get("/stream", response_class=ClosingStream)
     async def stream(
         user: Viewer, request: Request, last_event_id: Annotated[str | None, Header()] = None
-    ) -> StreamingResponse:
+    ) -> ClosingStream:
         frames = broadcaster.stream(last_event_id=last_event_id, attends=user.may("acknowledge"))
         frames = while_allowed(request, "view", frames)
-        return StreamingResponse(
+        return ClosingStream(
             frames, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 

@@ -12,15 +12,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto_linked import Replayed
 from shared.web.dto_runs import DeadWebhook, DeadWebhooks, WebhookReplay
+from shared.web.paging import cursor_of, parts_of
 
-Keeper = Annotated[User, Depends(allowed("manage_links"))]
+Keeper = Annotated[User, Depends(allowed("manage_links", everywhere=True))]
 
 
 class Webhooks(Protocol):
     """What the routes need of the playbook engine."""
 
-    async def dead_webhooks(self, limit: int) -> list[dict[str, Any]]:
-        """Webhooks that nobody took, newest first."""
+    async def dead_webhooks(
+        self, limit: int, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Webhooks that nobody took, those given up last first; `before`: older ones than that."""
         ...
 
     async def replay_webhook(self, webhook: str, user: str) -> bool:
@@ -42,9 +45,15 @@ def dead_webhook_router(runs: Runs) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["runs"])
 
     @router.get("/playbook-webhooks/dead")
-    async def dead(_: Keeper, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> DeadWebhooks:
-        rows = await runs.control.dead_webhooks(limit)
-        return DeadWebhooks(items=[DeadWebhook.model_validate(row) for row in rows])
+    async def dead(
+        _: Keeper, limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=900)] = None,
+    ) -> DeadWebhooks:  # fmt: skip
+        before: Any = None if cursor is None else tuple(parts_of(cursor, int, str))
+        rows = await runs.control.dead_webhooks(limit + 1, before)
+        items = [DeadWebhook.model_validate(row) for row in rows[:limit]]
+        more = cursor_of(items[-1].due, items[-1].id) if len(rows) > limit else None
+        return DeadWebhooks(items=items, next=more)
 
     @router.post("/playbook-webhooks/replay")
     async def replay(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from factory_brain.application.attachments import Attachments
 from factory_brain.application.desk import Desk
-from factory_brain.application.desk_lists import DeskLists
-from factory_brain.application.handover import HandoverDesk
 from factory_brain.domain.desk_rules import RIGHTS, Asked
+from factory_brain.web.parts import DeskParts
 from factory_brain.web.routes.alarms import item_result
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, User, allowed, once
@@ -20,15 +17,6 @@ from shared.web.dto_desk import ActionArgs, ActionItem, ActionRequest, HeldList,
 from shared.web.paging import parts_of
 
 Viewer = Annotated[User, Depends(allowed("view"))]
-
-
-@dataclass(frozen=True, slots=True)
-class DeskParts:
-    """What the routes of the desk call."""
-
-    lists: DeskLists
-    attachments: Attachments
-    handover: HandoverDesk
 
 
 async def act_on(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from factory_brain.application.playbooks.authoring.drafts import Wanted
+from factory_brain.application.playbooks.authoring.exchange import Taken, from_document
 from factory_brain.application.playbooks.authoring.ports import LIVE_DRAFTS, Draft
 from factory_brain.application.playbooks.authoring.rehearsing import rehearse
 from factory_brain.application.playbooks.authoring.views import draft_summary, remark_out
@@ -23,19 +24,17 @@ from factory_brain.web.routes.playbooks import (
 from factory_brain.web.routes.units import in_turn
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto_playbooks import (
+    CacaoRequest,
     DiffOut,
     DraftNote,
     DraftOut,
     DraftPage,
     DraftRequest,
     DraftText,
-    PastRequest,
     RemarkOut,
     RemarkRequest,
-    ReplayOut,
-    TestCaseOut,
-    TestOut,
 )
+from shared.web.dto_replays import PastRequest, ReplayOut, TestCaseOut, TestOut
 from shared.web.etags import IfMatch, if_match, tag_of
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
@@ -89,6 +88,21 @@ def _writing(router: APIRouter, parts: PlaybookParts) -> None:
 
         async def act() -> DraftOut:
             wanted = Wanted(body.source, body.playbook, body.version, body.template)
+            return await parts.views.draft(refused(await parts.drafts.create(wanted, user.name)))
+
+        answer: Any = await once(request, user, key, act)
+        return answer
+
+    @router.post("/cacao")
+    async def take_over(
+        body: CacaoRequest, user: Writer, key: IdempotencyKey, request: Request
+    ) -> DraftOut:
+        """Begin a draft from a CACAO document; what cannot be taken is told with its place."""
+
+        async def act() -> DraftOut:
+            async with in_turn(parts.turns):
+                taken: Taken = refused(await from_document(body.text, body.name))
+            wanted = Wanted("cacao", taken.playbook, text=taken.text)
             return await parts.views.draft(refused(await parts.drafts.create(wanted, user.name)))
 
         answer: Any = await once(request, user, key, act)
@@ -165,7 +179,9 @@ def _steps(router: APIRouter, parts: PlaybookParts) -> None:
         draft: Named, body: DraftNote, user: Reviewer, key: IdempotencyKey, request: Request,
         match: IfMatch = None,
     ) -> DraftOut:  # fmt: skip
-        """Release what was reviewed; no author of a draft may."""
+        """Release what was reviewed; no author of a draft may. `If-Match` says what was read."""
+        if match is None:
+            raise ProblemError(428, "precondition_required")
         return await step(parts.drafts.approve, draft, body, user, key, request, match)
 
     @router.post("/{draft}/reject")
@@ -180,7 +196,9 @@ def _looks(router: APIRouter, parts: PlaybookParts) -> None:
     @router.get("/{draft}/diff")
     async def diff(draft: Named, _: Viewer) -> DiffOut:
         """Against what is released now."""
-        return await parts.views.diff(await _found(parts, draft))
+        found = await _found(parts, draft)
+        async with in_turn(parts.turns):
+            return await parts.views.diff(found)
 
     @router.post("/{draft}/replay")
     async def replay(draft: Named, body: PastRequest, _: Viewer) -> ReplayOut:

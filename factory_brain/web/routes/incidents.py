@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from factory_brain.application.incidents.desk import Answer, By, IncidentDesk
-from factory_brain.application.incidents.story import IncidentStory
+from factory_brain.application.incidents.desk import Answer, By
+from factory_brain.web.parts import IncidentParts
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto_incidents import (
@@ -36,14 +36,6 @@ _STATUS = {"unknown_incident": 404, "not_allowed_here": 403, "unknown_cause": 42
 
 def _by(user: User) -> By:
     return By(user.name, lambda asset: user.may(ACTION, asset))
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentParts:
-    """What the routes call."""
-
-    desk: IncidentDesk
-    story: IncidentStory
 
 
 def incident_router(parts: IncidentParts) -> APIRouter:

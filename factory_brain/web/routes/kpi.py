@@ -10,21 +10,20 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import StreamingResponse
 
-from factory_brain.application.kpis import WINDOWS, Journal, LiveFigures, figures_of_period
-from factory_brain.application.live_view import LiveView
+from factory_brain.application.kpis import WINDOWS, figures_of_period
 from factory_brain.domain.kpi_rows import Entry, Scope
+from factory_brain.web.parts import KpiParts
 from shared.alarm.kpi import Figures, KpiLimits, report
 from shared.alarm.kpi.document import behind, series
 from shared.alarm.kpi.records import SUFFIX_OF
-from shared.clock import Clock
 from shared.site.site import Site
 from shared.web.auth import User, allowed
 from shared.web.dto import Text
 from shared.web.dto_kpi import KpiAlarm, KpiAlarms, KpiLimitsOut, KpiReport, LiveKpi, Metric
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
+from shared.web.streaming import ClosingStream
 
 Viewer = Annotated[User, Depends(allowed("view"))]
 Exporter = Annotated[User, Depends(allowed("export"))]
@@ -41,17 +40,6 @@ HEADER = (
     "edge",
     "occurrence",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class KpiParts:
-    """What the routes call."""
-
-    site: Site
-    journal: Journal
-    figures: LiveFigures
-    live: LiveView
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +103,13 @@ def kpi_router(parts: KpiParts) -> APIRouter:
         more = start + limit < len(found)
         return KpiAlarms(items=items, next=cursor_of(start + limit) if more else None)
 
-    @router.get("/journal.csv", response_class=StreamingResponse)
-    async def journal(user: Exporter, asked: Request) -> StreamingResponse:
+    @router.get("/journal.csv", response_class=ClosingStream)
+    async def journal(user: Exporter, asked: Request) -> ClosingStream:
         since, until = _period(parts, asked)
         scope = _scope(parts.site, user, asked, "export")
         rows = _csv(parts, since, until, scope)
         name = f"journal-{parts.site.info.site}-{since}-{until}.csv"
-        return StreamingResponse(
+        return ClosingStream(
             rows, media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )  # fmt: skip

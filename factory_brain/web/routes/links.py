@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from factory_brain.application.links.devices import Devices
-from factory_brain.application.links.inbound import Inbound
-from factory_brain.application.links.outbound import Outbound
-from factory_brain.application.links.overview import LinkOverview
+from factory_brain.web.parts import LinkParts
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto_linked import (
@@ -40,16 +36,6 @@ _STATUS = {
     "unknown_link": 404, "hook_not_genuine": 401, "hook_too_old": 401, "too_many_messages": 429,
     "link_busy": 503, "link_not_ready": 503, "hook_not_json": 400, "hook_mapping": 422,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class LinkParts:
-    """What the routes of links call."""
-
-    inbound: Inbound
-    outbound: Outbound
-    devices: Devices
-    overview: LinkOverview
 
 
 def link_router(parts: LinkParts) -> APIRouter:

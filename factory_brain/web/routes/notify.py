@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from factory_brain.application.notify.desk import NotifyDesk
 from factory_brain.application.notify.directory import OnCall
 from factory_brain.application.notify.ports import LogFilter, Message
 from factory_brain.domain.notify.wording import said
+from factory_brain.web.parts import NotifyParts
 from shared.errors import Rejected
-from shared.site.site import Site
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto import Text
 from shared.web.dto_notify import (
@@ -53,14 +51,6 @@ _RESULTS = {
     "acknowledged": "已确认 / Acknowledged", "noted": "已收到 / Noted",
     "already_acknowledged": "已由他人确认 / Acknowledged already",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class NotifyParts:
-    """What the routes of notifications call."""
-
-    desk: NotifyDesk
-    site: Site
 
 
 def notify_router(parts: NotifyParts) -> APIRouter:

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from factory_brain.application.playbooks.authoring.drafts import Drafts
-from factory_brain.application.playbooks.authoring.migrating import Migrating
+from factory_brain.application.playbooks.authoring.exchange import as_document
 from factory_brain.application.playbooks.authoring.ports import Release
 from factory_brain.application.playbooks.authoring.replaying import (
     MOST_DAYS,
     Answer,
     Judged,
-    Replaying,
 )
-from factory_brain.application.playbooks.authoring.shelf import Shelf
 from factory_brain.application.playbooks.authoring.views import (
-    PlaybookViews,
     document_of,
     findings,
     release_out,
+    step_changes,
 )
-from factory_brain.application.playbooks.engine import Engine
-from factory_brain.application.units.turns import Turns
+from factory_brain.web.parts import PlaybookParts
 from factory_brain.web.routes.units import in_turn
-from shared.clock import Clock
 from shared.errors import Rejected
 from shared.playbook.lint_report import Plant
 from shared.playbook.model import Playbook
 from shared.playbook.schema import schema
-from shared.site.loader import Site
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto_base import Text
 from shared.web.dto_playbooks import (
@@ -40,19 +33,18 @@ from shared.web.dto_playbooks import (
     CheckRequest,
     InputRequest,
     MigrateRequest,
-    PastRequest,
+    MigrationOut,
     PlaybookDetail,
     PlaybookDone,
     PlaybookPage,
     ReasonRequest,
     ReleasePage,
     ReleaseText,
-    ReplayLine,
-    ReplayOut,
     RestoreRequest,
     TemplateList,
     TemplateOut,
 )
+from shared.web.dto_replays import PastRequest, ReplayLine, ReplayOut
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
 
@@ -66,22 +58,8 @@ _STATUS = {
     "unknown_playbook": 404, "unknown_version": 404, "unknown_input": 404, "unknown_run": 404,
     "unknown_draft": 404, "unknown_template": 404, "review_own_draft": 403, "input_unfit": 422,
     "input_outside_bounds": 422, "playbook_has_errors": 422,
+    "cacao_not_taken": 422, "cacao_draft_too_long": 422,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybookParts:
-    """What the routes of playbooks and drafts call."""
-
-    site: Site
-    clock: Clock
-    shelf: Shelf
-    drafts: Drafts
-    views: PlaybookViews
-    replaying: Replaying
-    migrating: Migrating
-    engine: Engine
-    turns: Turns
 
 
 def refused(found: Any) -> Any:
@@ -153,6 +131,19 @@ def _reads(router: APIRouter, parts: PlaybookParts) -> None:
         names = ReleaseText.model_fields
         return ReleaseText(**{name: getattr(found, name) for name in names})
 
+    @router.get("/playbooks/{playbook}/versions/{version}/cacao")
+    async def version_for_others(
+        playbook: Named, version: Annotated[int, Path(ge=1, lt=1 << 31)], _: Viewer
+    ) -> dict[str, Any]:
+        """The version as an OASIS CACAO v2 document."""
+        found = await parts.shelf.store.get(playbook, version)
+        if found is None:
+            raise ProblemError(404, "unknown_version", playbook=playbook, version=version)
+        loaded = await document_of(found)
+        if loaded is None:
+            raise ProblemError(409, "playbook_has_errors", errors=1)
+        return await as_document(loaded, found.at)
+
 
 def _releases(router: APIRouter, parts: PlaybookParts) -> None:
     async def done(
@@ -206,6 +197,20 @@ def _releases(router: APIRouter, parts: PlaybookParts) -> None:
         return await done(
             request, user, key, playbook,
             lambda: parts.shelf.set_input(playbook, name, body.value, user.name, body.reason),
+        )  # fmt: skip
+
+    @router.get("/runs/{run_id}/migrate")
+    async def would_move(
+        run_id: Named, version: Annotated[int, Query(ge=1, lt=1 << 31)], _: Keeper
+    ) -> MigrationOut:
+        """Whether the run may be moved to that version, and what would be otherwise."""
+        async with in_turn(parts.turns):
+            move = refused(await parts.migrating.preview(run_id, version))
+        why = move.refused
+        return MigrationOut(
+            run=run_id, before=move.before, after=move.after, fits=why is None,
+            code=why.code if why else "", params=dict(why.params) if why else {},
+            deadline_at=move.deadline_at, steps=step_changes(move.steps),
         )  # fmt: skip
 
     @router.post("/runs/{run_id}/migrate")

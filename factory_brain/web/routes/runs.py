@@ -41,7 +41,9 @@ class Control(Protocol):
         """It goes on."""
         ...
 
-    async def dead_webhooks(self, limit: int) -> list[dict[str, Any]]:
+    async def dead_webhooks(
+        self, limit: int, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
         """Webhooks that nobody took, newest first."""
         ...
 
@@ -83,7 +85,7 @@ class Runs(Protocol):
 
     async def start_manually(
         self, playbook: str, user: str, roles: tuple[str, ...], idempotency_key: str = "",
-        drill: Mapping[str, Any] | None = None,
+        drill: Mapping[str, Any] | None = None, time_scale: float = 1.0,
     ) -> Run | Rejected:  # fmt: skip
         """Start a playbook by hand, or as a drill with what it sees of an alarm."""
         ...
@@ -217,7 +219,9 @@ def run_router(runs: Runs) -> APIRouter:
             _roles_there(user, "start_playbook", str(drill["asset"]), playbook)
 
         async def act() -> Run:
-            started = await runs.start_manually(playbook, user.name, roles, key, drill)
+            started = await runs.start_manually(
+                playbook, user.name, roles, key, drill, body.time_scale if body else 1.0
+            )
             if isinstance(started, Rejected):
                 raise ProblemError.of(409, started)
             return started

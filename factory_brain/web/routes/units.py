@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from factory_brain.application.trace.export import TraceExport
-from factory_brain.application.trace.story import TraceStory
-from factory_brain.application.units.ports import Passage, Relation, UnitReads, Wanted
-from factory_brain.application.units.questions import UnitQuestions
-from factory_brain.application.units.reports import UnitReports
+from factory_brain.application.units.ports import Passage, Relation, Wanted
 from factory_brain.application.units.turns import QuestionsBusyError, QuestionTooLongError, Turns
 from factory_brain.domain.units.spans import Limits
+from factory_brain.web.parts import UnitParts
 from shared.clock import Clock
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, User, allowed, once
@@ -42,19 +38,6 @@ DAY_MS = 86_400_000
 MOST_DAYS, MOST_DAYS_OUT = 400, 100
 """What a list may be of; what a question by limits may be of."""
 _STATUS = {"no_station_there": 404, "unknown_limit_of": 404, "too_many_spans": 422}
-
-
-@dataclass(frozen=True, slots=True)
-class UnitParts:
-    """What the routes of units and of the trace call."""
-
-    reports: UnitReports
-    questions: UnitQuestions
-    reads: UnitReads
-    story: TraceStory
-    export: TraceExport
-    clock: Clock
-    turns: Turns
 
 
 @asynccontextmanager

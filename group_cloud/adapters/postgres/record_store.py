@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from group_cloud.adapters.postgres.scoped import Scoped
 from group_cloud.application.ports import FactoryRow
 from group_cloud.domain.evidence import Point
-from shared.messages.bodies import Body, FactorySummary, OutcomeRecord, PlaybookOutcome
+from group_cloud.domain.scope import Scope
+from shared.errors import StoreError
+from shared.messages.bodies import Body, FactorySummary, OutcomeRecord
+from shared.postgres.partitions import Partitioned, Partitions
 
 _EVENT_COLUMNS = [
     "source", "epoch", "lane", "seq", "site", "id", "type", "time", "received_at", "alarm",
     "occurrence", "body",
 ]  # fmt: skip
+_RECEIVED = _EVENT_COLUMNS.index("received_at")
+EVENTS = Partitioned("group_event", "received_at")
 
 
 class RecordStore:
@@ -27,6 +34,8 @@ class RecordStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._ask = Scoped(pool)
+        self.partitions = Partitions(pool, (EVENTS,))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -37,8 +46,21 @@ class RecordStore:
     async def insert_events(
         self, connection: asyncpg.Connection, rows: list[tuple[Any, ...]]
     ) -> None:
-        """Append to the group's journal."""
-        await connection.copy_records_to_table("group_event", records=rows, columns=_EVENT_COLUMNS)
+        """Append to the group's journal, whose day is there before."""
+        times = {row[_RECEIVED] for row in rows}
+        await self.partitions.ensure(EVENTS, times)
+        copy = partial(
+            connection.copy_records_to_table, "group_event", records=rows, columns=_EVENT_COLUMNS
+        )
+        try:
+            async with connection.transaction():
+                await copy()
+        except asyncpg.CheckViolationError as error:
+            # Its day was dropped since it was remembered, or another process did not make it.
+            self.partitions.forget()
+            if await self.partitions.ensure(EVENTS, times):
+                raise StoreError("group_event has no partition for these days") from error
+            await copy()
 
     async def save_summary(
         self, connection: asyncpg.Connection, site: str, summary: FactorySummary, at: int
@@ -71,33 +93,28 @@ class RecordStore:
         )  # fmt: skip
 
     async def save_outcome(
-        self, connection: asyncpg.Connection, site: str, record: OutcomeRecord, at: int
-    ) -> None:
-        """Keep an occurrence's newest label under a new revision."""
+        self, connection: asyncpg.Connection, site: str, record: OutcomeRecord, at: int,
+        said_at: int,
+    ) -> None:  # fmt: skip
+        """Keep an occurrence's newest label under a new revision; what is older changes nothing."""
         await connection.execute(
             "INSERT INTO outcome (site, occurrence, edge, alarm, label, raised_at, received_at, "
-            "trained, body) VALUES ($1, $2, $3, $4, $5, $6, $7, false, $8) "
+            "trained, said_at, cause, body) "
+            # What nobody has judged is nothing to train with: it is kept for what was done.
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $5::varchar = '', $9, $10, $8) "
             "ON CONFLICT (site, occurrence) DO UPDATE SET edge = $3, alarm = $4, label = $5, "
-            "raised_at = $6, received_at = $7, trained = false, body = $8, revision = DEFAULT",
+            "raised_at = $6, received_at = $7, trained = false, said_at = $9, cause = $10, "
+            "body = $8, revision = DEFAULT WHERE outcome.said_at <= $9",
             site, record.occurrence, record.edge, record.alarm, record.label, record.raised_at,
-            at, msgspec.to_builtins(record),
+            at, msgspec.to_builtins(record), said_at, record.cause,
         )  # fmt: skip
 
-    async def save_playbook_outcome(
-        self, connection: asyncpg.Connection, site: str, outcome: PlaybookOutcome, at: int
-    ) -> None:
-        """Keep a run's end."""
-        await connection.execute(
-            "INSERT INTO playbook_outcome (site, run, playbook, status, received_at, body) "
-            "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (site, run) "
-            "DO UPDATE SET status = $4, received_at = $5, body = $6",
-            site, outcome.run, outcome.playbook, outcome.status, at, msgspec.to_builtins(outcome),
-        )  # fmt: skip
-
-    async def bodies(self, site: str, occurrence: str) -> list[Any]:
-        """All that a factory has told of one of its occurrences."""
-        rows = await self._pool.fetch(
-            "SELECT body FROM group_event WHERE site = $1 AND occurrence = $2 LIMIT 10000",
+    async def bodies(self, scope: Scope, site: str, occurrence: str) -> list[Any]:
+        """All that a factory within a scope has told of one of its occurrences."""
+        rows = await self._ask.fetch(
+            scope,
+            "SELECT body FROM group_event e WHERE {mine:e} AND e.site = $2 "
+            "AND e.occurrence = $3 LIMIT 10000",
             site, occurrence,
         )  # fmt: skip
         return [msgspec.convert(row["body"], Body) for row in rows]
@@ -110,11 +127,13 @@ class RecordStore:
             list(seen), list(seen.values()),
         )  # fmt: skip
 
-    async def factories(self) -> list[FactoryRow]:
-        """All factories that were ever heard."""
-        rows = await self._pool.fetch(
+    async def factories(self, scope: Scope) -> list[FactoryRow]:
+        """All factories within a scope that were ever heard, or given to a tenant."""
+        rows = await self._ask.fetch(
+            scope,
             "SELECT f.*, (SELECT count(*) FROM outcome o WHERE o.site = f.site "
-            "AND o.label <> '') AS outcomes FROM factory f ORDER BY f.site LIMIT 1000"
+            "AND o.label <> '') AS outcomes FROM factory f WHERE {mine:f} "
+            "ORDER BY f.site LIMIT 1000",
         )
         return [
             FactoryRow(
@@ -150,9 +169,26 @@ class RecordStore:
             "UPDATE outcome SET trained = true WHERE revision = ANY($1) AND NOT trained", revisions
         )
 
+    async def prune_total(self, before: int) -> None:
+        """Delete figures, past occurrences, closed incidents and runs that are older."""
+        day = before // 86_400_000
+        for statement, limit in (
+            ("DELETE FROM stat_day WHERE day < $1", day),
+            ("DELETE FROM stat_alarm WHERE day < $1", day),
+            ("DELETE FROM stat_ten WHERE ten < $1", before // 600_000),
+            ("DELETE FROM group_occurrence WHERE raised_at < $1 AND returned_at > 0", before),
+            (
+                "DELETE FROM group_incident WHERE opened_at < $1 "
+                "AND status IN ('closed', 'merged')",
+                before,
+            ),
+            ("DELETE FROM playbook_outcome WHERE ended_at < $1", before),
+        ):
+            await self._pool.execute(statement, limit, timeout=300)
+
     async def prune(self, before: int) -> None:
         """Delete journal entries, frame digests and unjudged outcomes older than `before`."""
-        await self._pool.execute("DELETE FROM group_event WHERE received_at < $1", before)
+        await self.partitions.drop_before(EVENTS, before)
         await self._pool.execute("DELETE FROM frame_digest WHERE at < $1", before)
         await self._pool.execute(
             "DELETE FROM outcome WHERE received_at < $1 AND label = ''", before

@@ -1,4 +1,4 @@
-"""Proposals, rollouts, directive counters and model versions in PostgreSQL.
+"""Proposals, directives, their counters and model versions in PostgreSQL.
 
 Called by the trainer, the desk, the dispatch and the reports; writes use the caller's transaction.
 """
@@ -16,12 +16,13 @@ from group_cloud.learning.registry import KEPT_VERSIONS, next_version
 from shared.alarm.shadow import setting_data, setting_of
 
 _ROLLOUT = (
-    "directive, proposal, site, edge, alarm, counter, status, setting, payload, signature, "
-    "expires_at, at, code, params, withdrawn"
+    "directive, plan, stage, kind, proposals, site, edge, counter, status, changes, payload, "
+    "signature, expires_at, at, code, params, withdrawn"
 )
 
 
-def _proposal(row: asyncpg.Record) -> ProposalRow:
+def proposal_of(row: asyncpg.Record) -> ProposalRow:
+    """A row of the table as a proposal."""
     return ProposalRow(
         id=row["id"],
         point=Point(row["site"], row["edge"], row["alarm"]),
@@ -41,18 +42,22 @@ def _proposal(row: asyncpg.Record) -> ProposalRow:
 def _rollout(row: asyncpg.Record) -> RolloutRow:
     return RolloutRow(
         directive=row["directive"],
-        proposal=row["proposal"],
-        point=Point(row["site"], row["edge"], row["alarm"]),
+        plan=row["plan"],
+        stage=row["stage"],
+        kind=row["kind"],
+        proposals=tuple(row["proposals"]),
+        site=row["site"],
+        edge=row["edge"],
         counter=row["counter"],
         status=row["status"],
-        setting=setting_of(row["setting"]),
+        changes={alarm: setting_of(data) for alarm, data in row["changes"].items()},
         payload=row["payload"],
         signature=row["signature"],
         expires_at=row["expires_at"],
         at=row["at"],
         code=row["code"],
         params=row["params"],
-        withdrawn=row["withdrawn"],
+        withdrawn=tuple(row["withdrawn"]),
     )
 
 
@@ -75,12 +80,12 @@ class ProposalStore:
             "ORDER BY created_at DESC, id DESC LIMIT 1 FOR UPDATE",
             point.site, point.edge, point.alarm,
         )  # fmt: skip
-        return _proposal(row) if row else None
+        return proposal_of(row) if row else None
 
     async def get(self, connection: asyncpg.Connection, proposal: str) -> ProposalRow | None:
         """One proposal, locked."""
         row = await connection.fetchrow("SELECT * FROM proposal WHERE id = $1 FOR UPDATE", proposal)
-        return _proposal(row) if row else None
+        return proposal_of(row) if row else None
 
     async def save(self, connection: asyncpg.Connection, row: ProposalRow) -> None:
         """Insert or replace."""
@@ -96,17 +101,24 @@ class ProposalStore:
             row.body, row.decided_at, row.decided_by, row.reason,
         )  # fmt: skip
 
-    async def listed(self, limit: int) -> list[tuple[ProposalRow, RolloutRow | None]]:
-        """Newest first, each with its rollout."""
+    async def listed(
+        self, limit: int, sites: list[str] | None
+    ) -> list[tuple[ProposalRow, RolloutRow | None]]:
+        """Newest first, each with its rollout; of these sites, None: of all."""
         rows = await self._pool.fetch(
-            "SELECT * FROM proposal ORDER BY (status = 'open') DESC, created_at DESC LIMIT $1",
-            limit,
-        )
+            "SELECT * FROM proposal WHERE $2::text[] IS NULL OR site = ANY($2) "
+            "ORDER BY (status = 'open') DESC, created_at DESC LIMIT $1",
+            limit, sites,
+        )  # fmt: skip
         rollouts = await self._pool.fetch(
-            f"SELECT {_ROLLOUT} FROM rollout WHERE proposal = ANY($1)", [row["id"] for row in rows]
+            f"SELECT {_ROLLOUT} FROM rollout WHERE kind = 'settings' AND proposals ?| $1 "
+            "ORDER BY at, counter",
+            [row["id"] for row in rows],
         )
-        by_proposal = {row["proposal"]: _rollout(row) for row in rollouts}
-        return [(_proposal(row), by_proposal.get(row["id"])) for row in rows]
+        by_proposal: dict[str, RolloutRow] = {}
+        for rollout in map(_rollout, rollouts):
+            by_proposal |= dict.fromkeys(rollout.proposals, rollout)
+        return [(proposal_of(row), by_proposal.get(row["id"])) for row in rows]
 
 
 class RolloutStore:
@@ -115,13 +127,13 @@ class RolloutStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def next_counter(self, connection: asyncpg.Connection, site: str, edge: str) -> int:
+    async def next_counter(self, connection: asyncpg.Connection, site: str, target: str) -> int:
         """The target's next number; its row stays locked until the directive stands."""
         counter: int | None = await connection.fetchval(
             "INSERT INTO directive_counter (site, edge, counter) VALUES ($1, $2, 1) "
             "ON CONFLICT (site, edge) DO UPDATE SET counter = directive_counter.counter + 1 "
             "RETURNING counter",
-            site, edge,
+            site, target,
         )  # fmt: skip
         assert counter is not None
         return counter
@@ -129,17 +141,19 @@ class RolloutStore:
     async def save(self, connection: asyncpg.Connection, row: RolloutRow) -> None:
         """Insert, or change what may change: status, time, code."""
         await connection.execute(
-            f"INSERT INTO rollout ({_ROLLOUT}) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
-            "ON CONFLICT (directive) DO UPDATE SET status = $7, at = $12, code = $13, "
-            "params = $14, withdrawn = $15",
-            row.directive, row.proposal, row.point.site, row.point.edge, row.point.alarm,
-            row.counter, row.status, setting_data(row.setting), row.payload, row.signature,
-            row.expires_at, row.at, row.code, row.params, row.withdrawn,
+            f"INSERT INTO rollout ({_ROLLOUT}) VALUES "
+            "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
+            "ON CONFLICT (directive) DO UPDATE SET status = $9, at = $14, code = $15, "
+            "params = $16, withdrawn = $17",
+            row.directive, row.plan, row.stage, row.kind, list(row.proposals), row.site, row.edge,
+            row.counter, row.status,
+            {alarm: setting_data(setting) for alarm, setting in row.changes.items()},
+            row.payload, row.signature, row.expires_at, row.at, row.code, row.params,
+            list(row.withdrawn),
         )  # fmt: skip
 
     async def get(self, connection: asyncpg.Connection, directive: str) -> RolloutRow | None:
-        """One rollout, locked."""
+        """One directive, locked."""
         row = await connection.fetchrow(
             f"SELECT {_ROLLOUT} FROM rollout WHERE directive = $1 FOR UPDATE", directive
         )
@@ -148,24 +162,40 @@ class RolloutStore:
     async def of_edge(
         self, connection: asyncpg.Connection, site: str, edge: str
     ) -> list[RolloutRow]:
-        """All rollouts of an edge by counter."""
+        """All directives of an edge that set something, by counter."""
         rows = await connection.fetch(
-            f"SELECT {_ROLLOUT} FROM rollout WHERE site = $1 AND edge = $2 ORDER BY counter",
+            f"SELECT {_ROLLOUT} FROM rollout WHERE site = $1 AND edge = $2 AND kind <> 'dry_run' "
+            "ORDER BY counter",
             site, edge,
         )  # fmt: skip
         return [_rollout(row) for row in rows]
 
+    async def of_plan(self, connection: asyncpg.Connection, plan: str) -> list[RolloutRow]:
+        """All directives of a roll-out; those of one edge by their numbers."""
+        rows = await connection.fetch(
+            f"SELECT {_ROLLOUT} FROM rollout WHERE plan = $1 ORDER BY site, edge, counter", plan
+        )
+        return [_rollout(row) for row in rows]
+
     async def newest_of(self, connection: asyncpg.Connection, point: Point) -> RolloutRow | None:
-        """The newest rollout that was made for this alarm point."""
+        """The newest directive that brought this alarm point a new setting."""
         row = await connection.fetchrow(
-            f"SELECT {_ROLLOUT} FROM rollout WHERE site = $1 AND edge = $2 AND alarm = $3 "
-            "ORDER BY counter DESC LIMIT 1",
+            f"SELECT {_ROLLOUT} FROM rollout WHERE site = $1 AND edge = $2 AND changes ? $3 "
+            "AND kind = 'settings' ORDER BY counter DESC LIMIT 1",
             point.site, point.edge, point.alarm,
         )  # fmt: skip
         return _rollout(row) if row else None
 
+    async def planned(self, connection: asyncpg.Connection, point: Point) -> bool:
+        """Whether a roll-out that has not ended changes this alarm point."""
+        return bool(
+            await connection.fetchval(
+                "SELECT true FROM rollout_plan WHERE NOT ended AND points ? $1 LIMIT 1", str(point)
+            )
+        )
+
     async def unheard(self) -> list[RolloutRow]:
-        """Rollouts whose factory has not answered."""
+        """Directives whose factory has not answered."""
         rows = await self._pool.fetch(
             f"SELECT {_ROLLOUT} FROM rollout WHERE status = ANY($1) ORDER BY site, edge, counter",
             list(UNHEARD),
@@ -177,13 +207,13 @@ class RolloutStore:
         rows = await self._pool.fetch("SELECT DISTINCT site FROM directive_counter ORDER BY site")
         return [row["site"] for row in rows]
 
-    async def newest_by_edge(self, site: str) -> dict[str, RolloutRow]:
-        """The newest directive of each edge of a site."""
+    async def newest_by_edge(self, site: str, *, dry_run: bool) -> dict[str, RolloutRow]:
+        """The newest directive of each edge of a site that has been marked as sent."""
         rows = await self._pool.fetch(
             f"SELECT DISTINCT ON (edge) {_ROLLOUT} FROM rollout WHERE site = $1 "
-            "ORDER BY edge, counter DESC",
-            site,
-        )
+            "AND (kind = 'dry_run') = $2 AND status <> 'signed' ORDER BY edge, counter DESC",
+            site, dry_run,
+        )  # fmt: skip
         return {row["edge"]: _rollout(row) for row in rows}
 
 

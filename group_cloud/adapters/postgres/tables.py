@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Identity, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 from shared.postgres import tables as common
@@ -41,10 +41,14 @@ class FactoryTable(SQLModel, table=True):
     edges_total: int = 0
     events: int = big()
     last_seen: int | None = big(nullable=True)
+    tenant: str = Field(default="default", foreign_key="tenant.id", index=False)
+    uncounted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    """Occurrences too old, or of a clock too wrong, for the figures."""
+    __table_args__ = (Index("factory_tenant", "tenant"),)
 
 
 class GroupEventRow(SQLModel, table=True):
-    """The group's journal, by position."""
+    """The group's journal by days; the watermark keeps a position from coming twice."""
 
     __tablename__ = "group_event"
     source: str = Field(primary_key=True)
@@ -55,14 +59,20 @@ class GroupEventRow(SQLModel, table=True):
     id: str
     type: str
     time: int = big()
-    received_at: int = big()
+    received_at: int = big(primary_key=True)
     alarm: str | None = None
     occurrence: str | None = None
     body: dict[str, Any] = json_column()
     __table_args__ = (
-        Index("group_event_received", "received_at", postgresql_using="brin"),
-        Index("group_event_occurrence", "site", "occurrence"),
-    )
+        Index(
+            "group_event_occurrence", "site", "occurrence",
+            postgresql_where=text("occurrence IS NOT NULL"),
+        ),
+        Index("group_event_alarm", "site", "alarm", "time",
+              postgresql_where=text("alarm IS NOT NULL")),
+        Index("group_event_time", "time", postgresql_using="brin"),
+        {"postgresql_partition_by": "RANGE (received_at)"},
+    )  # fmt: skip
 
 
 class OutcomeRow(SQLModel, table=True):
@@ -79,8 +89,12 @@ class OutcomeRow(SQLModel, table=True):
     revision: int = Field(sa_column=Column(BigInteger, Identity(), nullable=False))
     """Rises with every change: a label corrected while it was being learnt is learnt again."""
     trained: bool = False
+    said_at: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    """When the factory said it: what was said earlier and comes later changes nothing."""
+    cause: str = ""
     body: dict[str, Any] = json_column()
     __table_args__ = (
+        Index("outcome_cause", "site", "cause", postgresql_where=text("cause <> ''")),
         Index("outcome_point", "site", "edge", "alarm", "raised_at"),
         Index("outcome_untrained", "site", postgresql_where=text("NOT trained")),
     )
@@ -95,7 +109,22 @@ class PlaybookOutcomeRow(SQLModel, table=True):
     playbook: str
     status: str
     received_at: int = big()
+    version: int = 0
+    release: str = ""
+    """The digest of the very text that ran."""
+    variant: str = ""
+    alarm: str = ""
+    occurrence: str = ""
+    success: bool | None = None
+    started_at: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    ended_at: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    duration_s: float | None = None
+    drill: bool = False
     body: dict[str, Any] = json_column()
+    __table_args__ = (
+        Index("playbook_outcome_ended", "ended_at", "site", "run"),
+        Index("playbook_outcome_of", "playbook", "version", "variant"),
+    )
 
 
 class ModelVersionRow(SQLModel, table=True):
@@ -142,21 +171,30 @@ class RolloutTable(SQLModel, table=True):
 
     __tablename__ = "rollout"
     directive: str = Field(primary_key=True)
-    proposal: str = Field(index=True)
+    plan: str = Field(index=True)
+    stage: str
+    kind: str
+    proposals: list[str] = json_column()
     site: str
     edge: str
-    alarm: str
     counter: int = big()
     status: str
-    setting: dict[str, Any] = json_column()
+    changes: dict[str, Any] = json_column()
+    """Alarm -> the setting that this directive brings."""
     payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     expires_at: int = big()
     at: int = big()
     code: str | None = None
     params: dict[str, Any] | None = json_column(nullable=True)
-    withdrawn: bool = False
-    __table_args__ = (UniqueConstraint("site", "edge", "counter"),)
+    withdrawn: list[str] = json_column()
+    __table_args__ = (
+        Index("rollout_number", "site", "edge", text("(kind = 'dry_run')"), "counter", unique=True),
+        Index("rollout_proposals", "proposals", postgresql_using="gin"),
+        Index(
+            "rollout_unheard", "status", postgresql_where=text("status IN ('signed', 'sent')")
+        ),
+    )  # fmt: skip
 
 
 class CounterRow(SQLModel, table=True):

@@ -3,9 +3,15 @@ import { boot } from "./boot";
 import CommandApp from "./CommandApp.vue";
 
 void boot(CommandApp, [
-  { path: "/", redirect: "/factories" },
+  { path: "/", redirect: "/centre" },
+  { path: "/centre/:site?/:incident?", component: () => import("./screens/CentreScreen.vue"), props: true },
   { path: "/factories", component: () => import("./screens/FactoriesScreen.vue") },
   { path: "/proposals", component: () => import("./screens/ProposalsScreen.vue") },
   { path: "/proposals/:id", component: () => import("./screens/ProposalsScreen.vue"), props: true },
-  { path: "/:rest(.*)*", redirect: "/factories" },
+  { path: "/rollouts", component: () => import("./screens/RolloutsScreen.vue") },
+  { path: "/rollouts/:id", component: () => import("./screens/RolloutsScreen.vue"), props: true },
+  { path: "/compare", component: () => import("./screens/CompareScreen.vue") },
+  { path: "/statistics", component: () => import("./screens/StatsScreen.vue") },
+  { path: "/fleet", component: () => import("./screens/GroupFleetScreen.vue") },
+  { path: "/:rest(.*)*", redirect: "/centre" },
 ]);

@@ -14,7 +14,7 @@ const run = (path: string): Run => {
   return {
     id: "r", playbook: "p", version: 1, name: { zh: "p", en: "p" }, alarm: null, occurrence: null,
     status: "waiting", started_at: 0, ended_at: null, drill: false, ask, asks: [ask], steps: [],
-    attached: 0, joined: [],
+    attached: 0, joined: [], time_scale: 1,
   };
 };
 

@@ -38,8 +38,24 @@ class Imported:
     """Whether Andon wrote the document, so that nothing was guessed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A draft's text before anybody has looked whether it is a playbook."""
+
+    playbook: str
+    text: str
+    notes: list[Note]
+    ours: bool
+
+
 def from_cacao(data: bytes | str, name: str) -> Imported:
     """The playbook of a CACAO file; raises PlaybookFaults with place and reason."""
+    made = drafted(data, name)
+    return Imported(made.text, load_text(made.text, name), made.notes, made.ours)
+
+
+def drafted(data: bytes | str, name: str) -> Drafted:
+    """The text that a CACAO file becomes; raises PlaybookFaults with place and reason."""
     document = _document(data, name)
     try:
         found, notes, ours = assembled(document, name)
@@ -52,7 +68,7 @@ def from_cacao(data: bytes | str, name: str) -> Imported:
             "cacao_malformed", name, f"内容不符合 CACAO（{said}）",
             f"not shaped as CACAO is ({said})", CHECK,
         ) from error  # fmt: skip
-    return Imported(text, load_text(text, name), notes, ours)
+    return Drafted(str(found["playbook"]), text, notes, ours)
 
 
 def assembled(document: Node, name: str) -> tuple[Node, list[Note], bool]:

@@ -55,10 +55,15 @@ class Covered:
         return self.percent >= self.wanted
 
 
-def covered(book: Playbook, plays: Iterable[Told], wanted: Coverage) -> list[Covered]:
-    """Each kind of thing, how much of it was reached and what was not."""
+def covered(
+    book: Playbook, plays: Iterable[Told], wanted: Coverage, alone: bool = True
+) -> list[Covered]:
+    """Each kind of thing, how much of it was reached and what was not.
+
+    `alone`: the part that an edge runs by itself counts too.
+    """
     reached: set[tuple[str, str]] = set()
-    known = list(items(book))
+    known = [item for item in items(book) if alone or item.at[0] != "offline"]
     for told in plays:
         for run in told.runs:
             reached |= set(_reached(book, run))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from shared.playbook.rehearsal.drills import Drill
 from shared.playbook.rehearsal.wanted import Coverage, Then
 from shared.playbook.values import Duration, Id, Part
 
@@ -139,43 +140,6 @@ class Defaults(Part):
     mocks: Mocks = Field(default_factory=dict)
 
 
-class Drill(Part):
-    """How the same plan is drilled on the running system with simulators."""
-
-    site: str = ""
-    """The site of the running system; empty: the only one."""
-    alarm: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
-    """What the run sees of its alarm, such as the value; id and asset are those of the site's."""
-    faults: list[DrillFault] = Field(default_factory=list, max_length=20)
-    reset: list[str] = Field(default_factory=list, max_length=20)
-    """Simulated plants that are put back before and after; those of `faults` always are."""
-    settle: Duration = 3_000
-    """So long the plants stand reset before the run begins: their values must have come."""
-    speed: float = Field(default=1.0, gt=0, le=100)
-    answers: list[DrillAnswer] = Field(default_factory=list, max_length=20)
-    within: Duration = 120_000
-    """The run must have ended by then."""
-    then: Then = Then()
-
-
-class DrillFault(Part):
-    """A fault of a simulated plant."""
-
-    plant: str
-    fault: str
-    at: Duration = 0
-    on: bool = True
-    args: dict[str, float] = Field(default_factory=dict)
-
-
-class DrillAnswer(Part):
-    """An answer that the drill gives when it is asked."""
-
-    on: Id
-    answer: str
-    after: Duration = 0
-
-
 class Case(Part):
     """One test."""
 
@@ -194,17 +158,34 @@ class TestFile(Part):
 
     schema_: Literal["playbook-test/v1"] = Field(alias="schema")
     playbook: Id
+    binding: str | None = None
+    """File beside this one with the site's side, as `bindings.yaml` or a template of it: its
+    devices, interlocks, limits and inputs count. Without it: `binding.template.yaml`, if any."""
     defaults: Defaults = Defaults()
     tests: list[Case] = Field(default_factory=list, max_length=200)
     coverage: Coverage = Coverage()
     drill: Drill | None = None
+    """The only one; several are written as `drills`."""
+    drills: list[Drill] = Field(default_factory=list, max_length=30)
+    drill_coverage: Coverage = Coverage()
+    """Percent that all drills of the file must have reached together."""
 
     @model_validator(mode="after")
     def _something(self) -> TestFile:
-        if not self.tests and self.drill is None:
-            raise ValueError("a test file needs `tests`, or a `drill`")
+        if not self.tests and not self.all_drills:
+            raise ValueError("a test file needs `tests`, a `drill` or `drills`")
+        if self.drill is not None and self.drills:
+            raise ValueError("write `drill`, or `drills` with a name each, not both")
+        names = [one.name for one in self.drills]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"drills have names of their own; twice: {', '.join(twice)}")
         return self
 
+    @property
+    def all_drills(self) -> list[Drill]:
+        """Every drill of the file."""
+        return [self.drill] if self.drill is not None else list(self.drills)
 
-for _part in (Drill, TestFile):
-    _part.model_rebuild()
+    def place_of(self, number: int) -> tuple[str | int, ...]:
+        """Where a drill stands in the file."""
+        return ("drill",) if self.drill is not None else ("drills", number)

@@ -52,7 +52,9 @@ class Judge:
         if told.broken:
             yield self._miss("broken", (), f"无法演完：{told.broken}",
                              f"the test does not come to its end: {told.broken}")  # fmt: skip
-        for key, number in (("runs", len(told.runs)), ("attached", told.attached)):
+        for key, number in (
+            ("runs", len(told.runs)), ("attached", told.attached), ("throttled", told.throttled),
+        ):  # fmt: skip
             wanted = getattr(then, key)
             if wanted is not None and wanted != number:
                 yield self._miss(key, (key,), f"应为 {wanted}，实为 {number}{self._fired('zh')}",

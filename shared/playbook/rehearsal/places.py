@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from shared.playbook.model import Playbook, Step
 
+ALONE = "/offline"
+"""Path of the part that an edge runs alone."""
 ROUND = "*"
 """Stands for the number of a round in the path of a step inside a loop."""
 
@@ -31,11 +33,13 @@ class Place:
 
 
 def places(book: Playbook) -> list[Place]:
-    """All steps that a brain runs, in the order of the text; not those of `offline`."""
+    """All steps, in the order of the text; those that an edge runs alone last."""
     found = list(_block(book.steps, "/steps", ("steps",)))
     for index, handler in enumerate(book.catch):
         found += _block(handler.steps, f"/catch/{index}", ("catch", index, "steps"))
-    return [*found, *_block(book.finally_, "/finally", ("finally",))]
+    found += _block(book.finally_, "/finally", ("finally",))
+    alone = book.offline.steps if book.offline is not None else []
+    return [*found, *_block(alone, ALONE, ("offline", "steps"))]
 
 
 def _block(steps: list[Step], base: str, at: tuple[str | int, ...]) -> Iterator[Place]:

@@ -16,6 +16,8 @@ class Plant:
 
     def __init__(self, tags: Mapping[str, Any], now: int) -> None:
         self._tags: dict[str, tuple[Any, bool, int]] = {}
+        self._heard: dict[str, tuple[Any, bool, int]] = {}
+        """What the brain heard last, before the link went down."""
         self.peaks: dict[str, float] = {}
         self.link_down_until = 0
         self.link_down_since: int | None = None
@@ -40,7 +42,9 @@ class Plant:
 
     def cut(self, now: int, down: int) -> None:
         """The edge cannot be reached for so long."""
-        self.link_down_since, self.link_down_until = now, now + down
+        if self.linked(now):
+            self.link_down_since, self._heard = now, dict(self._tags)
+        self.link_down_until = now + down
 
     def linked(self, now: int) -> bool:
         """Whether the edge can be reached."""
@@ -49,17 +53,28 @@ class Plant:
     def seen(self, now: int) -> StaticEnvironment:
         """What the brain sees: while the link is down, what it saw last grows old."""
         since = self.link_down_since
-        late = now - since if since is not None and not self.linked(now) else 0
-        return self._environment(late)
+        if since is None or self.linked(now):
+            return self.here()
+        return self._environment(self._heard, now - since)
 
     def here(self) -> StaticEnvironment:
         """What the edge itself sees."""
-        return self._environment(0)
+        return self._environment(self._tags, 0)
 
-    def _environment(self, late: int) -> StaticEnvironment:
+    def of_site(self, names: Mapping[str, str]) -> StaticEnvironment:
+        """What the edge sees under the site's names: site's tag -> logical one."""
+        here = self.here()
+        known = dict(here.tags)
+        for site, logical in names.items():
+            if logical in self._tags:
+                known[site] = here.tags[logical]
+        return StaticEnvironment(tags=known)
+
+    @staticmethod
+    def _environment(tags: Mapping[str, tuple[Any, bool, int]], late: int) -> StaticEnvironment:
         return StaticEnvironment(tags={
             name: Reading(value, good, (age + late) / 1000)
-            for name, (value, good, age) in self._tags.items()
+            for name, (value, good, age) in tags.items()
         })  # fmt: skip
 
 

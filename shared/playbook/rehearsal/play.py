@@ -13,6 +13,7 @@ from typing import Any
 from shared.playbook.journal import Asking
 from shared.playbook.model import Playbook
 from shared.playbook.overlap import decide, may_start
+from shared.playbook.rehearsal.alone import Alone
 from shared.playbook.rehearsal.document import Case, Defaults, Event, Given, Mocks
 from shared.playbook.rehearsal.places import places
 from shared.playbook.rehearsal.plant import Plant
@@ -70,6 +71,7 @@ class Play:
         )  # fmt: skip
         self.inputs = {**inputs_given(cast.book, cast.inputs), **given.inputs}
         self.starts = Starts(cast.book, self.inputs, given.alarm)
+        self.alone = Alone(self.world, self.inputs)
         self.stages: list[Stage] = []
         self.queued: list[Stage] = []
         self.up_at, self.killed_at = BEGIN, BEGIN
@@ -94,6 +96,7 @@ class Play:
             self.now = max(later, self.now)
         else:
             self.told.broken = "too_long"
+        self.told.throttled = self.starts.throttled
         self.told.unused = [place for place, _ in (*self.timeline, *self.answers)]
         return self.told
 
@@ -103,8 +106,12 @@ class Play:
         while self.timeline and (self.timeline[0][1].at or 0) + BEGIN <= self.now:
             self._happen(self.timeline.pop(0)[1])
         self.world.receivers.tend(self.now)
+        linked = self.world.plant.linked(self.now)
+        self.alone.work(self.now, away=not linked or self.now < self.up_at)
         if self.now < self.up_at:
             return
+        if linked:
+            self._adopt()
         if self.killed_at < self.up_at <= self.now:
             self._come_back()
         while True:
@@ -113,6 +120,11 @@ class Play:
             self._work()
             if not (self._answer() or self._pump()):
                 break
+
+    def _adopt(self) -> None:
+        """The brain hears what the edge did alone."""
+        for stage in self.stages:
+            stage.adopt(self.alone.news(stage.name), self.now)
 
     def _work(self) -> None:
         for stage in self.stages:
@@ -124,7 +136,9 @@ class Play:
 
     def _next(self) -> int | None:
         """When something happens next; None when nothing does any more."""
-        times: list[int | None] = [self.world.receivers.next_at()]
+        times: list[int | None] = [self.world.receivers.next_at(), self.alone.next_at()]
+        if not self.world.plant.linked(self.now):
+            times.append(self.world.plant.link_down_until)
         times += [BEGIN + (event.at or 0) for _, event in self.timeline[:1]]
         if self.now < self.up_at:
             times.append(self.up_at)
@@ -158,6 +172,7 @@ class Play:
         else:
             self._alarm_state(event)
             fired = self.starts.happened(event, now)
+            self._stands(event)
         self.world.note(now, "event", kind, fired=fired, said=event)
 
     def _alarm_state(self, event: Event) -> None:
@@ -170,6 +185,14 @@ class Play:
                 stage.alarm_states.clear()
             elif kind in STATES:
                 stage.alarm_states.setdefault(STATES[kind], self.now)
+
+    def _stands(self, event: Event) -> None:
+        """What the edge itself sees of its alarm."""
+        name = str(getattr(event, "raise_" if event.raise_ else event.kind))
+        if event.kind == "raise":
+            self.alone.stands(name, self.starts.alarm_of(event, self.now), self.now)
+        elif event.kind in ("clear", "shelve", "suppress"):
+            self.alone.gone(name)
 
     def _control(self, event: Event) -> None:
         by = event.by.removeprefix("user:")
@@ -291,6 +314,8 @@ class Play:
         self.told.runs.append(stage.run)
         if len(self.stages) == 1:
             self.world.plant.restart_peaks()
+        if self.world.plant.linked(self.now):
+            stage.adopt(self.alone.news(stage.name), self.now)
         self.world.note(self.now, "run", "started", run=stage.run.id)
 
     def _pump(self) -> bool:

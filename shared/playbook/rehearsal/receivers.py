@@ -14,6 +14,7 @@ from shared.playbook.journal import ROOTS, Effect, Phase
 from shared.playbook.model import CommandSpec, Step
 from shared.playbook.rehearsal.document import Mock, Mocks
 from shared.playbook.rehearsal.plant import Plant
+from shared.playbook.rehearsal.site_side import SiteDevice, SiteSide
 from shared.playbook.rehearsal.told import Act, Told
 
 ANSWER_MS = 8_000
@@ -50,6 +51,9 @@ class Work:
     acted: bool = False
     verify_until: int = 0
     result: dict[str, Any] | None = None
+    at: SiteDevice | None = None
+    before: Any = None
+    """What the device stood at when it was looked whether it may be moved."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,12 @@ class Receivers:
     begin: int
     works: dict[str, Work] = field(default_factory=dict)
     """The edge's own journal."""
+    bound: dict[str, SiteDevice] = field(default_factory=dict)
+    """Command's id -> the site's device, where a binding is given."""
+    site: SiteSide = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.site = SiteSide(self.plant)
 
     def mock(self, step: str, attempt: int) -> Mock:
         """How the step's receiver behaves at this try."""
@@ -73,33 +83,44 @@ class Receivers:
     # the edge
 
     def send(
-        self, key: str, effect: Effect, data: Mapping[str, Any], now: int, again: bool = False
+        self, key: str, effect: Effect, data: Mapping[str, Any], now: int, again: bool = False,
+        here: bool = False,
     ) -> bool:  # fmt: skip
-        """Hand a command to the edge, under its id once more; False when it does not arrive."""
+        """Hand a command to the edge, under its id once more; False when it does not arrive.
+
+        `here`: it is the edge's own, which no link can lose.
+        """
         mock = self.mock(mock_name(effect), effect.attempt)
         if key in self.works:
             return True
         lost = mock.outcome == "never_arrived" and not again
-        if lost or not self.plant.linked(now):
+        if not here and (lost or not self.plant.linked(now)):
             return False
         spec = command_of(effect)
         work = Work(
             key, spec, mock, data, effect.path, now + mock.takes, int(data["expires_at"])
         )  # fmt: skip
         self.works[key] = work
-        refused = self._refused(work)
+        work.at = self.bound.get(key)
+        refused = self._refused(work, now)
         if refused:
             work.result = refused
         self.tend(now)
         return True
 
-    def _refused(self, work: Work) -> dict[str, Any] | None:
+    def _refused(self, work: Work, now: int) -> dict[str, Any] | None:
         forced = {
             "interlock": ("interlock", "interlock"), "refused": ("refused", "refused"),
             "expired": ("expired", "too_late"), "failed": (work.mock.kind, "write_failed"),
         }.get(work.mock.outcome)  # fmt: skip
         if forced is not None:
             return {"kind": forced[0], "reason": forced[1]}
+        if work.at is not None:
+            operation = work.at.spec.operations.get(work.spec.op)
+            work.before = self.site.before(work.at, operation)
+            found = self.site.refusal(work.at, work.spec.op, work.data["args"], now)
+            if found is not None:
+                return found
         for text in work.data["require"]:
             if _true(text, self.plant) is not True:
                 return {"kind": "interlock", "reason": "require", "params": {"expression": text}}
@@ -122,6 +143,8 @@ class Receivers:
 
     def _act(self, work: Work, now: int) -> None:
         work.acted = True
+        if work.at is not None:
+            self.site.rates.count(work.at.name, work.spec.op, now)
         within = work.spec.verify.within if work.spec.verify else 0
         work.verify_until = now + within
         args = dict(work.data["args"])
@@ -144,7 +167,8 @@ class Receivers:
             return None
         told = {
             **data, "outcome": "done" if not work.result else "refused", "reason": "",
-            "params": {}, "before": work.mock.before, "readback": None, **work.result,
+            "params": {}, "before": work.before if work.mock.before is None else work.mock.before,
+            "readback": None, **work.result,
         }  # fmt: skip
         return ("failed" if "kind" in work.result else phase), told
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.expression import StaticEnvironment
@@ -26,6 +26,7 @@ from shared.playbook.journal import (
     noted,
 )
 from shared.playbook.model import Playbook, Step
+from shared.playbook.rehearsal.pace import paced, scale_of
 from shared.playbook.rehearsal.places import places
 from shared.playbook.run import advance
 
@@ -79,7 +80,9 @@ class Replayed:
 
 def replay(kept: Kept, document: Playbook | None = None) -> Replayed:
     """Walk the journal row by row; `document`: another version of the playbook."""
-    return _Replay(kept, document or kept.document).run()
+    scale = scale_of(kept.context)
+    books = {name: paced(book, scale) for name, book in kept.books.items()}
+    return _Replay(replace(kept, books=books), paced(document or kept.document, scale)).run()
 
 
 class _Replay:
@@ -131,7 +134,8 @@ class _Replay:
         about = kept.context
         run = {
             "id": kept.run, "started_by": about.get("started_by", ""),
-            "elapsed_s": (at - kept.started_at) / 1000, "drill": bool(about.get("drill")),
+            "elapsed_s": (at - kept.started_at) / 1000 * scale_of(about),
+            "drill": bool(about.get("drill")),
         }  # fmt: skip
         context = Context(
             alarm=about.get("alarm", {}), inputs=about.get("inputs", {}),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.playbook.binding import bound_devices
+from shared.playbook.fragment import HEARD
 from shared.playbook.journal import Advance, Asking, Context, Effect, Phase, Record, noted
 from shared.playbook.model import Playbook
 from shared.playbook.outage import abandoned, resume_ask
@@ -21,6 +21,7 @@ from shared.playbook.rehearsal.flights import Flights
 from shared.playbook.rehearsal.plant import Plant
 from shared.playbook.rehearsal.post import Post
 from shared.playbook.rehearsal.receivers import Receivers, command_of
+from shared.playbook.rehearsal.site_side import SiteDevice, site_device
 from shared.playbook.rehearsal.told import Happened, RunTold, Told, What
 from shared.playbook.run import advance
 from shared.site.model import DeviceSpec
@@ -110,6 +111,17 @@ class Stage:
         if now - due >= 10_000 and self.live:
             outages = self.control.setdefault("outages", [])
             outages.append({"n": len(outages) + 2, "since": due, "ms": now - due, "broken": owned})
+
+    def adopt(self, rows: list[tuple[str, Record]], now: int) -> None:
+        """Take over what the edge did alone, as it comes up."""
+        for path, record in rows:
+            self.run.rows.append(
+                (path, record.attempt, record.phase, record.data, record.at - self.world.begin)
+            )
+            self.run.began.setdefault(path, record.at - self.world.begin)
+            data = {**record.data, HEARD: now}
+            heard = Record(record.phase, record.at, data, record.attempt)
+            noted(self.run.journal, path, heard)
 
     # looking
 
@@ -213,12 +225,16 @@ class Stage:
         data: Mapping[str, Any] = effect.data
         if effect.kind == "command":
             spec = command_of(effect)
-            if not self._bound(spec.device, effect):
+            at = self._site_device(spec.device, effect)
+            if at is None and not self._bound(spec.device, effect):
                 unbound = {"kind": "unbound_device", "device": spec.device}
                 self._commit(effect, "failed", unbound, now)
                 return
             data = {**data, "device": spec.device, "op": spec.op, "began": now,
                     "attempt": effect.attempt, "expires_at": now + spec.expires}  # fmt: skip
+            if at is not None:
+                key = f"{self.run.id}:{effect.path}:{effect.attempt}"
+                self.world.receivers.bound[key] = at
         record = self.run.journal.get(effect.path)
         if record is None or record.attempt != effect.attempt:
             self._commit(effect, "intent", data, now)
@@ -229,10 +245,15 @@ class Stage:
         self._fault(effect, "after_effect", now)
 
     def _bound(self, device: str, effect: Effect) -> bool:
+        """Without a site every device that the playbook knows is there."""
         book = self.world.books.get(effect.book, self.world.book)
+        return self.world.devices is None and device in book.devices
+
+    def _site_device(self, device: str, effect: Effect) -> SiteDevice | None:
         if self.world.devices is None:
-            return device in book.devices
-        return device in bound_devices(book, self.alarm, self.world.devices)
+            return None
+        book = self.world.books.get(effect.book, self.world.book)
+        return site_device(book, device, self.alarm, self.world.devices)
 
     def _fault(self, effect: Effect, phase: str, now: int) -> None:
         """Break what the test says breaks here."""

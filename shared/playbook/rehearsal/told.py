@@ -70,6 +70,7 @@ class Told:
     emitted: list[str] = field(default_factory=list)
     attached: int = 0
     ignored: int = 0
+    throttled: int = 0
     unused: list[int] = field(default_factory=list)
     """Events of the test that never came about: answers to what nobody asked."""
     broken: str = ""

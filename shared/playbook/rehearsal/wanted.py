@@ -97,6 +97,8 @@ class Then(Part):
     """How many runs began; `0`: the trigger must not fire."""
     attached: int | None = Field(default=None, ge=0)
     """How many firings joined a live run."""
+    throttled: int | None = Field(default=None, ge=0)
+    """How many firings a trigger's `throttle` swallowed."""
 
 
 class Coverage(Part):

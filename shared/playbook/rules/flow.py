@@ -155,8 +155,8 @@ CALLS: dict[str, Rule] = {
         "advice",
         "没有给出预案 {name}，无法检查该 call",
         "the playbook {name} is not here, so the call is not checked",
-        "把它的文件或目录一起交给 lint",
-        "give its file or folder to `lint` as well",
+        "用 --with 给出它的文件或目录，例如 --with playbooks/library/muster",
+        "give its file or folder by `--with`, for example --with playbooks/library/muster",
     ),
 }  # fmt: skip
 

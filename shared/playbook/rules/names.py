@@ -33,10 +33,25 @@ REFERENCES: dict[str, Rule] = {
         "error", "未知的角色 {name!r}", "unknown role {name!r}", "{hint_zh}", "{hint}",
     ),
     "unknown_option": Rule(
-        "error", "未知的选项 {name!r}", "unknown option {name!r}", "{hint_zh}", "{hint}",
+        "error", "未知的选项 {name!r}", "there is no option {name!r}", "{hint_zh}", "{hint}",
+    ),
+    "unknown_alarm_field": Rule(
+        "error", "告警没有 {name!r} 这一项", "an alarm has no {name!r}", "{hint_zh}", "{hint}",
+    ),
+    "unknown_phase": Rule(
+        "error", "步骤没有 {name!r} 这种阶段", "no step is ever in a phase {name!r}",
+        "{hint_zh}", "{hint}",
+    ),
+    "unknown_outcome": Rule(
+        "error", "流程没有 {name!r} 这种结局", "no run ends as {name!r}", "{hint_zh}", "{hint}",
+    ),
+    "unknown_kind": Rule(
+        "error", "没有 {name!r} 这种失败", "nothing fails as {name!r}", "{hint_zh}", "{hint}",
     ),
     "unknown_playbook": Rule(
-        "error", "未知的预案 {name!r}", "unknown playbook {name!r}", "{hint_zh}", "{hint}",
+        "error", "未知的预案 {name!r}", "unknown playbook {name!r}",
+        "{hint_zh}；它在别处则用 --with 给出其文件或目录",
+        "{hint}; if it lies elsewhere, give its file or folder by `--with`",
     ),
     "unknown_input": Rule(
         "error", "未知的输入 {name!r}", "unknown input {name!r}", "{hint_zh}", "{hint}",

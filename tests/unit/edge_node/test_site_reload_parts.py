@@ -27,6 +27,7 @@ from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.annunciation import Annunciation
 from edge_node.fleet import Fleet
 from edge_node.reload import Reload
+from shared.alarm.definition import Bounds
 from shared.alarm.machine import AlarmEvent, Trigger
 from shared.alarm.states import AlarmState
 from shared.clock import ManualClock
@@ -36,7 +37,7 @@ from shared.messages.subjects import Node
 from shared.site.model import ReflexSpec
 from tests.support.edge_script import Script, limit
 
-HOT = limit("T.HI", "T", "HI", 100)
+HOT = limit("T.HI", "T", "HI", 100, bounds=Bounds(80, 120))
 
 
 async def test_a_change_that_the_disk_did_not_take_is_tried_again_by_itself(

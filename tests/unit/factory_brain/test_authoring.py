@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from factory_brain.application.playbooks.authoring.checking import with_version
+from factory_brain.application.playbooks.authoring.checking import (
+    MOST_STEPS,
+    _read,
+    with_version,
+)
 from factory_brain.application.playbooks.authoring.compare import compare, text_diff
 from factory_brain.application.playbooks.authoring.inputs import misfit
 from factory_brain.application.playbooks.authoring.migrating import _unfit
+from factory_brain.application.playbooks.authoring.rehearsing import _rehearse
+from shared.paths import demo_sites
 from shared.playbook.journal import Phase, Record
-from shared.playbook.loader import PlaybookFaults, load_text
+from shared.playbook.loader import MOST_FAULTS, PlaybookFaults, load_text
 from shared.playbook.model import Playbook
 from shared.playbook.signing import genuine, sign
+from shared.site.loader import load_site
 
 TEXT = """\
 schema: playbook/v1
@@ -150,3 +159,38 @@ def test_a_command_that_was_begun_is_settled_by_its_own_words(
     journal = {path: Record(phase, 1)}
     assert _unfit(old, old, {}, journal) is None
     assert _unfit(old, new, {}, journal) == (None if fits else path)
+
+
+HOSTILE = {
+    "yaml_anchor": "a: &a [x, x]\n" + "".join(f"k{n}: [*a, *a]\n" for n in range(9)),
+    "yaml_value": "a: " + "[" * 200_000,
+    "yaml_too_large": "x" * 300 * 1024,
+    "too_many_steps": TEXT + "".join(f"  - {{id: s{n}, log: x}}\n" for n in range(MOST_STEPS)),
+}
+
+
+@pytest.mark.parametrize("code", HOSTILE)
+def test_a_text_that_is_made_to_hurt_is_refused_before_it_costs_anything(code: str) -> None:
+    begun = time.process_time()
+    found = _read(HOSTILE[code], "cool.yaml")
+    assert isinstance(found, tuple)
+    assert found[0].code == code
+    assert found[0].message["zh"]
+    assert found[0].mend["en"]
+    assert time.process_time() - begun < 3  # of one thread; unbounded it was up to minutes
+
+
+def test_a_text_full_of_mistakes_tells_the_first_two_hundred() -> None:
+    text = TEXT + "".join(f"  - {{id: s{n}, lgo: x}}\n" for n in range(400))
+    with pytest.raises(PlaybookFaults) as told:
+        load_text(text, "cool.yaml")
+    assert len(told.value.faults) == MOST_FAULTS
+
+
+def test_a_test_that_is_made_to_hurt_is_refused_too() -> None:
+    begun = time.process_time()
+    site = load_site(demo_sites() / "f1")
+    done = _rehearse(site, "cool", TEXT, "a: " + "[" * 50_000, ())
+    assert not done.holds
+    assert "cool.test.yaml:1:" in done.faults[0]
+    assert time.process_time() - begun < 3

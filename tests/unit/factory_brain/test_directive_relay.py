@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -41,6 +42,8 @@ class Buckets:
         self.notices: list[str] = []
         self.handlers: dict[str, Handler] = {}
         self.down = False
+        self.on_put: Callable[[], None] = lambda: None
+        """Called as soon as an edge may read what was put."""
 
     async def bucket_get(self, bucket: str, key: str, domain: str) -> bytes | None:
         if self.down:
@@ -49,7 +52,10 @@ class Buckets:
         return self.values.get((bucket, key))
 
     async def bucket_put(self, bucket: str, key: str, value: bytes) -> None:
+        if self.down:
+            raise RetryableTransportError("no answer")
         self.values[bucket, key] = value
+        self.on_put()
 
     async def ensure_bucket(self, bucket: str) -> None:
         return None
@@ -77,6 +83,9 @@ class Ledger:
 
     async def waiting(self) -> list[RelayEntry]:
         return [e for e in self.entries.values() if e.status == "waiting"]
+
+    async def passed(self, edge: str) -> list[RelayEntry]:
+        return [e for e in self.entries.values() if (e.edge, e.status) == (edge, "relayed")]
 
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
         if entry is not None:
@@ -129,6 +138,27 @@ def new(limit: float | None = 1240.0, alarm: str = HI, **more: float) -> AlarmSe
 def signed(directive: Directive, key: Ed25519PrivateKey = GROUP) -> SignedDirective:
     payload = canonical(directive)
     return SignedDirective(payload=payload, release_signature=key.sign(payload))
+
+
+async def test_an_edge_that_answers_at_once_finds_its_directive_recorded():
+    world, known = World(), list[RelayEntry | None]()
+    world.bus.on_put = lambda: known.append(world.ledger.entries.get(("e1", 1)))
+    await world.sent(signed(order()))
+    [entry] = known
+    assert entry is not None, "the answer would have been about nothing"
+    assert entry.status == "relayed"
+
+
+async def test_what_was_recorded_and_not_put_is_put_by_the_next_look():
+    world = World(auto=False)
+    await world.sent(signed(order()))
+    world.bus.down = True
+    with pytest.raises(RetryableTransportError):
+        await world.relay.approve("e1", 1, "engineer")
+    assert world.at_edge is None
+    world.bus.down = False
+    await world.relay.relay_all()
+    assert world.at_edge is not None
 
 
 async def test_a_good_directive_is_countersigned_and_reported():

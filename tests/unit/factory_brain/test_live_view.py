@@ -6,7 +6,9 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from factory_brain.application import live_view as module
@@ -85,3 +87,19 @@ async def test_a_priority_1_waits_for_no_tick_of_the_others(
             assert rows_of(await anext(frames)) == [("plain", 3)]
             await view.on_occurrence(raised("worst", 1), True)
             assert rows_of(await anext(frames)) == [("worst", 1)]
+
+
+async def test_what_was_overtaken_is_neither_kept_nor_brought_back() -> None:
+    view, _ = world()
+    old = raised("a", 3)
+    over = msgspec.structs.replace(
+        old.transition, occurrence="o-2", version=2,
+        state=AlarmState(active=False, acked=True).to_dict(),
+    )  # fmt: skip
+    newer = replace(old, occurrence="o-2", transition=over, raised_at=old.raised_at + 5)
+    await view.on_occurrence(old, True)
+    assert view.occurrence("a") == old
+    await view.on_occurrence(newer, True)  # raised and over before it was told
+    assert view.occurrence("a") is None
+    await view.on_occurrence(old, False)  # somebody has judged it since
+    assert view.occurrence("a") is None

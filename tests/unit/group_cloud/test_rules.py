@@ -70,9 +70,7 @@ class TestRollout:
         allowed = {
             ("signed", "send"): "sent",
             ("sent", "send"): "sent",
-            ("signed", "relay"): "relayed",
             ("sent", "relay"): "relayed",
-            ("signed", "apply"): "applied",
             ("sent", "apply"): "applied",
             ("relayed", "apply"): "applied",
             ("signed", "refuse"): "refused",
@@ -80,8 +78,11 @@ class TestRollout:
             ("relayed", "refuse"): "refused",
             ("relayed", "roll_back"): "rolled_back",
             ("applied", "roll_back"): "rolled_back",
+            ("signed", "supersede"): "rolled_back",
+            ("sent", "supersede"): "rolled_back",
+            ("relayed", "supersede"): "rolled_back",
         }
-        triggers = {"send", *REPORTED.values()}
+        triggers = {"send", "supersede", *REPORTED.values()}
         for status, trigger in itertools.product(STATUSES, triggers):
             assert advance(status, trigger) == allowed.get((status, trigger)), (status, trigger)
 

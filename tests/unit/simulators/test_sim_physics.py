@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -193,6 +194,21 @@ class TestCompressor:
         readings = rig.run(60)
         assert num(readings, "Oil.Pressure") < 150
         assert num(readings, "Vibration") > 5
+
+    def test_pulses_of_current_are_short_and_a_seizing_motor_stays_below_them(self) -> None:
+        rig = Rig(COMPRESSOR)
+        rig.fault("current_pulses")
+        high = [num(each, "Motor.Current") > 185 for each in rig.walk(25)]
+        begun = sum(now and not was for was, now in pairwise([False, *high]))
+        assert 9 <= begun <= 11
+        assert 0.3 < sum(high) / len(high) < 0.5
+        rig.mend("current_pulses")
+        rig.fault("motor_overload")
+        assert rig.until(above("Motor.Current", 185), 10) < 4
+        standing = [num(each, "Motor.Current") for each in rig.walk(20)]
+        assert 187 < min(standing[4:]) < max(standing) < 193
+        rig.mend("motor_overload")
+        assert rig.until(below("Motor.Current", 182), 10) < 6
 
     def test_the_stop_coil_stops_it(self) -> None:
         rig = Rig(COMPRESSOR)

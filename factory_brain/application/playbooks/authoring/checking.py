@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from factory_brain.application.playbooks.releases import Releases
@@ -16,6 +17,8 @@ from shared.playbook.loader import Fault, Loaded, PlaybookFaults, load_text
 
 MOST = 200
 """Findings that are shown."""
+MOST_STEPS = 1_000
+"""Steps of a playbook that is written here: what a text can do is looked at step against step."""
 _VERSION = re.compile(r"^version:[ \t]*\d{1,9}(?=[ \t]*(?:#|$))", re.MULTILINE)
 _PLACE = re.compile(r":(\d+):(\d+)$")
 
@@ -60,13 +63,31 @@ def _of_fault(error: ConfigError) -> Found:
     return _found("unreadable", "error", error.where, words, mend)
 
 
-def _check(releases: Releases, text: str, name: str) -> Checked:
+@lru_cache(maxsize=32)
+def _read(text: str, name: str) -> Loaded | tuple[Found, ...]:
+    """A text as it is, which is looked at again and again; or what keeps it from being read."""
     try:
         loaded = load_text(text, name)
     except PlaybookFaults as error:
-        return Checked(text, None, [_of_fault(fault) for fault in error.faults[:MOST]])
+        return tuple(_of_fault(fault) for fault in error.faults[:MOST])
     except ConfigError as error:
-        return Checked(text, None, [_of_fault(error)])
+        return (_of_fault(error),)
+    steps = sum(1 for _ in loaded.playbook.all_steps())
+    if steps <= MOST_STEPS:
+        return loaded
+    return (_found(
+        "too_many_steps", "error", loaded.where("steps"),
+        {"zh": f"有 {steps} 个步骤，最多 {MOST_STEPS} 个",
+         "en": f"{steps} steps; at most {MOST_STEPS}"},
+        {"zh": "拆成几个预案，用 call 相连",
+         "en": "split it into playbooks that `call` each other"},
+    ),)  # fmt: skip
+
+
+def _check(releases: Releases, text: str, name: str) -> Checked:
+    loaded = _read(text, name)
+    if not isinstance(loaded, Loaded):
+        return Checked(text, None, list(loaded))
     found = [
         _found(f.code, f.severity, f.where, f.message, f.mend)
         for f in releases.findings(loaded)[:MOST]

@@ -6,7 +6,7 @@ saved a draft is one of its authors, and no author reviews it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from factory_brain.application.playbooks.authoring.checking import Checked, check, with_version
@@ -28,6 +28,7 @@ from shared.errors import Rejected
 from shared.ids import uuid7
 from shared.playbook.signing import text_digest
 
+Moved = Callable[[Transaction, Draft, Release | None, str, str], Awaitable[None]]
 MOST_LIVE = 200
 """Drafts under way at a site."""
 
@@ -40,6 +41,8 @@ class Wanted:
     playbook: str = ""
     version: int | None = None
     template: str = ""
+    text: str = ""
+    """With `cacao`: what somebody else's document became."""
 
 
 class Drafts:
@@ -50,6 +53,10 @@ class Drafts:
     ) -> None:
         self._clock, self._shelf, self._audit = clock, shelf, audit
         self.store, self.templates = store, templates
+        self.bars: list[Callable[[Transaction, Draft], Awaitable[Rejected | None]]] = []
+        """Asked before a release why a draft must not be one."""
+        self.on_moved: list[Moved] = []
+        """Told in the commit: the draft as it is now, what it became, by whom, why."""
 
     async def check(self, draft: Draft) -> Checked:
         """What a draft's text is worth here and now."""
@@ -79,6 +86,29 @@ class Drafts:
             await self._audit(tx, now, user, "create_draft", draft.id, said)
         return draft
 
+    async def bring(
+        self, tx: Transaction, playbook: str, text: str, author: str, base: int | None, note: str
+    ) -> Draft | Rejected:
+        """A text of the group, which somebody of this factory is to review."""
+        if await self.store.count_live() >= MOST_LIVE:
+            return Rejected("too_many_drafts", {"most": MOST_LIVE})
+        now = self._clock.now_ms()
+        draft = Draft(
+            uuid7(self._clock), playbook, "group", base, text, "", "submitted", 1, [author], now,
+            now, author,
+        )  # fmt: skip
+        await self.store.put(tx, draft)
+        await self._remark(tx, draft, "submitted", author, note)
+        said = {"playbook": playbook, "source": "group", "sha256": text_digest(text), "why": note}
+        await self._audit(tx, now, author, "create_draft", draft.id, said)
+        return draft
+
+    async def drop(self, tx: Transaction, draft: str, note: str, user: str = "group") -> None:
+        """The group's draft need not be reviewed any more."""
+        now = await self.store.get(draft, tx)
+        if now is not None and now.status in LIVE_DRAFTS:
+            await self._move(tx, now, "discarded", "discarded", user, note)
+
     async def _begin(self, wanted: Wanted) -> tuple[str, int | None, str, str] | Rejected:
         """(playbook, version it comes from, text, test text)."""
         name, store = wanted.playbook, self._shelf.store
@@ -92,6 +122,10 @@ class Drafts:
                 return Rejected("unknown_version", {"playbook": name, "version": version})
             text = _numbered(taken.text, newest.version + 1)
             return name, taken.version, text, await self.templates.test_of(name)
+        if wanted.source == "cacao":
+            newest = await store.newest(name)
+            text = wanted.text if newest is None else _numbered(wanted.text, newest.version + 1)
+            return name, None, text, ""
         if wanted.source == "library":
             template = await self.templates.get(wanted.template)
             if template is None:
@@ -107,6 +141,8 @@ class Drafts:
         self, draft: str, text: str, test: str, user: str, same: Callable[[Draft], None]
     ) -> Draft | Rejected:
         """Keep a text; `same` raises if the draft is not as its reader saw it."""
+        text = text.replace("\r\n", "\n")
+        checked = await check(self._shelf.releases, text)  # a long text must hold up no release
         async with self._shelf.store.transaction() as tx:
             now = await self.store.get(draft, tx)
             if now is None:
@@ -114,8 +150,6 @@ class Drafts:
             same(now)
             if now.status not in ("open", "rejected"):
                 return Rejected("draft_not_open", {"status": now.status})
-            text = text.replace("\r\n", "\n")
-            checked = await check(self._shelf.releases, text)
             book = checked.loaded.playbook if checked.loaded else None
             after = replace(
                 now, text=text, test=test, status="open", revision=now.revision + 1,
@@ -192,6 +226,9 @@ class Drafts:
                 return now
             if user in now.authors:
                 return Rejected("review_own_draft", {"authors": now.authors})
+            for barred in self.bars:
+                if why := await barred(tx, now):
+                    return why
             made = await self._shelf.release(
                 tx, await self.check(now), user, ", ".join(now.authors), note
             )
@@ -238,6 +275,8 @@ class Drafts:
             "playbook": after.playbook, "sha256": text_digest(now.text),
         }  # fmt: skip
         await self._audit(tx, after.changed_at, user, f"draft_{kind}", now.id, said)
+        for told in self.on_moved:
+            await told(tx, after, made, user, note)
         return after
 
     async def _remark(

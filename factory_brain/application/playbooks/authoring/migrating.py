@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from factory_brain.application.playbooks.authoring.compare import StepChange, compare
 from factory_brain.application.playbooks.authoring.ports import Audit
 from factory_brain.application.playbooks.authoring.shelf import Shelf
 from factory_brain.application.playbooks.ports import RunRecord
@@ -34,6 +36,10 @@ class MigrationStore(Protocol):
         """A run that nobody writes before `tx` ends."""
         ...
 
+    async def seen(self, tx: Transaction, run: str) -> RunRecord | None:
+        """A run as it is at this moment."""
+        ...
+
     async def journal(self, tx: Transaction, run: str) -> Mapping[str, Record]:
         """The newest entry of each path."""
         ...
@@ -50,6 +56,21 @@ class MigrationStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What moving a run would come to; nothing is done yet."""
+
+    run: str
+    before: int
+    after: int
+    refused: Rejected | None
+    """Why it does not fit."""
+    deadline_at: int | None = None
+    """When the run would have to be over."""
+    steps: tuple[StepChange, ...] = ()
+    """What the other version does otherwise."""
+
+
 class Migrating:
     """Moves runs."""
 
@@ -60,29 +81,46 @@ class Migrating:
         self._store, self._shelf, self._releases = store, shelf, releases
         self._clock, self._audit = clock, audit
 
+    async def preview(self, run_id: str, version: int) -> Move | Rejected:
+        """Whether a run may be moved, and what would be otherwise then."""
+        async with self._store.transaction() as tx:
+            run = await self._store.seen(tx, run_id)
+        if (refused := _immovable(run, run_id, version)) is not None or run is None:
+            return refused or Rejected("unknown_run", {"run": run_id})
+        target = await self._target(run.playbook, version)
+        if isinstance(target, Rejected):
+            return Move(run_id, run.version, version, target)
+        async with self._store.transaction() as tx:
+            old = Playbook.model_validate(await self._store.document(tx, run.digest))
+            path = await self._stranger(tx, run, old, target.playbook)
+        return Move(
+            run_id, run.version, version,
+            None if path is None else Rejected(
+                "run_not_fitting", {"path": path, "version": version}
+            ),
+            run.started_at + target.playbook.deadline, compare(old, target.playbook).steps,
+        )  # fmt: skip
+
     async def migrate(self, run_id: str, version: int, user: str, reason: str) -> Rejected | None:
         """Move one run."""
+        async with self._store.transaction() as tx:
+            run = await self._store.seen(tx, run_id)
+        if (refused := _immovable(run, run_id, version)) is not None or run is None:
+            return refused
+        # Judged before the run is locked: a long text must not hold up who is driving the run.
+        target = await self._target(run.playbook, version)
+        if isinstance(target, Rejected):
+            return target
         now = self._clock.now_ms()
         async with self._store.transaction() as tx:
             run = await self._store.locked(tx, run_id)
-            if run is None:
-                return Rejected("unknown_run", {"run": run_id})
-            if not run.live:
-                return Rejected("run_over", {"run": run_id})
-            if run.version == version:
-                return Rejected("same_version", {"version": version})
-            target = await self._target(run.playbook, version)
-            if isinstance(target, Rejected):
-                return target
-            books = {}
-            calls = dict(run.context.get("calls") or {})
-            for name, digest in calls.items():
-                books[name] = Playbook.model_validate(await self._store.document(tx, digest))
+            if (refused := _immovable(run, run_id, version)) is not None or run is None:
+                return refused
             old = Playbook.model_validate(await self._store.document(tx, run.digest))
-            journal = await self._store.journal(tx, run_id)
-            if (path := _unfit(old, target.playbook, books, journal)) is not None:
+            if (path := await self._stranger(tx, run, old, target.playbook)) is not None:
                 return Rejected("run_not_fitting", {"path": path, "version": version})
             new = self._releases.inputs(target.playbook) | dict(run.context.get("inputs") or {})
+            calls = dict(run.context.get("calls") or {})
             context = {
                 **run.context, "inputs": new,
                 "calls": self._releases.calls(target.playbook) | calls,
@@ -96,6 +134,16 @@ class Migrating:
             await self._audit(tx, now, user, "migrate_run", run_id, said)
         return None
 
+    async def _stranger(
+        self, tx: Transaction, run: RunRecord, old: Playbook, new: Playbook
+    ) -> str | None:
+        """The first thing that happened and has no place in the new text."""
+        books = {
+            name: Playbook.model_validate(await self._store.document(tx, digest))
+            for name, digest in dict(run.context.get("calls") or {}).items()
+        }
+        return _unfit(old, new, books, await self._store.journal(tx, run.id))
+
     async def _target(self, playbook: str, version: int) -> Loaded | Rejected:
         """The version as a document that runs can pin."""
         release = await self._shelf.store.get(playbook, version)
@@ -105,6 +153,15 @@ class Migrating:
         if release is None:
             return Rejected("unknown_version", {"playbook": playbook, "version": version})
         return await self._shelf.fit(release)
+
+
+def _immovable(run: RunRecord | None, run_id: str, version: int) -> Rejected | None:
+    """Why a run is none to move at all."""
+    if run is None:
+        return Rejected("unknown_run", {"run": run_id})
+    if not run.live:
+        return Rejected("run_over", {"run": run_id})
+    return Rejected("same_version", {"version": version}) if run.version == version else None
 
 
 def _unfit(

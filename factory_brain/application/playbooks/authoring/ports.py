@@ -146,6 +146,10 @@ class ReleaseStore(Protocol):
         """Keep a value, or that it was taken back."""
         ...
 
+    async def tuned(self) -> dict[str, dict[str, Any]]:
+        """playbook -> input -> the group's value, which was taken over here."""
+        ...
+
     async def figures(self) -> dict[str, RunFigures]:
         """playbook -> its runs."""
         ...

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from factory_brain.application.playbooks.authoring.ports import Release
 from shared.errors import ConfigError
+from shared.playbook.faults import text_faults
 from shared.playbook.rehearsal.loader import load_tests
 from shared.playbook.rehearsal.report import Played, play_all
 from shared.site.loader import Site
@@ -42,6 +43,8 @@ async def rehearse(
 def _rehearse(
     site: Site, playbook: str, text: str, test: str, others: Sequence[Release]
 ) -> Rehearsed:
+    if wrong := [str(fault) for fault in text_faults(test, f"{playbook}.test.yaml")]:
+        return Rehearsed(False, faults=tuple(wrong))
     with tempfile.TemporaryDirectory(prefix="andon-rehearsal-") as name:
         folder = Path(name) / "here"  # neighbouring folders are looked into: there are none
         folder.mkdir()

@@ -94,6 +94,7 @@ class Shelf:
     async def _read_said(self) -> None:
         self.off = {k: v for k, v in (await self.store.withdrawn()).items() if v.withdrawn}
         self.given = await self.store.inputs()
+        self.releases.tuned = await self.store.tuned()
         self.releases.chosen = {
             playbook: {each.name: each.value for each in values.values()}
             for playbook, values in self.given.items()
@@ -221,6 +222,9 @@ class Shelf:
             newest = await self.store.newest(playbook, tx)
             if earlier is None or newest is None:
                 return Rejected("unknown_version", {"playbook": playbook, "version": version})
+            if why := self._unsigned(earlier):
+                # Nobody of this site is known to have reviewed it; our key must not vouch for it.
+                return Rejected(why, {"playbook": playbook, "version": version})
             try:
                 text = with_version(earlier.text, newest.version + 1)
             except ValueError:

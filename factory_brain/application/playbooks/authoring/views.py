@@ -6,12 +6,12 @@ Called by the routes; reads what is kept and what is live, decides nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from factory_brain.application.playbooks.authoring.checking import Checked, Found
-from factory_brain.application.playbooks.authoring.compare import compare, text_diff
+from factory_brain.application.playbooks.authoring.compare import StepChange, compare, text_diff
 from factory_brain.application.playbooks.authoring.drafts import Drafts
 from factory_brain.application.playbooks.authoring.ports import (
     LIVE_DRAFTS,
@@ -183,10 +183,7 @@ class PlaybookViews:
             return out
         found = compare(before, checked.loaded.playbook)
         return out.model_copy(update={
-            "steps": [
-                StepChangeOut(kind=s.kind, id=s.id, path=s.path, verb=s.verb, fields=list(s.fields))
-                for s in found.steps
-            ],
+            "steps": step_changes(found.steps),
             "parts": list(found.parts),
             "moves_added": list(found.moves_added), "moves_removed": list(found.moves_removed),
             "tells_added": list(found.tells_added), "tells_removed": list(found.tells_removed),
@@ -201,6 +198,14 @@ def _step(shown: Shown, steps: Mapping[str, Step]) -> StepOut:
         name=Text(zh=words.zh, en=words.en) if words else Text(zh=shown.name, en=shown.name),
         worst_ms=shown.worst_ms, commands=shown.commands,
     )  # fmt: skip
+
+
+def step_changes(changes: Sequence[StepChange]) -> list[StepChangeOut]:
+    """What differs, step by step."""
+    return [
+        StepChangeOut(kind=s.kind, id=s.id, path=s.path, verb=s.verb, fields=list(s.fields))
+        for s in changes
+    ]
 
 
 def findings(found: list[Found]) -> list[FindingOut]:

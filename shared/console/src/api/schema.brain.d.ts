@@ -400,6 +400,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/drafts/cacao": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 由 CACAO 文件新建草稿 / Begin a draft from a CACAO document
+         * @description Begin a draft from a CACAO document; what cannot be taken is told with its place.
+         *
+         *     权限 / right: `write_playbook`
+         */
+        post: operations["take_over_api_drafts_cacao_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/drafts/{draft}": {
         parameters: {
             query?: never;
@@ -435,7 +457,7 @@ export interface paths {
         put?: never;
         /**
          * 批准并发布 / Approve and release
-         * @description Release what was reviewed; no author of a draft may.
+         * @description Release what was reviewed; no author of a draft may. `If-Match` says what was read.
          *
          *     权限 / right: `review_playbook`
          */
@@ -614,6 +636,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/faults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 故障记录，新的在前 / Recorded faults, newest first
+         * @description 权限 / right: `view`
+         */
+        get: operations["page_api_faults_get"];
+        put?: never;
+        /**
+         * 记录一次故障（也可没有报警） / Record a fault, alarm or not
+         * @description 权限 / right: `handle_incident`
+         */
+        post: operations["record_api_faults_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/faults/{fault}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一条故障记录（带 ETag） / One recorded fault, with its ETag
+         * @description 权限 / right: `view`
+         */
+        get: operations["one_api_faults__fault__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/faults/{fault}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 撤回故障记录 / Withdraw a recorded fault
+         * @description 权限 / right: `handle_incident`
+         */
+        post: operations["withdraw_api_faults__fault__withdraw_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/fleet": {
         parameters: {
             query?: never;
@@ -628,6 +714,106 @@ export interface paths {
         get: operations["edges_api_fleet_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group-messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 集团发来的消息 / What the group has written to this desk
+         * @description 权限 / right: `view`
+         */
+        get: operations["listed_api_group_messages_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group-messages/{message}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 确认并回复集团消息 / Acknowledge a message of the group, and answer
+         * @description 权限 / right: `answer`
+         */
+        post: operations["acknowledge_api_group_messages__message__acknowledge_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group-playbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 集团下发的预案 / Playbooks that the group has sent
+         * @description 权限 / right: `view`
+         */
+        get: operations["listed_api_group_playbooks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group-playbooks/{push}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一次下发与现行版本的对照 / One push and what is live
+         * @description 权限 / right: `view`
+         */
+        get: operations["one_api_group_playbooks__push__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group-playbooks/{push}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 接受或拒绝集团的输入值，或拒绝其版本 / Take or refuse what the group has sent
+         * @description 权限 / right: `review_playbook`
+         */
+        post: operations["decide_api_group_playbooks__push__decision_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1361,7 +1547,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 无人接收的剧本 Webhook / Dead webhooks of playbooks
+         * 无人接收的预案 Webhook / Dead webhooks of playbooks
          * @description 权限 / right: `manage_links`
          */
         get: operations["dead_api_playbook_webhooks_dead_get"];
@@ -1383,7 +1569,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * 重发剧本 Webhook / Send such a webhook again
+         * 重发预案 Webhook / Send such a webhook again
          * @description 权限 / right: `manage_links`
          */
         post: operations["replay_api_playbook_webhooks_replay_post"];
@@ -1601,6 +1787,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/playbooks/{playbook}/versions/{version}/cacao": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 导出为 CACAO 2.0 / A version as a CACAO v2 document
+         * @description The version as an OASIS CACAO v2 document.
+         *
+         *     权限 / right: `view`
+         */
+        get: operations["version_for_others_api_playbooks__playbook__versions__version__cacao_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/playbooks/{playbook}/withdraw": {
         parameters: {
             query?: never;
@@ -1791,7 +1999,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * 移到另一版本会怎样 / What moving a run to another version would come to
+         * @description Whether the run may be moved to that version, and what would be otherwise.
+         *
+         *     权限 / right: `review_playbook`
+         */
+        get: operations["would_move_api_runs__run_id__migrate_get"];
         put?: never;
         /**
          * 把运行移到另一版本 / Move a run to another version
@@ -2835,6 +3049,16 @@ export interface components {
             values: components["schemas"]["ProcessValue"][];
         };
         /**
+         * CacaoRequest
+         * @description POST /api/drafts/cacao: an OASIS CACAO v2 document, as text.
+         */
+        CacaoRequest: {
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * Cause
          * @description What may be given as a cause at this site.
          */
@@ -2936,6 +3160,10 @@ export interface components {
             path: string;
             /** Run */
             run: string;
+            /** Size */
+            size: number;
+            /** Type */
+            type: string;
         };
         /**
          * DeadWebhooks
@@ -2944,6 +3172,8 @@ export interface components {
         DeadWebhooks: {
             /** Items */
             items: components["schemas"]["DeadWebhook"][];
+            /** Next */
+            next: string | null;
         };
         /**
          * DecisionRequest
@@ -3115,7 +3345,7 @@ export interface components {
              * Source
              * @enum {string}
              */
-            source: "live" | "version" | "library" | "blank";
+            source: "live" | "version" | "library" | "blank" | "cacao" | "group";
             /**
              * Status
              * @enum {string}
@@ -3186,7 +3416,7 @@ export interface components {
              * Source
              * @enum {string}
              */
-            source: "live" | "version" | "library" | "blank";
+            source: "live" | "version" | "library" | "blank" | "cacao" | "group";
             /**
              * Status
              * @enum {string}
@@ -3297,6 +3527,88 @@ export interface components {
             worst_case_ms: number;
         };
         /**
+         * FaultList
+         * @description GET /api/faults: newest first.
+         */
+        FaultList: {
+            /** Items */
+            items: components["schemas"]["FaultOut"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * FaultOut
+         * @description A fault that happened, as people said it.
+         */
+        FaultOut: {
+            /** Actor */
+            actor: string;
+            /** Alarms */
+            alarms: string[];
+            /** Asset */
+            asset: string;
+            /** Cause */
+            cause: string;
+            /** Comment */
+            comment: string;
+            /** End */
+            end: number;
+            /** Id */
+            id: string;
+            /** Incident */
+            incident: string;
+            /** Line */
+            line: string;
+            /** Recorded At */
+            recorded_at: number;
+            /** Revision */
+            revision: number;
+            /** Start */
+            start: number;
+            /** Withdrawn */
+            withdrawn: boolean;
+        };
+        /**
+         * FaultRequest
+         * @description POST /api/faults: a fault that happened, also one that no alarm told of.
+         * @example {
+         *       "alarms": [],
+         *       "asset": "FUR-01",
+         *       "cause": "sensor",
+         *       "comment": "现场发现 / found on the round",
+         *       "end": 1760003600000,
+         *       "start": 1760000000000
+         *     }
+         */
+        FaultRequest: {
+            /** Alarms */
+            alarms?: string[];
+            /** Asset */
+            asset: string;
+            /** Cause */
+            cause: string;
+            /**
+             * Comment
+             * @default
+             */
+            comment: string;
+            /** End */
+            end: number;
+            /** Start */
+            start: number;
+        };
+        /**
+         * FaultWithdrawal
+         * @description POST /api/faults/{fault}/withdraw: it was none after all.
+         * @example {
+         *       "reason": "看错了 / it was none"
+         *     }
+         */
+        FaultWithdrawal: {
+            /** Reason */
+            reason: string;
+        };
+        /**
          * FindingOut
          * @description What is wrong with a text, and where.
          */
@@ -3361,6 +3673,133 @@ export interface components {
             area: string;
             /** Role */
             role: string;
+        };
+        /**
+         * GroupInputOut
+         * @description One input that the group would move.
+         */
+        GroupInputOut: {
+            /** Kept Local */
+            kept_local: boolean;
+            /** Least */
+            least: unknown;
+            /** Most */
+            most: unknown;
+            /** Name */
+            name: string;
+            /** Now */
+            now: unknown;
+            /** Proposed */
+            proposed: unknown;
+        };
+        /**
+         * GroupPushDetail
+         * @description GET /api/group-playbooks/{push}.
+         */
+        GroupPushDetail: {
+            /** Approved By */
+            approved_by: string;
+            /** At */
+            at: number;
+            /** By */
+            by: string;
+            /** Code */
+            code: string;
+            /** Counter */
+            counter: number;
+            /** Draft */
+            draft: string | null;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Inputs */
+            inputs: components["schemas"]["GroupInputOut"][];
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "release" | "inputs" | "rollback";
+            /** Lines */
+            lines: string[];
+            /** Offered */
+            offered: number | null;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Playbook */
+            playbook: string;
+            /** Reason */
+            reason: string;
+            /** Received At */
+            received_at: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "waiting" | "applied" | "refused" | "rolled_back";
+            /** Version */
+            version: number | null;
+        };
+        /**
+         * GroupPushList
+         * @description GET /api/group-playbooks.
+         */
+        GroupPushList: {
+            /** Items */
+            items: components["schemas"]["GroupPushOut"][];
+            /**
+             * Policy
+             * @enum {string}
+             */
+            policy: "refuse" | "ask" | "accept";
+        };
+        /**
+         * GroupPushOut
+         * @description One push of the group, as this factory has settled it.
+         */
+        GroupPushOut: {
+            /** Approved By */
+            approved_by: string;
+            /** At */
+            at: number;
+            /** By */
+            by: string;
+            /** Code */
+            code: string;
+            /** Counter */
+            counter: number;
+            /** Draft */
+            draft: string | null;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "release" | "inputs" | "rollback";
+            /** Offered */
+            offered: number | null;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Playbook */
+            playbook: string;
+            /** Reason */
+            reason: string;
+            /** Received At */
+            received_at: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "waiting" | "applied" | "refused" | "rolled_back";
+            /** Version */
+            version: number | null;
         };
         /**
          * HandoverContent
@@ -4194,6 +4633,50 @@ export interface components {
             other: string;
         };
         /**
+         * MessageList
+         * @description GET /api/dispatch/messages, and at a factory GET /api/group-messages.
+         */
+        MessageList: {
+            /** Messages */
+            messages: components["schemas"]["MessageOut"][];
+        };
+        /**
+         * MessageOut
+         * @description A message to a factory's desk and what became of it.
+         */
+        MessageOut: {
+            /** Acked At */
+            acked_at: number | null;
+            /**
+             * Acked By
+             * @default
+             */
+            acked_by: string;
+            /** At */
+            at: number;
+            /** Author */
+            author: string;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Priority */
+            priority: number;
+            /** Received At */
+            received_at: number | null;
+            /**
+             * Reply
+             * @default
+             */
+            reply: string;
+            /** Site */
+            site: string;
+            /** Status */
+            status: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * MigrateRequest
          * @description POST /api/runs/{run_id}/migrate.
          */
@@ -4202,6 +4685,30 @@ export interface components {
             reason: string;
             /** Version */
             version: number;
+        };
+        /**
+         * MigrationOut
+         * @description GET /api/runs/{run_id}/migrate: what moving a run would come to.
+         */
+        MigrationOut: {
+            /** After */
+            after: number;
+            /** Before */
+            before: number;
+            /** Code */
+            code: string;
+            /** Deadline At */
+            deadline_at: number | null;
+            /** Fits */
+            fits: boolean;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Run */
+            run: string;
+            /** Steps */
+            steps: components["schemas"]["StepChangeOut"][];
         };
         /**
          * NewAccount
@@ -4934,6 +5441,16 @@ export interface components {
             unit: string;
         };
         /**
+         * PushDecision
+         * @description POST /api/group-playbooks/{push}/decision.
+         */
+        PushDecision: {
+            /** Accept */
+            accept: boolean;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * Readiness
          * @description GET /readyz: 200 or 503; each check is "ok" or a code.
          */
@@ -5210,6 +5727,17 @@ export interface components {
             replayed: number;
         };
         /**
+         * ReplyRequest
+         * @description POST /api/group-messages/{message}/acknowledge.
+         */
+        ReplyRequest: {
+            /**
+             * Reply
+             * @default
+             */
+            reply: string;
+        };
+        /**
          * ReportResult
          * @description What became of one item.
          */
@@ -5293,6 +5821,11 @@ export interface components {
             status: "queued" | "running" | "waiting" | "suspended" | "success" | "failure" | "needs_human" | "cancelled";
             /** Steps */
             steps: components["schemas"]["RunStep"][];
+            /**
+             * Time Scale
+             * @default 1
+             */
+            time_scale: number;
             /** Version */
             version: number;
         };
@@ -5668,6 +6201,11 @@ export interface components {
              * @default false
              */
             drill: boolean;
+            /**
+             * Time Scale
+             * @default 1
+             */
+            time_scale: number;
         };
         /**
          * StationOut
@@ -8582,6 +9120,131 @@ export interface operations {
             };
         };
     };
+    take_over_api_drafts_cacao_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CacaoRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     one_api_drafts__draft__get: {
         parameters: {
             query?: never;
@@ -9985,6 +10648,473 @@ export interface operations {
             };
         };
     };
+    page_api_faults_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                withdrawn?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FaultList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    record_api_faults_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FaultRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FaultOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_api_faults__fault__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fault: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FaultOut"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_api_faults__fault__withdraw_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+                /** @description 改的是看到的那一版，否则 412。 Only if it is still as it was read; else 412. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                fault: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FaultWithdrawal"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FaultOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 已被他人改动 / Somebody has changed it */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     edges_api_fleet_get: {
         parameters: {
             query?: never;
@@ -10030,6 +11160,541 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listed_api_group_messages_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledge_api_group_messages__message__acknowledge_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplyRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listed_api_group_playbooks_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPushList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_api_group_playbooks__push__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                push: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPushDetail"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_api_group_playbooks__push__decision_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                push: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPushDetail"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14418,6 +16083,7 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -14440,6 +16106,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description 未登录 / Not logged in */
             401: {
@@ -15806,6 +17481,110 @@ export interface operations {
             };
         };
     };
+    version_for_others_api_playbooks__playbook__versions__version__cacao_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playbook: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     withdraw_api_playbooks__playbook__withdraw_post: {
         parameters: {
             query?: never;
@@ -16774,6 +18553,109 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunJournal"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    would_move_api_runs__run_id__migrate_get: {
+        parameters: {
+            query: {
+                version: number;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MigrationOut"];
                 };
             };
             /** @description 未变 / As it was under If-None-Match */

@@ -128,6 +128,134 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dispatch/assignments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 派遣 / Assignments
+         * @description 权限 / right: `view`
+         */
+        get: operations["assignments_api_dispatch_assignments_get"];
+        put?: never;
+        /**
+         * 派人或资源处理事件 / Ask somebody to see to an incident
+         * @description 权限 / right: `dispatch`
+         */
+        post: operations["assign_api_dispatch_assignments_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dispatch/assignments/{assignment}/moves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 接受、拒绝、出发、到场、完成、取消 / Accept, decline, depart, arrive, finish, cancel
+         * @description 权限 / right: `dispatch`
+         */
+        post: operations["move_api_dispatch_assignments__assignment__moves_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dispatch/factories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 按紧急程度排列的工厂 / Factories by urgency
+         * @description 权限 / right: `view`
+         */
+        get: operations["factories_api_dispatch_factories_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dispatch/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 发给各工厂值班台的消息 / Messages to factories' desks
+         * @description 权限 / right: `view`
+         */
+        get: operations["messages_api_dispatch_messages_get"];
+        put?: never;
+        /**
+         * 给工厂值班台发消息 / Write to a factory's desk
+         * @description 权限 / right: `dispatch`
+         */
+        post: operations["send_api_dispatch_messages_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dispatch/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 专家与机动资源 / Experts and mobile resources
+         * @description 权限 / right: `view`
+         */
+        get: operations["resources_api_dispatch_resources_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dispatch/resources/{resource}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * 登记或更新专家、机动资源 / Register or update an expert or a resource
+         * @description 权限 / right: `dispatch`
+         */
+        put: operations["put_resource_api_dispatch_resources__resource__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/factories": {
         parameters: {
             query?: never;
@@ -168,6 +296,246 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/factories/{site}/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * 工厂归属的租户 / Say whose a factory is
+         * @description 权限 / right: `administer`
+         */
+        put: operations["give_api_factories__site__tenant_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/causes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 原因统计 / What people said was the cause
+         * @description 权限 / right: `view`
+         */
+        get: operations["causes_api_group_causes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 同类工序与设备的横向比较 / Factories compared, like with like
+         * @description 权限 / right: `view`
+         */
+        get: operations["compare_api_group_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各工厂的事件流水 / The events of all factories
+         * @description 权限 / right: `view`
+         */
+        get: operations["events_api_group_events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 工厂与边缘清单 / Factories and edges: versions, health
+         * @description 权限 / right: `view`
+         */
+        get: operations["inventory_api_group_fleet_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各工厂的事件 / The incidents of all factories
+         * @description 权限 / right: `view`
+         */
+        get: operations["incidents_api_group_incidents_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/incidents/{site}/{incident}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一个事件、结论与处置 / One incident: what was said and run for it
+         * @description 权限 / right: `view`
+         */
+        get: operations["incident_api_group_incidents__site___incident__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/playbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各版本预案的成效 / How versions of playbooks have fared
+         * @description 权限 / right: `view`
+         */
+        get: operations["playbooks_api_group_playbooks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 批量推送报警设定 / Push alarm settings to many edges
+         * @description 权限 / right: `decide_proposal`
+         */
+        post: operations["begin_api_group_push_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/push/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 预览批量推送 / Look at what a push would change
+         * @description 权限 / right: `decide_proposal`
+         */
+        post: operations["preview_api_group_push_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各工厂的预案执行结果 / How playbook runs ended
+         * @description 权限 / right: `view`
+         */
+        get: operations["runs_api_group_runs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各工厂的报警指标 / The figures of each factory
+         * @description 权限 / right: `view`
+         */
+        get: operations["statistics_api_group_statistics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/healthz": {
         parameters: {
             query?: never;
@@ -179,6 +547,98 @@ export interface paths {
         get: operations["healthz_api_healthz_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playbook-ranking/{playbook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各版本按情形的优劣（只排序） / How versions compare by context; ranks only
+         * @description Ranks only: which version runs is decided by people.
+         *
+         *     权限 / right: `view`
+         */
+        get: operations["ranking_api_playbook_ranking__playbook__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playbook-rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 预案的下发，新的在前 / Roll-outs of playbooks, newest first
+         * @description 权限 / right: `view`
+         */
+        get: operations["rollouts_api_playbook_rollouts_get"];
+        put?: never;
+        /**
+         * 提出下发一个版本或输入值 / Propose a playbook's roll-out
+         * @description Proposed only; somebody else has to approve it.
+         *
+         *     权限 / right: `decide_proposal`
+         */
+        post: operations["begin_api_playbook_rollouts_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playbook-rollouts/{rollout}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 批准、拒绝、暂停、继续、撤回预案的下发 / Approve, refuse, pause, resume, roll back
+         * @description 权限 / right: `steer_rollout`
+         */
+        post: operations["steer_api_playbook_rollouts__rollout__actions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playbook-variants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 集团收存的预案版本 / Versions that the group keeps
+         * @description 权限 / right: `view`
+         */
+        get: operations["variants_api_playbook_variants_get"];
+        put?: never;
+        /**
+         * 收存一个预案版本 / Keep a version of a playbook
+         * @description 权限 / right: `decide_proposal`
+         */
+        post: operations["add_variant_api_playbook_variants_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -215,6 +675,50 @@ export interface paths {
          */
         get: operations["list_proposals_api_proposals_get"];
         put?: never;
+        /**
+         * 提出自己的设定建议 / Propose a setting oneself
+         * @description 权限 / right: `propose_setting`
+         */
+        post: operations["propose_api_proposals_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/proposals/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 立即寻找更好的设定 / Look for better settings now
+         * @description 权限 / right: `decide_proposal`
+         */
+        post: operations["search_now_api_proposals_search_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/proposals/{proposal}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一条建议 / One proposal
+         * @description 权限 / right: `view`
+         */
+        get: operations["one_proposal_api_proposals__proposal__get"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -236,6 +740,90 @@ export interface paths {
          * @description 权限 / right: `decide_proposal`
          */
         post: operations["decide_api_proposals__proposal__decision_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/proposals/{proposal}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 建议在工厂历史数据上的试算 / What a proposal would have done over the plant's history
+         * @description 权限 / right: `view`
+         */
+        get: operations["proposal_history_api_proposals__proposal__history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 下发任务，新的在前 / Roll-outs, newest first
+         * @description 权限 / right: `view`
+         */
+        get: operations["list_rollouts_api_rollouts_get"];
+        put?: never;
+        /**
+         * 把若干建议一并分阶段下发 / Roll proposals out as one change set
+         * @description 权限 / right: `decide_proposal`
+         */
+        post: operations["begin_rollout_api_rollouts_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts/{rollout}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一次下发的阶段与结果 / One roll-out: stages and results
+         * @description 权限 / right: `view`
+         */
+        get: operations["rollout_detail_api_rollouts__rollout__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts/{rollout}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 会签、暂停、继续或中止 / Agree to it, pause, resume or abort it
+         * @description 权限 / right: `steer_rollout`
+         */
+        post: operations["steer_rollout_api_rollouts__rollout__actions_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -410,6 +998,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 租户 / Tenants
+         * @description 权限 / right: `view`
+         */
+        get: operations["listed_api_tenants_get"];
+        put?: never;
+        /**
+         * 新建租户 / Register a tenant
+         * @description 权限 / right: `administer`
+         */
+        post: operations["add_api_tenants_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -542,6 +1154,91 @@ export interface components {
             step: string;
         };
         /**
+         * AssignRequest
+         * @description POST /api/dispatch/assignments.
+         * @example {
+         *       "accept_s": 300,
+         *       "incident": "0190f3c2-0000-7000-8000-000000000001",
+         *       "note": "带上热像仪 / bring the thermal camera",
+         *       "on_site_s": 3600,
+         *       "site": "f1",
+         *       "skills": [
+         *         "furnace"
+         *       ]
+         *     }
+         */
+        AssignRequest: {
+            /**
+             * Accept S
+             * @default 300
+             */
+            accept_s: number;
+            /** Incident */
+            incident: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * On Site S
+             * @default 3600
+             */
+            on_site_s: number;
+            /** Resource */
+            resource?: string | null;
+            /** Site */
+            site: string;
+            /** Skills */
+            skills?: string[];
+        };
+        /**
+         * AssignmentList
+         * @description GET /api/dispatch/assignments.
+         */
+        AssignmentList: {
+            /** Assignments */
+            assignments: components["schemas"]["AssignmentOut"][];
+        };
+        /**
+         * AssignmentOut
+         * @description One resource asked to see to one incident.
+         */
+        AssignmentOut: {
+            /** Accept By */
+            accept_by: number;
+            /** At */
+            at: number;
+            /** By */
+            by: string;
+            /** Chain */
+            chain: string;
+            /** History */
+            history: {
+                [key: string]: unknown;
+            }[];
+            /** Id */
+            id: string;
+            /** Incident */
+            incident: string;
+            /** Missed */
+            missed: boolean;
+            /** Note */
+            note: string;
+            /** Offered At */
+            offered_at: number;
+            /** On Site By */
+            on_site_by: number;
+            /** Resource */
+            resource: string | null;
+            /** Site */
+            site: string;
+            /** Skills */
+            skills: string[];
+            /** State */
+            state: string;
+        };
+        /**
          * AuditEntryOut
          * @description One entry of the audit log.
          */
@@ -589,6 +1286,23 @@ export interface components {
             next: string | null;
         };
         /**
+         * BadActor
+         * @description One of the alarms that told most.
+         */
+        BadActor: {
+            /** Alarm */
+            alarm: string;
+            /** Annunciated */
+            annunciated: number;
+            /** Asset */
+            asset: string;
+            name: components["schemas"]["Text-Output"];
+            /** Share */
+            share: number;
+            /** Standing H */
+            standing_h: number;
+        };
+        /**
          * CandidateScore
          * @description One candidate of the expert bank with its evidence.
          */
@@ -602,6 +1316,88 @@ export interface components {
             /** Missed */
             missed: number;
             setting: components["schemas"]["Setting"];
+        };
+        /**
+         * Cause
+         * @description How often a cause was named at a factory.
+         */
+        Cause: {
+            /** Cause */
+            cause: string;
+            /** Count */
+            count: number;
+            /** Label */
+            label: string;
+            /** Site */
+            site: string;
+            /** What */
+            what: string;
+        };
+        /**
+         * CauseList
+         * @description GET /api/group/causes.
+         */
+        CauseList: {
+            /** Items */
+            items: components["schemas"]["Cause"][];
+        };
+        /**
+         * Compared
+         * @description Like with like: one process, asset class or tag class over factories.
+         */
+        Compared: {
+            /** Factories */
+            factories: components["schemas"]["ComparedFactory"][];
+            /** Kind */
+            kind: string;
+        };
+        /**
+         * ComparedFactory
+         * @description One factory's part of a comparison.
+         */
+        ComparedFactory: {
+            /** Annunciated */
+            annunciated: number;
+            /** Labelled */
+            labelled: number;
+            /** Nuisance */
+            nuisance: number;
+            /** Per Point And Day */
+            per_point_and_day: number;
+            /** Points */
+            points: number;
+            /** Raised */
+            raised: number;
+            /** Site */
+            site: string;
+            /** Standing H */
+            standing_h: number;
+        };
+        /**
+         * Comparison
+         * @description GET /api/group/compare.
+         */
+        Comparison: {
+            /** By */
+            by: string;
+            /** Kinds */
+            kinds: components["schemas"]["Compared"][];
+            /** Since Day */
+            since_day: number;
+            /** Until Day */
+            until_day: number;
+        };
+        /**
+         * DayCount
+         * @description One day (UTC, days since 1970).
+         */
+        DayCount: {
+            /** Annunciated */
+            annunciated: number;
+            /** Day */
+            day: number;
+            /** Raised */
+            raised: number;
         };
         /**
          * DecisionRequest
@@ -664,12 +1460,121 @@ export interface components {
             worst_priority: number | null;
         };
         /**
+         * FactoryFigures
+         * @description The figures of one factory.
+         */
+        FactoryFigures: {
+            /** Annunciated Per Day */
+            annunciated_per_day: number;
+            /** Bad Actors */
+            bad_actors: components["schemas"]["BadActor"][];
+            /** Days */
+            days: components["schemas"]["DayCount"][];
+            /** Flood Hours */
+            flood_hours: number;
+            name: components["schemas"]["Text-Output"];
+            /** Priorities */
+            priorities: components["schemas"]["PriorityFigures"][];
+            /** Site */
+            site: string;
+            /** Stale */
+            stale: number;
+            /** Standing */
+            standing: number;
+            /** Uncounted */
+            uncounted: number;
+            /** Worst Ten Minutes */
+            worst_ten_minutes: number;
+        };
+        /**
          * FactoryList
          * @description GET /api/factories (cloud).
          */
         FactoryList: {
             /** Factories */
             factories: components["schemas"]["Factory"][];
+        };
+        /**
+         * FaultLater
+         * @description A fault of which people would be told at another time.
+         */
+        FaultLater: {
+            /** After S */
+            after_s: number;
+            /** At */
+            at: number;
+            /** Before S */
+            before_s: number;
+            /** Fault */
+            fault: string;
+        };
+        /**
+         * FleetEdge
+         * @description One edge as its brain last said.
+         */
+        FleetEdge: {
+            /** Buffered */
+            buffered: number;
+            /** Clock Offset Ms */
+            clock_offset_ms: number | null;
+            /** Desired */
+            desired: string;
+            /** Drifts */
+            drifts: boolean;
+            /** Drivers */
+            drivers: {
+                [key: string]: string;
+            };
+            /** Edge */
+            edge: string;
+            /** Fragments */
+            fragments: string;
+            /** Journal Degraded */
+            journal_degraded: boolean;
+            /** Last Seen */
+            last_seen: number | null;
+            name: components["schemas"]["Text-Output"];
+            /** Oldest Buffered Ms */
+            oldest_buffered_ms: number | null;
+            /** Online */
+            online: boolean;
+            /** Reported */
+            reported: string;
+            /** Settings Version */
+            settings_version: number | null;
+        };
+        /**
+         * FleetFactory
+         * @description One factory's brain and edges.
+         */
+        FleetFactory: {
+            /** Buffered */
+            buffered: number;
+            /** Edges */
+            edges: components["schemas"]["FleetEdge"][];
+            /** Last Seen */
+            last_seen: number | null;
+            name: components["schemas"]["Text-Output"];
+            /** Oldest Buffered Ms */
+            oldest_buffered_ms: number | null;
+            /** Online */
+            online: boolean;
+            /** Reported At */
+            reported_at: number | null;
+            /** Site */
+            site: string;
+            /** Site Here */
+            site_here: string;
+            /** Tenant */
+            tenant: string;
+        };
+        /**
+         * FleetInventory
+         * @description GET /api/group/fleet.
+         */
+        FleetInventory: {
+            /** Factories */
+            factories: components["schemas"]["FleetFactory"][];
         };
         /**
          * GrantOut
@@ -711,6 +1616,199 @@ export interface components {
             role: string;
         };
         /**
+         * GroupEvent
+         * @description One event of a factory, as it came up.
+         */
+        GroupEvent: {
+            /** Alarm */
+            alarm: string | null;
+            /** Body */
+            body: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Occurrence */
+            occurrence: string | null;
+            /** Received At */
+            received_at: number;
+            /** Site */
+            site: string;
+            /** Time */
+            time: number;
+            /** Type */
+            type: string;
+        };
+        /**
+         * GroupEventPage
+         * @description GET /api/group/events.
+         */
+        GroupEventPage: {
+            /** Items */
+            items: components["schemas"]["GroupEvent"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * GroupIncident
+         * @description One incident of a factory.
+         */
+        GroupIncident: {
+            /** Acknowledged At */
+            acknowledged_at: number | null;
+            /** Alarms */
+            alarms: number;
+            /** Asset */
+            asset: string;
+            /** Cause */
+            cause: string;
+            /** Closed At */
+            closed_at: number | null;
+            /** Contained At */
+            contained_at: number | null;
+            /** Flood */
+            flood: boolean;
+            /** Id */
+            id: string;
+            name: components["schemas"]["Text-Output"];
+            /** Opened At */
+            opened_at: number;
+            /** Outcome */
+            outcome: string;
+            /** Owner */
+            owner: string;
+            /** Priority */
+            priority: number;
+            /** Revision */
+            revision: number;
+            /** Site */
+            site: string;
+            site_name: components["schemas"]["Text-Output"];
+            /** Standing */
+            standing: number;
+            /** Status */
+            status: string;
+            /** Unacked */
+            unacked: number;
+        };
+        /**
+         * GroupIncidentDetail
+         * @description GET /api/group/incidents/{site}/{incident}.
+         */
+        GroupIncidentDetail: {
+            /** Alarm Names */
+            alarm_names: string[];
+            /** Assets */
+            assets: string[];
+            /** First Out */
+            first_out: string[];
+            incident: components["schemas"]["GroupIncident"];
+            /** Occurrences */
+            occurrences: string[];
+            /** Runs */
+            runs: components["schemas"]["GroupRun"][];
+            /** Said */
+            said: components["schemas"]["Said"][];
+        };
+        /**
+         * GroupIncidentPage
+         * @description GET /api/group/incidents.
+         */
+        GroupIncidentPage: {
+            /** Items */
+            items: components["schemas"]["GroupIncident"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * GroupRun
+         * @description The end of one playbook run.
+         */
+        GroupRun: {
+            /** Alarm */
+            alarm: string;
+            /** Context */
+            context: {
+                [key: string]: unknown;
+            };
+            /** Drill */
+            drill: boolean;
+            /** Duration S */
+            duration_s: number | null;
+            /** Ended At */
+            ended_at: number;
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Occurrence */
+            occurrence: string;
+            /** Playbook */
+            playbook: string;
+            /** Release */
+            release: string;
+            /** Resolve S */
+            resolve_s: number | null;
+            /** Run */
+            run: string;
+            /** Site */
+            site: string;
+            /** Started At */
+            started_at: number;
+            /** Status */
+            status: string;
+            /** Success */
+            success: boolean | null;
+            /** Variant */
+            variant: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * GroupRunPage
+         * @description GET /api/group/runs.
+         */
+        GroupRunPage: {
+            /** Items */
+            items: components["schemas"]["GroupRun"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * GroupStatistics
+         * @description GET /api/group/statistics.
+         */
+        GroupStatistics: {
+            /** Factories */
+            factories: components["schemas"]["FactoryFigures"][];
+            /** Since Day */
+            since_day: number;
+            /** Until Day */
+            until_day: number;
+        };
+        /**
+         * InputProposalOut
+         * @description A value of a tunable input that did better than the usual one.
+         */
+        InputProposalOut: {
+            /** Best */
+            best: number;
+            /** Least */
+            least: unknown;
+            /** Most */
+            most: unknown;
+            /** Name */
+            name: string;
+            /** Now */
+            now: unknown;
+            /** Proposed */
+            proposed: unknown;
+            /** Runs Now */
+            runs_now: number;
+            /** Runs Proposed */
+            runs_proposed: number;
+        };
+        /**
          * LaneCounts
          * @description Conservation of one lane: produced = delivered + buffered + dropped + quarantined.
          */
@@ -735,6 +1833,92 @@ export interface components {
             password: string;
             /** Username */
             username: string;
+        };
+        /**
+         * MessageList
+         * @description GET /api/dispatch/messages, and at a factory GET /api/group-messages.
+         */
+        MessageList: {
+            /** Messages */
+            messages: components["schemas"]["MessageOut"][];
+        };
+        /**
+         * MessageOut
+         * @description A message to a factory's desk and what became of it.
+         */
+        MessageOut: {
+            /** Acked At */
+            acked_at: number | null;
+            /**
+             * Acked By
+             * @default
+             */
+            acked_by: string;
+            /** At */
+            at: number;
+            /** Author */
+            author: string;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Priority */
+            priority: number;
+            /** Received At */
+            received_at: number | null;
+            /**
+             * Reply
+             * @default
+             */
+            reply: string;
+            /** Site */
+            site: string;
+            /** Status */
+            status: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * MessageRequest
+         * @description POST /api/dispatch/messages.
+         * @example {
+         *       "expires_s": 3600,
+         *       "priority": 2,
+         *       "site": "f1",
+         *       "text": "请先降载 / please reduce the load first"
+         *     }
+         */
+        MessageRequest: {
+            /**
+             * Expires S
+             * @default 86400
+             */
+            expires_s: number;
+            /**
+             * Priority
+             * @default 3
+             */
+            priority: number;
+            /** Site */
+            site: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * MoveRequest
+         * @description POST /api/dispatch/assignments/{assignment}/moves.
+         */
+        MoveRequest: {
+            /**
+             * Move
+             * @enum {string}
+             */
+            move: "accept" | "decline" | "depart" | "arrive" | "finish" | "cancel";
+            /**
+             * Note
+             * @default
+             */
+            note: string;
         };
         /**
          * NewAccount
@@ -838,6 +2022,22 @@ export interface components {
             name: string;
         };
         /**
+         * NewTenant
+         * @description POST /api/tenants.
+         * @example {
+         *       "id": "north",
+         *       "name": {
+         *         "en": "North",
+         *         "zh": "北方公司"
+         *       }
+         *     }
+         */
+        NewTenant: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["Text-Input"];
+        };
+        /**
          * OperatorState
          * @description One occurrence as every tier folds it (group: /api/factories/{site}/occurrences/{id}).
          */
@@ -917,6 +2117,216 @@ export interface components {
             old: string;
         };
         /**
+         * PastAlarm
+         * @description An alarm of the past under the setting in force; `told_at` under the proposed one.
+         */
+        PastAlarm: {
+            /** Cleared At */
+            cleared_at: number | null;
+            /** Raised At */
+            raised_at: number;
+            /** Told At */
+            told_at: number | null;
+        };
+        /**
+         * PastFault
+         * @description A recorded fault, and how long after its beginning each setting told of it.
+         */
+        PastFault: {
+            /** After S */
+            after_s: number | null;
+            /** Before S */
+            before_s: number | null;
+            /** End */
+            end: number;
+            /** Fault */
+            fault: string;
+            /** Start */
+            start: number;
+        };
+        /**
+         * PlaybookFigures
+         * @description How one version and variant of a playbook has fared.
+         */
+        PlaybookFigures: {
+            /** Duration S */
+            duration_s: number | null;
+            /** Playbook */
+            playbook: string;
+            /** Resolve S */
+            resolve_s: number | null;
+            /** Runs */
+            runs: number;
+            /** Sites */
+            sites: number;
+            /** Succeeded */
+            succeeded: number;
+            /** Variant */
+            variant: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * PlaybookFiguresList
+         * @description GET /api/group/playbooks.
+         */
+        PlaybookFiguresList: {
+            /** Items */
+            items: components["schemas"]["PlaybookFigures"][];
+        };
+        /**
+         * PlaybookPushOut
+         * @description One factory's part.
+         */
+        PlaybookPushOut: {
+            /** At */
+            at: number;
+            /** Code */
+            code: string;
+            /** Counter */
+            counter: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "release" | "inputs" | "rollback";
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Site */
+            site: string;
+            /** Status */
+            status: string;
+            /** Version */
+            version: number | null;
+        };
+        /**
+         * PlaybookRolloutAct
+         * @description POST /api/playbook-rollouts/{rollout}/actions.
+         */
+        PlaybookRolloutAct: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "approve" | "refuse" | "pause" | "resume" | "roll_back";
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * PlaybookRolloutIn
+         * @description POST /api/playbook-rollouts: a version, or values of inputs.
+         */
+        PlaybookRolloutIn: {
+            /**
+             * Dwell S
+             * @default 172800
+             */
+            dwell_s: number;
+            /**
+             * Expires S
+             * @default 1209600
+             */
+            expires_s: number;
+            /** Inputs */
+            inputs?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Min Runs
+             * @default 1
+             */
+            min_runs: number;
+            /** Playbook */
+            playbook: string;
+            /** Reason */
+            reason: string;
+            /** Sites */
+            sites: string[];
+            /** Version */
+            version?: number | null;
+        };
+        /**
+         * PlaybookRolloutList
+         * @description GET /api/playbook-rollouts, newest first.
+         */
+        PlaybookRolloutList: {
+            /** Rollouts */
+            rollouts: components["schemas"]["PlaybookRolloutOut"][];
+        };
+        /**
+         * PlaybookRolloutOut
+         * @description One roll-out of a playbook.
+         */
+        PlaybookRolloutOut: {
+            /** Agreed By */
+            agreed_by: string;
+            /** Code */
+            code: string;
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: unknown;
+            };
+            /** Expires At */
+            expires_at: number;
+            /** Hold */
+            hold: string;
+            /** Id */
+            id: string;
+            /** Inputs */
+            inputs: {
+                [key: string]: unknown;
+            };
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Playbook */
+            playbook: string;
+            /** Pushes */
+            pushes: components["schemas"]["PlaybookPushOut"][];
+            /** Reason */
+            reason: string;
+            /** Sites */
+            sites: string[];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "proposed" | "canary" | "all" | "paused" | "rolling_back" | "done" | "rolled_back" | "refused" | "expired";
+            /** Version */
+            version: number | null;
+        };
+        /**
+         * PriorityFigures
+         * @description Sums of one priority.
+         */
+        PriorityFigures: {
+            /** Ack Mean S */
+            ack_mean_s: number | null;
+            /** Acked */
+            acked: number;
+            /** Acked Within 10M */
+            acked_within_10m: number;
+            /** Acked Within 1M */
+            acked_within_1m: number;
+            /** Annunciated */
+            annunciated: number;
+            /** Priority */
+            priority: number;
+            /** Raised */
+            raised: number;
+            /** Returned */
+            returned: number;
+            /** Standing H */
+            standing_h: number;
+        };
+        /**
          * Problem
          * @description An error as `application/problem+json` (RFC 9457); the console words `code`.
          */
@@ -943,7 +2353,7 @@ export interface components {
         ProblemType: {
             /** Code */
             code: string;
-            text: components["schemas"]["Text"];
+            text: components["schemas"]["Text-Output"];
         };
         /**
          * Proposal
@@ -952,6 +2362,8 @@ export interface components {
         Proposal: {
             /** Alarm */
             alarm: string;
+            /** @default null */
+            bars: components["schemas"]["ProposalBars"] | null;
             /** Bounds */
             bounds: {
                 [key: string]: number;
@@ -977,7 +2389,19 @@ export interface components {
             explanation: components["schemas"]["Text"];
             /** Id */
             id: string;
+            /**
+             * Made Because
+             * @default
+             */
+            made_because: string;
+            /**
+             * Made By
+             * @default
+             */
+            made_by: string;
             name: components["schemas"]["Text"];
+            /** @default null */
+            plan: components["schemas"]["RolloutBrief"] | null;
             proposed: components["schemas"]["Setting"];
             /**
              * Reason
@@ -986,15 +2410,127 @@ export interface components {
             reason: string | null;
             /** @default null */
             rollout: components["schemas"]["RolloutState"] | null;
+            /** @default null */
+            shadow: components["schemas"]["ShadowEvidence"] | null;
             /** Site */
             site: string;
+            /**
+             * Source
+             * @default labels
+             * @enum {string}
+             */
+            source: "labels" | "shadow" | "person";
             /**
              * Status
              * @enum {string}
              */
             status: "open" | "approved" | "rejected" | "superseded";
+            /** Trend */
+            trend: components["schemas"]["TrendDay"][];
             /** Unit */
             unit: string;
+        };
+        /**
+         * ProposalBar
+         * @description What one setting does, as far as it is known.
+         */
+        ProposalBar: {
+            /**
+             * Alarms Per Day
+             * @default null
+             */
+            alarms_per_day: number | null;
+            /**
+             * Delay S
+             * @default null
+             */
+            delay_s: number | null;
+            /**
+             * False Alarms
+             * @default null
+             */
+            false_alarms: number | null;
+            /**
+             * False Per Day
+             * @default null
+             */
+            false_per_day: number | null;
+            /**
+             * Missed
+             * @default null
+             */
+            missed: number | null;
+            /**
+             * Standing H Per Day
+             * @default null
+             */
+            standing_h_per_day: number | null;
+        };
+        /**
+         * ProposalBars
+         * @description The bars of a proposal.
+         */
+        ProposalBars: {
+            now: components["schemas"]["ProposalBar"];
+            proposed: components["schemas"]["ProposalBar"];
+        };
+        /**
+         * ProposalHistory
+         * @description GET /api/proposals/{id}/history: both settings over the factory's stored samples.
+         */
+        ProposalHistory: {
+            /**
+             * After
+             * @default 0
+             */
+            after: number;
+            /** Answered At */
+            answered_at: number | null;
+            /**
+             * Before
+             * @default 0
+             */
+            before: number;
+            /** Coverage */
+            coverage: number | null;
+            /** Faults */
+            faults: components["schemas"]["PastFault"][];
+            /** Later */
+            later: components["schemas"]["PastAlarm"][];
+            /**
+             * Later More
+             * @default 0
+             */
+            later_more: number;
+            /** Limit Now */
+            limit_now: number | null;
+            /** Limit Proposed */
+            limit_proposed: number | null;
+            /**
+             * New
+             * @default 0
+             */
+            new: number;
+            /** Points */
+            points: number[][];
+            /** Proposal */
+            proposal: string;
+            /** Since */
+            since: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "asked" | "known" | "no_samples";
+            /** Until */
+            until: number | null;
+            /** Vanish */
+            vanish: components["schemas"]["PastAlarm"][];
+            /**
+             * Vanish More
+             * @default 0
+             */
+            vanish_more: number;
         };
         /**
          * ProposalList
@@ -1003,6 +2539,190 @@ export interface components {
         ProposalList: {
             /** Proposals */
             proposals: components["schemas"]["Proposal"][];
+        };
+        /**
+         * ProposeRequest
+         * @description POST /api/proposals: a person's own proposal for one alarm point.
+         */
+        ProposeRequest: {
+            /** Alarm */
+            alarm: string;
+            /** Reason */
+            reason: string;
+            setting: components["schemas"]["WishedSetting"];
+            /** Site */
+            site: string;
+        };
+        /**
+         * PushBegun
+         * @description The roll-out that a push began: its page has every node's result and the way back.
+         */
+        PushBegun: {
+            /** Changes */
+            changes: number;
+            /** Rollout */
+            rollout: string;
+        };
+        /**
+         * PushPoint
+         * @description What would become of one alarm point.
+         */
+        PushPoint: {
+            /** Alarm */
+            alarm: string;
+            /** Current */
+            current: {
+                [key: string]: number | null;
+            };
+            /** Edge */
+            edge: string;
+            name: components["schemas"]["Text-Output"];
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Proposed */
+            proposed: {
+                [key: string]: number | null;
+            };
+            /**
+             * Refused
+             * @default
+             */
+            refused: string;
+            /** Site */
+            site: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * PushPreview
+         * @description What a push would change, by node.
+         */
+        PushPreview: {
+            /** Changes */
+            changes: number;
+            /** Digest */
+            digest: string;
+            /** Nodes */
+            nodes: {
+                [key: string]: number;
+            };
+            /** Points */
+            points: components["schemas"]["PushPoint"][];
+            /** Refused */
+            refused: number;
+            /** Unchanged */
+            unchanged: number;
+        };
+        /**
+         * PushRequest
+         * @description POST /api/group/push and /preview: which alarm points, and what of their settings changes.
+         *
+         *     What is left out stays as it is. A limit is moved by steps, as units differ between points.
+         * @example {
+         *       "on_delay_s": 10,
+         *       "reason": "流量报警抖动 / flow alarms chatter",
+         *       "side": "HI",
+         *       "tag_class": "flow"
+         *     }
+         */
+        PushRequest: {
+            /**
+             * Alarm
+             * @default
+             */
+            alarm: string;
+            /**
+             * Asset Class
+             * @default
+             */
+            asset_class: string;
+            /** Deadband Factor */
+            deadband_factor?: number | null;
+            /**
+             * Expect
+             * @default
+             */
+            expect: string;
+            /** Limit Steps */
+            limit_steps?: number | null;
+            /** Off Delay S */
+            off_delay_s?: number | null;
+            /** On Delay S */
+            on_delay_s?: number | null;
+            /**
+             * Policy
+             * @default
+             */
+            policy: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * Side
+             * @default
+             */
+            side: string;
+            /** Sites */
+            sites?: string[];
+            /**
+             * Tag Class
+             * @default
+             */
+            tag_class: string;
+        };
+        /**
+         * RankedOut
+         * @description One variant in one context.
+         */
+        RankedOut: {
+            /** Best */
+            best: number;
+            /** Low */
+            low: number;
+            /** Mean */
+            mean: number;
+            /** Resolve S */
+            resolve_s: number | null;
+            /** Runs */
+            runs: number;
+            /** Succeeded */
+            succeeded: number;
+            /** Variant */
+            variant: string;
+            /** Version */
+            version: number;
+            /** Weight */
+            weight: number;
+        };
+        /**
+         * RankingList
+         * @description GET /api/playbook-ranking/{playbook}.
+         */
+        RankingList: {
+            /** Contexts */
+            contexts: components["schemas"]["RankingOut"][];
+            /** Days */
+            days: number;
+            /** Inputs */
+            inputs: components["schemas"]["InputProposalOut"][];
+            /** Playbook */
+            playbook: string;
+        };
+        /**
+         * RankingOut
+         * @description How variants compare in one context.
+         */
+        RankingOut: {
+            /** Context */
+            context: string;
+            /** Ranked */
+            ranked: components["schemas"]["RankedOut"][];
+            /** Runs */
+            runs: number;
         };
         /**
          * Readiness
@@ -1015,6 +2735,312 @@ export interface components {
             };
             /** Ready */
             ready: boolean;
+        };
+        /**
+         * ResourceIn
+         * @description PUT /api/dispatch/resources/{resource}.
+         */
+        ResourceIn: {
+            /**
+             * Available
+             * @default true
+             */
+            available: boolean;
+            /**
+             * Contact
+             * @default
+             */
+            contact: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "expert" | "mobile";
+            name: components["schemas"]["Text-Input"];
+            /**
+             * Site
+             * @default
+             */
+            site: string;
+            /** Skills */
+            skills?: string[];
+            /**
+             * Tenant
+             * @default default
+             */
+            tenant: string;
+        };
+        /**
+         * ResourceList
+         * @description GET /api/dispatch/resources.
+         */
+        ResourceList: {
+            /** Resources */
+            resources: components["schemas"]["ResourceOut"][];
+        };
+        /**
+         * ResourceOut
+         * @description An expert or a mobile resource.
+         */
+        ResourceOut: {
+            /** Available */
+            available: boolean;
+            /** Busy */
+            busy: boolean;
+            /** Contact */
+            contact: string;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "expert" | "mobile";
+            name: components["schemas"]["Text-Output"];
+            /** Site */
+            site: string;
+            /** Skills */
+            skills: string[];
+            /** Tenant */
+            tenant: string;
+        };
+        /**
+         * RolloutAction
+         * @description POST /api/rollouts/{id}/actions.
+         */
+        RolloutAction: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "agree" | "pause" | "resume" | "abort";
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * RolloutBrief
+         * @description Where a roll-out stands, in one line.
+         */
+        RolloutBrief: {
+            /** At */
+            at: number;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /**
+             * Hold
+             * @default
+             */
+            hold: string;
+            /** Hold Params */
+            hold_params: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * Stage
+             * @default null
+             */
+            stage: ("dry_run" | "shadow" | "canary_line" | "canary_factory" | "all") | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "dry_run" | "shadow" | "canary_line" | "canary_factory" | "all" | "paused" | "rolling_back" | "rolled_back" | "done" | "refused" | "expired";
+            /** @default null */
+            waits: components["schemas"]["Text"] | null;
+            /** @default null */
+            why: components["schemas"]["Text"] | null;
+        };
+        /**
+         * RolloutChange
+         * @description One alarm point of the change set.
+         */
+        RolloutChange: {
+            /** Alarm */
+            alarm: string;
+            /** Before Per Day */
+            before_per_day: number | null;
+            /** Edge */
+            edge: string;
+            /**
+             * Excluded
+             * @default
+             */
+            excluded: string;
+            /** Line */
+            line: string;
+            new: components["schemas"]["Setting"];
+            old: components["schemas"]["Setting"];
+            /** Per Day */
+            per_day: number | null;
+            /** Site */
+            site: string;
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "dry_run" | "shadow" | "canary_line" | "canary_factory" | "all";
+        };
+        /**
+         * RolloutDetail
+         * @description GET /api/rollouts/{id}.
+         */
+        RolloutDetail: {
+            /** Actions */
+            actions: string[];
+            /** Agreed By */
+            agreed_by: string;
+            /** At */
+            at: number;
+            /** Changes */
+            changes: components["schemas"]["RolloutChange"][];
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string;
+            /** Excluded */
+            excluded: {
+                [key: string]: string;
+            };
+            /** Expires At */
+            expires_at: number;
+            /**
+             * Hold
+             * @default
+             */
+            hold: string;
+            /** Hold Params */
+            hold_params: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Points */
+            points: number;
+            /** Policy */
+            policy: string;
+            /** Proposals */
+            proposals: string[];
+            /** Reason */
+            reason: string;
+            /** Results */
+            results: components["schemas"]["RolloutResult"][];
+            /** Sites */
+            sites: string[];
+            /** Stage */
+            stage: ("dry_run" | "shadow" | "canary_line" | "canary_factory" | "all") | null;
+            /** Stages */
+            stages: components["schemas"]["RolloutStage"][];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "dry_run" | "shadow" | "canary_line" | "canary_factory" | "all" | "paused" | "rolling_back" | "rolled_back" | "done" | "refused" | "expired";
+            waits: components["schemas"]["Text-Output"] | null;
+            why: components["schemas"]["Text-Output"] | null;
+        };
+        /**
+         * RolloutList
+         * @description GET /api/rollouts: newest first.
+         */
+        RolloutList: {
+            /** Rollouts */
+            rollouts: components["schemas"]["RolloutSummary"][];
+        };
+        /**
+         * RolloutRequest
+         * @description POST /api/rollouts: approve several proposals and roll them out as one change set.
+         */
+        RolloutRequest: {
+            /**
+             * Policy
+             * @default
+             */
+            policy: string;
+            /** Proposals */
+            proposals: string[];
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * RolloutResult
+         * @description What became of one directive of the roll-out.
+         */
+        RolloutResult: {
+            /** Alarms */
+            alarms: string[];
+            /** At */
+            at: number;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Counter */
+            counter: number;
+            /** Directive */
+            directive: string;
+            /** Edge */
+            edge: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "settings" | "rollback" | "dry_run";
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Site */
+            site: string;
+            /** Stage */
+            stage: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "signed" | "sent" | "relayed" | "applied" | "refused" | "rolled_back";
+        };
+        /**
+         * RolloutStage
+         * @description One stage: what goes out in it and how far it is.
+         */
+        RolloutStage: {
+            /** Answered */
+            answered: number;
+            /** Dwell S */
+            dwell_s: number;
+            /** Edges */
+            edges: number;
+            /** Points */
+            points: number;
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "dry_run" | "shadow" | "canary_line" | "canary_factory" | "all";
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "ahead" | "now" | "passed" | "skipped" | "stopped";
         };
         /**
          * RolloutState
@@ -1043,6 +3069,79 @@ export interface components {
             status: "signed" | "sent" | "relayed" | "applied" | "refused" | "rolled_back";
         };
         /**
+         * RolloutSummary
+         * @description GET /api/rollouts, one row.
+         */
+        RolloutSummary: {
+            /** Actions */
+            actions: string[];
+            /** Agreed By */
+            agreed_by: string;
+            /** At */
+            at: number;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string;
+            /** Excluded */
+            excluded: {
+                [key: string]: string;
+            };
+            /** Expires At */
+            expires_at: number;
+            /**
+             * Hold
+             * @default
+             */
+            hold: string;
+            /** Hold Params */
+            hold_params: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Points */
+            points: number;
+            /** Policy */
+            policy: string;
+            /** Proposals */
+            proposals: string[];
+            /** Reason */
+            reason: string;
+            /** Sites */
+            sites: string[];
+            /** Stage */
+            stage: ("dry_run" | "shadow" | "canary_line" | "canary_factory" | "all") | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "dry_run" | "shadow" | "canary_line" | "canary_factory" | "all" | "paused" | "rolling_back" | "rolled_back" | "done" | "refused" | "expired";
+            waits: components["schemas"]["Text-Output"] | null;
+            why: components["schemas"]["Text-Output"] | null;
+        };
+        /**
+         * Said
+         * @description How often people said so.
+         */
+        Said: {
+            /** Cause */
+            cause: string;
+            /** Count */
+            count: number;
+            /** Label */
+            label: string;
+        };
+        /**
          * SaidOut
          * @description Who said something about an occurrence, where, and when (hybrid time).
          */
@@ -1060,6 +3159,25 @@ export interface components {
              * @default
              */
             text: string;
+        };
+        /**
+         * SearchAnswer
+         * @description The factories that are being searched.
+         */
+        SearchAnswer: {
+            /** Sites */
+            sites: string[];
+        };
+        /**
+         * SearchRequest
+         * @description POST /api/proposals/search: look for better settings now; no site: everywhere.
+         */
+        SearchRequest: {
+            /**
+             * Site
+             * @default
+             */
+            site: string;
         };
         /**
          * ServiceList
@@ -1145,6 +3263,26 @@ export interface components {
             on_delay_s: number;
         };
         /**
+         * ShadowEvidence
+         * @description What a proposal from shadow counts rests on.
+         */
+        ShadowEvidence: {
+            /** Caught */
+            caught: string[];
+            /** Days */
+            days: number;
+            /** Faults */
+            faults: number;
+            /** Group Faults */
+            group_faults: number;
+            /** Later */
+            later: components["schemas"]["FaultLater"][];
+            /** Lost */
+            lost: string[];
+            /** Supposes */
+            supposes: string[];
+        };
+        /**
          * SignInWays
          * @description GET /api/session/ways: how one may log in here.
          */
@@ -1158,6 +3296,33 @@ export interface components {
             login_url: string;
             /** Oidc */
             oidc: boolean;
+        };
+        /**
+         * SiteTenant
+         * @description PUT /api/factories/{site}/tenant.
+         */
+        SiteTenant: {
+            /** Tenant */
+            tenant: string;
+        };
+        /**
+         * Tenant
+         * @description One tenant with its factories.
+         */
+        Tenant: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["Text-Output"];
+            /** Sites */
+            sites: string[];
+        };
+        /**
+         * TenantList
+         * @description GET /api/tenants.
+         */
+        TenantList: {
+            /** Tenants */
+            tenants: components["schemas"]["Tenant"][];
         };
         /**
          * Text
@@ -1174,6 +3339,164 @@ export interface components {
              * @default
              */
             zh: string;
+        };
+        /**
+         * Text
+         * @description A text in both languages.
+         */
+        "Text-Input": {
+            /**
+             * En
+             * @default
+             */
+            en: string;
+            /**
+             * Zh
+             * @default
+             */
+            zh: string;
+        };
+        /**
+         * Text
+         * @description A text in both languages.
+         */
+        "Text-Output": {
+            /**
+             * En
+             * @default
+             */
+            en: string;
+            /**
+             * Zh
+             * @default
+             */
+            zh: string;
+        };
+        /**
+         * TrendDay
+         * @description One counted day of the alarm point's tag.
+         */
+        TrendDay: {
+            /** Day */
+            day: number;
+            /**
+             * Mean
+             * @default null
+             */
+            mean: number | null;
+            /**
+             * Now
+             * @default null
+             */
+            now: number | null;
+            /**
+             * Proposed
+             * @default null
+             */
+            proposed: number | null;
+            /**
+             * Sigma
+             * @default null
+             */
+            sigma: number | null;
+        };
+        /**
+         * UrgentFactory
+         * @description One factory with why it wants eyes.
+         */
+        UrgentFactory: {
+            /** Active */
+            active: number;
+            /** In Ten Minutes */
+            in_ten_minutes: number;
+            /** Incidents */
+            incidents: number;
+            /** Last Seen */
+            last_seen: number | null;
+            name: components["schemas"]["Text-Output"];
+            /** Oldest Unacked At */
+            oldest_unacked_at: number | null;
+            /** Online */
+            online: boolean;
+            /** Parts */
+            parts: {
+                [key: string]: number;
+            };
+            /** Score */
+            score: number;
+            /** Site */
+            site: string;
+            /** Unacked */
+            unacked: number;
+            /** Worst Priority */
+            worst_priority: number | null;
+        };
+        /**
+         * UrgentList
+         * @description GET /api/dispatch/factories: the most urgent first.
+         */
+        UrgentList: {
+            /** Factories */
+            factories: components["schemas"]["UrgentFactory"][];
+        };
+        /**
+         * VariantIn
+         * @description POST /api/playbook-variants.
+         */
+        VariantIn: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * VariantList
+         * @description GET /api/playbook-variants.
+         */
+        VariantList: {
+            /** Variants */
+            variants: components["schemas"]["VariantOut"][];
+        };
+        /**
+         * VariantOut
+         * @description One version that the group keeps.
+         */
+        VariantOut: {
+            /** Added At */
+            added_at: number;
+            /** Added By */
+            added_by: string;
+            /** Errors */
+            errors: number;
+            /** Findings */
+            findings: string[];
+            /** Note */
+            note: string;
+            /** Playbook */
+            playbook: string;
+            /** Sha256 */
+            sha256: string;
+            /** Signed By */
+            signed_by: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * WishedSetting
+         * @description What somebody wants; what is not said stays as it is.
+         */
+        WishedSetting: {
+            /** Deadband */
+            deadband?: number | null;
+            /** Limit */
+            limit?: number | null;
+            /** Off Delay S */
+            off_delay_s?: number | null;
+            /** On Delay S */
+            on_delay_s?: number | null;
         };
     };
     responses: never;
@@ -2021,6 +4344,876 @@ export interface operations {
             };
         };
     };
+    assignments_api_dispatch_assignments_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                incident?: string | null;
+                live?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssignmentList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    assign_api_dispatch_assignments_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssignRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssignmentOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    move_api_dispatch_assignments__assignment__moves_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                assignment: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssignmentOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    factories_api_dispatch_factories_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UrgentList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    messages_api_dispatch_messages_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_api_dispatch_messages_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resources_api_dispatch_resources_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourceList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_resource_api_dispatch_resources__resource__put: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResourceIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourceList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_factories_api_factories_get: {
         parameters: {
             query?: never;
@@ -2213,6 +5406,1299 @@ export interface operations {
             };
         };
     };
+    give_api_factories__site__tenant_put: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                site: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SiteTenant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    causes_api_group_causes_get: {
+        parameters: {
+            query?: {
+                since?: number | null;
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CauseList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_api_group_compare_get: {
+        parameters: {
+            query?: {
+                by?: "process" | "asset_class" | "tag_class";
+                since?: number | null;
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    events_api_group_events_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                site?: string | null;
+                type?: string | null;
+                alarm?: string | null;
+                occurrence?: string | null;
+                since?: number;
+                until?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupEventPage"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    inventory_api_group_fleet_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetInventory"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    incidents_api_group_incidents_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                site?: string | null;
+                state?: "open" | "closed" | "all";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupIncidentPage"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    incident_api_group_incidents__site___incident__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                site: string;
+                incident: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupIncidentDetail"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    playbooks_api_group_playbooks_get: {
+        parameters: {
+            query?: {
+                since?: number | null;
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybookFiguresList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_api_group_push_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushBegun"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_api_group_push_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushPreview"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs_api_group_runs_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                site?: string | null;
+                playbook?: string | null;
+                occurrence?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupRunPage"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    statistics_api_group_statistics_get: {
+        parameters: {
+            query?: {
+                since?: number | null;
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupStatistics"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     healthz_api_healthz_get: {
         parameters: {
             query?: never;
@@ -2242,6 +6728,664 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ranking_api_playbook_ranking__playbook__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playbook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RankingList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollouts_api_playbook_rollouts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybookRolloutList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_api_playbook_rollouts_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybookRolloutIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybookRolloutOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    steer_api_playbook_rollouts__rollout__actions_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybookRolloutAct"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybookRolloutOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    variants_api_playbook_variants_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariantList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_variant_api_playbook_variants_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VariantIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariantOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2496,6 +7640,355 @@ export interface operations {
             };
         };
     };
+    propose_api_proposals_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_now_api_proposals_search_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SearchRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchAnswer"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_proposal_api_proposals__proposal__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     decide_api_proposals__proposal__decision_post: {
         parameters: {
             query?: never;
@@ -2520,6 +8013,552 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    proposal_history_api_proposals__proposal__history_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProposalHistory"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rollouts_api_rollouts_get: {
+        parameters: {
+            query?: {
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_rollout_api_rollouts_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutSummary"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollout_detail_api_rollouts__rollout__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutDetail"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    steer_rollout_api_rollouts__rollout__actions_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutAction"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutDetail"];
                 };
             };
             /** @description 请求或游标无效 / The request or its cursor is not valid */
@@ -3855,6 +9894,221 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listed_api_tenants_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_api_tenants_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTenant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,9 +1,10 @@
 // Wires the factory's stream to its stores.
 import type { SseEvent } from "@/api/sse";
-import type { AlarmDelta, IncidentPage, RunList } from "@/api/types";
+import type { AlarmDelta, IncidentPage, MessageList, RunList } from "@/api/types";
 import { useAlarms } from "@/stores/alarms";
 import { useIncidents } from "@/stores/incidents";
 import { useLink } from "@/stores/link";
+import { useMail } from "@/stores/mail";
 import { useRuns } from "@/stores/runs";
 import { useVoice } from "@/stores/voice";
 import type { Spoken } from "./speech";
@@ -15,6 +16,7 @@ export function startFeed(): () => void {
   const incidents = useIncidents();
   const link = useLink();
   const voice = useVoice();
+  const mail = useMail();
   let stopped = false;
 
   function onEvent(event: SseEvent): void {
@@ -22,20 +24,24 @@ export function startFeed(): () => void {
     else if (event.event === "runs") runs.merge((JSON.parse(event.data) as RunList).runs);
     else if (event.event === "incidents")
       incidents.merge((JSON.parse(event.data) as IncidentPage).items);
+    else if (event.event === "group_messages") mail.take(JSON.parse(event.data) as MessageList);
     else if (event.event === "speak") voice.hear(JSON.parse(event.data) as Spoken);
     else if (event.event === "resync") {
       void alarms.resync();
       void runs.load();
       void incidents.load();
+      void mail.load();
     } else {
       // A heartbeat is also the moment to try again what failed before.
       if (alarms.problem) void alarms.resync();
       if (runs.problem) void runs.load();
       if (incidents.problem) void incidents.load();
+      if (mail.problem) void mail.load();
     }
   }
   void runs.load();
   void incidents.load();
+  void mail.load();
   void alarms.resync().finally(() => {
     if (!stopped) link.start(onEvent, () => alarms.position);
   });

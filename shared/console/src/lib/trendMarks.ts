@@ -4,6 +4,8 @@ import type uPlot from "uplot";
 export interface Marks {
   limit: number | null;
   limitName: string;
+  /** The name stands at the right end: a second limit close by has the left one. */
+  right?: boolean;
   ink: string;
   times: { at: number; label: string; color: string }[];
 }
@@ -38,7 +40,9 @@ export function marksPlugin(read: () => Marks): uPlot.Plugin {
           ctx.setLineDash([5 * ratio, 4 * ratio]);
           line(ctx, bbox.left, y, bbox.left + bbox.width, y);
           ctx.fillStyle = marks.ink;
-          ctx.fillText(marks.limitName, bbox.left + 4 * ratio, y - 4 * ratio);
+          const wide = ctx.measureText(marks.limitName).width;
+          const x = marks.right ? bbox.left + bbox.width - wide - 4 * ratio : bbox.left + 4 * ratio;
+          ctx.fillText(marks.limitName, x, y - 4 * ratio);
         }
         ctx.restore();
       },

@@ -1,9 +1,12 @@
-// The group's picture: factories and proposals, kept new by the cloud's stream.
+// The group's picture, kept new by the cloud's stream: factories, proposals, roll-outs, dispatch.
 import { defineStore } from "pinia";
-import { ref, shallowRef } from "vue";
+import { ref, type ShallowRef, shallowRef } from "vue";
 import { ApiError, get, post, seg } from "@/api/client";
 import type { SseEvent } from "@/api/sse";
-import type { DecisionRequest, Factory, FactoryList, Proposal, ProposalList } from "@/api/types";
+import type {
+  Assignment, AssignmentList, DecisionRequest, DeskMessage, Factory, FactoryList, MessageList,
+  Proposal, ProposalList, RolloutList, RolloutSummary, UrgentFactory, UrgentList,
+} from "@/api/types";
 
 /** Most urgent first: cut off, then worst unacknowledged priority, then how many wait. */
 export function byUrgency(a: Factory, b: Factory): number {
@@ -17,11 +20,44 @@ export function byUrgency(a: Factory, b: Factory): number {
   );
 }
 
+/** A list that the stream always sends whole; null until it came once. */
+interface Section<T> {
+  rows: ShallowRef<T[] | null>;
+  path: string;
+  take: (answer: unknown) => void;
+  /** How often it was heard: an answer that the stream has overtaken is dropped. */
+  heard: number;
+}
+
+function section<T, A>(path: string, rowsOf: (answer: A) => T[]): Section<T> {
+  const rows: ShallowRef<T[] | null> = shallowRef(null);
+  const made: Section<T> = {
+    rows, path, heard: 0,
+    take: (answer) => {
+      made.heard++;
+      rows.value = rowsOf(answer as A);
+    },
+  };
+  return made;
+}
+
 export const useGroup = defineStore("group", () => {
   const factories = shallowRef<Factory[]>([]);
   const proposals = shallowRef<Proposal[]>([]);
   const loaded = ref(false);
   const problem = shallowRef<ApiError | null>(null);
+  /** Server clock minus this machine's, from the stream's sign of life. */
+  const clockAhead = ref(0);
+  const rollouts = section<RolloutSummary, RolloutList>("/api/rollouts", (a) => a.rollouts);
+  const urgency = section<UrgentFactory, UrgentList>("/api/dispatch/factories", (a) => a.factories);
+  const assignments = section<Assignment, AssignmentList>("/api/dispatch/assignments?live=true", (a) => a.assignments);
+  const messages = section<DeskMessage, MessageList>("/api/dispatch/messages", (a) => a.messages);
+  const sections: Record<string, Section<unknown>> = {
+    rollouts: rollouts as Section<unknown>,
+    urgency: urgency as Section<unknown>,
+    assignments: assignments as Section<unknown>,
+    messages: messages as Section<unknown>,
+  };
 
   function mergeFactories(changed: readonly Factory[]): void {
     const bySite = new Map(factories.value.map((f) => [f.site, f]));
@@ -36,11 +72,20 @@ export const useGroup = defineStore("group", () => {
       (a, b) => open(a) - open(b) || b.created_at - a.created_at || a.id.localeCompare(b.id),
     );
   }
+  /** Fetch one list again: after an act of one's own, before the stream tells it. */
+  async function refresh(name: string): Promise<void> {
+    const one = sections[name];
+    if (!one) return;
+    const before = one.heard;
+    const answer = await get<unknown>(one.path);
+    if (one.heard === before) one.take(answer);
+  }
   async function load(): Promise<void> {
     try {
       const [f, p] = await Promise.all([
         get<FactoryList>("/api/factories"),
         get<ProposalList>("/api/proposals"),
+        ...Object.keys(sections).map(refresh),
       ]);
       factories.value = [];
       proposals.value = [];
@@ -53,15 +98,28 @@ export const useGroup = defineStore("group", () => {
     }
   }
   function onEvent(event: SseEvent): void {
+    const one = Object.hasOwn(sections, event.event) ? sections[event.event] : undefined;
     if (event.event === "factories")
       mergeFactories((JSON.parse(event.data) as FactoryList).factories);
     else if (event.event === "proposals")
       mergeProposals((JSON.parse(event.data) as ProposalList).proposals);
+    else if (one) one.take(JSON.parse(event.data));
     else if (event.event === "resync") void load();
-    else if (problem.value) void load();
+    else if (event.event === "heartbeat") {
+      const { at } = JSON.parse(event.data) as { at?: number };
+      if (at) clockAhead.value = at - Date.now();
+      if (problem.value) void load();
+    } else if (problem.value) void load();
   }
   async function decide(id: string, decision: DecisionRequest): Promise<void> {
     mergeProposals([await post<Proposal>(`/api/proposals/${seg(id)}/decision`, decision)]);
   }
-  return { factories, proposals, loaded, problem, mergeFactories, mergeProposals, load, onEvent, decide };
+  /** What a factory is called; its id where the group knows no name. */
+  const named = (site: string) => factories.value.find((f) => f.site === site)?.name ?? null;
+
+  return {
+    factories, proposals, loaded, problem, clockAhead,
+    rollouts: rollouts.rows, urgency: urgency.rows, assignments: assignments.rows, messages: messages.rows,
+    mergeFactories, mergeProposals, load, refresh, onEvent, decide, named,
+  };
 });

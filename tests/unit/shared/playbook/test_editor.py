@@ -43,6 +43,13 @@ def test_check_02_operations_and_alarms_are_completed(editor: Editor) -> None:
     assert "FUR-01.TT-101.HIHI" in editor.complete("file:///alarms.yaml", text)
 
 
+def test_check_02_a_key_says_what_it_means(editor: Editor) -> None:
+    text = HEAD + "steps:\n  - id: a\n    wait_until:\n      with|in: 5m\n      condition: x\n"
+    shown = editor.hover("file:///hover.yaml", text)
+    assert "最多等多久" in shown
+    assert "how long at most" in shown
+
+
 def test_check_02_mistakes_are_underlined(editor: Editor) -> None:
     good = (playbook_library() / "furnace" / "furnace-overtemp.yaml").read_text(encoding="utf-8")
     lines = [line for line in good.splitlines(keepends=True) if "yaml-language-server" not in line]

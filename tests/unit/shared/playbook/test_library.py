@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from edge_node.adapters.sources import modbus, mqtt, opcua
 from shared.cli.playbook import app
 from shared.cli.playbook_rehearse import Ran, run_file
 from shared.errors import ConfigError
@@ -36,6 +37,11 @@ SHEET = {
     "en": ["Situation", "First signs", "What the playbook does", "What people do",
            "What never to do", "Drill"],
 }  # fmt: skip
+DRIVERS: dict[str, Any] = {
+    "modbus": modbus.DRIVER, "rtu": modbus.DRIVER, "opcua": opcua.DRIVER,
+    "gateway": opcua.DRIVER, "mqtt": mqtt.DRIVER,
+}  # fmt: skip
+"""The driver by the last word of a template's source."""
 HAN = re.compile(r"[\u4e00-\u9fff]")
 TEMPLATE_PARTS = re.compile(r"\$\{[^}]*\}")
 every = pytest.mark.parametrize("file", LIBRARY, ids=lambda file: file.stem)
@@ -173,6 +179,14 @@ def test_the_template_is_whole(folder: Path) -> None:
             assert spec.max_per_min, f"{name}.{op} has no limit of its own"
     assert template.bindings.alarms
     assert template.roster
+
+
+@everywhere
+def test_what_it_writes_to_is_an_address_of_that_driver(folder: Path) -> None:
+    for name, device in plant(folder).bindings.devices.items():
+        check = DRIVERS[device.source.rpartition("-")[2]].check_write
+        for op, spec in device.operations.items():
+            assert check is None or check(spec.write) == "", f"{name}.{op}"
 
 
 @everywhere

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,14 @@ def test_the_tree_follows_a_change_of_the_site_and_is_no_other_version(tmp_path:
     assert tree.path("FUR-01") == ("F9", "FUR-01")
     assert site_version(tmp_path) == version  # no edge runs another version for it
     assert site_stamp(tmp_path) != stamp  # and the brain sees that there is something new
+
+
+def test_whether_devices_are_simulators_follows_a_change_of_the_site(tmp_path: Path) -> None:
+    real = load(tmp_path, None)
+    site = replace(real, info=real.info.model_copy(update={"simulated": True}))
+    assert (site.simulated, real.simulated) == (True, False)
+    site.become(real)
+    assert not site.simulated
 
 
 def test_a_circle_ends(tmp_path: Path) -> None:

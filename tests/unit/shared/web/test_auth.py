@@ -45,6 +45,7 @@ RIGHTS = {  # written out by hand, apart from the table in the code
         "start_playbook",
         "manage_notifications",
         "read_audit",
+        "propose_setting",
     },
     "engineer": {
         *DESK,
@@ -53,13 +54,15 @@ RIGHTS = {  # written out by hand, apart from the table in the code
         "start_playbook",
         "write_playbook",
         "review_playbook",
+        "propose_setting",
         "decide_proposal",
+        "steer_rollout",
         "manage_notifications",
         "manage_links",
         "read_audit",
     },
     "maintenance": {*DESK, "out_of_service"},
-    "dispatcher": {"view", "decide_proposal"},
+    "dispatcher": {"view", "propose_setting", "decide_proposal", "steer_rollout", "dispatch"},
     "administrator": set(POLICY),
 }
 

@@ -30,6 +30,8 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attended", sa.Boolean(), nullable=False),
         sa.Column("horn", sa.JSON(), nullable=False),
+        sa.Column("life", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("name", "boot"),
     )
     op.create_table(

@@ -45,6 +45,16 @@ def upgrade() -> None:
     )  # fmt: skip
     op.create_index("incident_first_at", "incident", ["first_at", "id"])
     op.create_index("incident_changed", "incident", ["changed"])
+    # What of this was told to the group: newest revision, and when.
+    op.create_table(
+        "told_upward",
+        _text("kind"),
+        _text("name"),
+        _big("revision"),
+        _text("status"),
+        _big("at"),
+        sa.PrimaryKeyConstraint("kind", "name"),
+    )
     op.create_table(
         "incident_member",
         _text("occurrence"), _text("alarm"), _text("asset"), _text("edge"), _big("at"),
@@ -76,6 +86,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("incident_join", "incident_entry", "incident_member", "incident"):
+    for table in ("told_upward", "incident_join", "incident_entry", "incident_member", "incident"):
         op.drop_table(table)
     op.execute("DROP SEQUENCE incident_change")

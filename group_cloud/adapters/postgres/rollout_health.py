@@ -1,0 +1,86 @@
+"""The health gate's questions to the group's own tables: alarms told, faults missed, shadow counts.
+
+Called by the drive of the roll-outs in its transaction; counts only, judges nothing.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from group_cloud.domain.evidence import Point
+from group_cloud.domain.rollout_gate import Factory, Shadowed, Watched
+
+HOUR_MS = 3_600_000
+_TOLD = """
+SELECT count(*) FROM group_event
+WHERE site = $1 AND alarm = $2 AND time >= $3 AND time < $4 AND received_at >= $5
+    AND body->>'kind' = 'raised'
+"""
+# A fault counts against the new setting if the engineer's own set told it (an episode of that set
+# alone touches the fault) and the point itself raised nothing between its begin and its end.
+_MISSED = """
+SELECT DISTINCT f.id FROM shadow_count c
+CROSS JOIN LATERAL jsonb_array_elements(c.body->'engineer_only') e
+JOIN fault f ON f.site = c.site AND NOT f.withdrawn
+    AND f."end" >= (e->>0)::bigint
+    AND f.start <= CASE WHEN (e->>1)::bigint = 0 THEN $4::bigint ELSE (e->>1)::bigint END
+WHERE c.site = $1 AND c.edge = $6 AND c.alarm = $2
+    AND c.day BETWEEN $3::bigint / 86400000 AND $4::bigint / 86400000
+    AND (e->>0)::bigint >= $3::bigint AND (e->>0)::bigint < $4::bigint AND f.start >= $3::bigint
+    AND (f.alarms = '[]'::jsonb OR f.alarms ? $2)
+    AND NOT EXISTS (
+        SELECT 1 FROM group_event g WHERE g.site = $1 AND g.alarm = $2
+            AND g.time BETWEEN f.start AND f."end" AND g.received_at >= $5::bigint
+            AND g.body->>'kind' = 'raised')
+ORDER BY f.id LIMIT 20
+"""
+_SHADOW = """
+SELECT coalesce(sum(c.coverage * (c.until - c.since) / 86400000.0), 0) AS days,
+    coalesce(sum((c.named->'candidate'->>0)::double precision), 0) AS alarms
+FROM shadow_count c
+WHERE c.site = $1 AND c.edge = $2 AND c.alarm = $3 AND c.until > $4 AND c.since < $5
+    AND c.named ? 'candidate'
+"""
+
+# What the candidate would not have told of a recorded fault that the engineer's own set tells.
+_SHADOW_MISSED = """
+SELECT v.fault FROM shadow_verdict v
+JOIN fault f ON f.site = v.site AND f.id = v.fault AND NOT f.withdrawn
+WHERE v.site = $1 AND v.edge = $2 AND v.alarm = $3 AND f.start >= $4 AND f.start < $5
+    AND (v.named->>'candidate')::double precision < 0
+    AND (v.named->>'engineer')::double precision >= 0
+ORDER BY v.fault LIMIT 20
+"""
+
+
+class RolloutHealth:
+    """Reads what the health gate needs."""
+
+    async def watched(
+        self, connection: asyncpg.Connection, point: Point, since: int, until: int
+    ) -> Watched:
+        """What a changed point has told since, and the recorded faults that it missed."""
+        told = (point.site, point.alarm, since, until, since - HOUR_MS)
+        alarms = await connection.fetchval(_TOLD, *told)
+        missed = await connection.fetch(_MISSED, *told, point.edge)
+        return Watched(point, since, until, alarms or 0, tuple(row["id"] for row in missed))
+
+    async def shadowed(
+        self, connection: asyncpg.Connection, point: Point, since: int, until: int
+    ) -> Shadowed:
+        """What the candidate would have told by the shadow counts of these days."""
+        asked = (point.site, point.edge, point.alarm, since, until)
+        row = await connection.fetchrow(_SHADOW, *asked)
+        missed = await connection.fetch(_SHADOW_MISSED, *asked)
+        assert row is not None
+        return Shadowed(
+            point, float(row["days"]), float(row["alarms"]), tuple(row["fault"] for row in missed)
+        )
+
+    async def factory(self, connection: asyncpg.Connection, site: str) -> Factory:
+        """How far a factory has told its events."""
+        row = await connection.fetchrow(
+            "SELECT last_seen, edges_total - edges_online AS down FROM factory WHERE site = $1",
+            site,
+        )
+        return Factory(row["last_seen"] or 0, max(0, row["down"])) if row else Factory()

@@ -1,0 +1,80 @@
+"""What roll-outs need of the outside: where plans are kept, and what the health gate may look at.
+
+Implemented in `adapters/postgres`; plain values go through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from group_cloud.application.ports import Transaction
+from group_cloud.domain.evidence import Point
+from group_cloud.domain.rollout_gate import Factory, Shadowed, Watched
+from group_cloud.domain.rollout_plan import Plan
+from shared.alarm.point import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSetting:
+    """A setting that is to be counted in shadow."""
+
+    plan: str
+    point: Point
+    setting: Setting
+
+
+class Plans(Protocol):
+    """Roll-outs as they stand."""
+
+    async def lock_all(self, tx: Transaction, /) -> None:
+        """One beginner at a time."""
+        ...
+
+    async def insert(self, tx: Transaction, /, plan: Plan) -> None:
+        """A new roll-out."""
+        ...
+
+    async def save(self, tx: Transaction, /, plan: Plan) -> None:
+        """What may change of it."""
+        ...
+
+    async def get(self, tx: Transaction, /, plan: str) -> Plan | None:
+        """One roll-out, locked."""
+        ...
+
+    async def free(self, tx: Transaction, /, plan: str) -> Plan | None:
+        """The same; None also while another process works on it."""
+        ...
+
+    async def going(self) -> list[str]:
+        """Roll-outs that have not ended, oldest first."""
+        ...
+
+    async def listed(self, limit: int, before: str, sites: list[str] | None) -> list[Plan]:
+        """Newest first, those that touch one of these sites; None: all."""
+        ...
+
+    async def one(self, plan: str) -> Plan | None:
+        """One roll-out, to be shown."""
+        ...
+
+    async def of_proposals(self, proposals: list[str]) -> dict[str, Plan]:
+        """The newest roll-out of each of some proposals."""
+        ...
+
+
+class Health(Protocol):
+    """What the health gate looks at; every answer is of the group's own tables."""
+
+    async def watched(self, tx: Transaction, /, point: Point, since: int, until: int) -> Watched:
+        """What a changed point has told since, and the recorded faults that it missed."""
+        ...
+
+    async def shadowed(self, tx: Transaction, /, point: Point, since: int, until: int) -> Shadowed:
+        """What the candidate would have told by the shadow counts of these days."""
+        ...
+
+    async def factory(self, tx: Transaction, /, site: str) -> Factory:
+        """How far a factory has told its events."""
+        ...

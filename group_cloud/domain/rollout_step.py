@@ -1,0 +1,347 @@
+"""What a roll-out does next, from its plan, its directives and what its points have done: pure.
+
+Called again and again by the drive; one answer is one small move, persisted as one transaction, so
+that a crash anywhere costs nothing. It signs nothing and knows no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from group_cloud.domain.evidence import Point
+from group_cloud.domain.rollout import IN_FLIGHT, Kind, Status
+from group_cloud.domain.rollout_gate import (
+    DAY_MS,
+    Factory,
+    Shadowed,
+    Watched,
+    too_few,
+    too_many,
+    unhealthy,
+    unlikely,
+)
+from group_cloud.domain.rollout_plan import Change, Plan, Target, canary, targets_of
+from group_cloud.domain.rollout_policy import CHANGING, Stage
+from shared.errors import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One directive of the roll-out as it stands; given in the order of their numbers."""
+
+    target: Target
+    stage: Stage | None
+    kind: Kind
+    status: Status
+    at: int
+    alarms: frozenset[str]
+    """The alarms whose settings it changes."""
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the health gate looks at."""
+
+    watched: Mapping[Point, Watched] = field(default_factory=dict)
+    shadowed: Mapping[Point, Shadowed] = field(default_factory=dict)
+    factories: Mapping[str, Factory] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Sign one directive for one edge."""
+
+    kind: Kind
+    target: Target
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """Move the life cycle."""
+
+    trigger: str
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclude:
+    """A factory refuses its part: the rest goes on without it."""
+
+    points: tuple[Point, ...]
+    code: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing to do but wait; `code` says for what, `until` when to look again at the latest."""
+
+    code: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    until: int | None = None
+
+
+SOON_MS = 1_000
+Move = Sign | Become | Exclude | Hold
+
+
+def next_move(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
+    """The one thing to do next."""
+    if plan.state == "rolling_back":
+        return _take_back(plan, sent, now)
+    if now >= plan.expires_at:
+        return _give_up(sent, Rejected("expired", {"expires_at": plan.expires_at}), "expire")
+    if refusal := _gone_wrong(plan, sent, seen):
+        return _give_up(sent, refusal)
+    if plan.state == "waiting":
+        return Hold("second_person", until=plan.expires_at)
+    if plan.state == "paused":
+        return Hold("paused", until=plan.expires_at)
+    if not plan.included():
+        code = next(iter(plan.excluded.values()), "nothing_left")
+        return _give_up(sent, Rejected(code, dict(plan.params)))
+    if plan.state == "dry_run":
+        return _dry_run(plan, sent, now)
+    if plan.state == "shadow":
+        return _shadow(plan, seen, now)
+    return _changing(plan, sent, seen, now)
+
+
+def enter(plan: Plan, stage: Stage | None) -> Become:
+    """On to the next stage that has anything to do, or the end."""
+    following = plan.policy.after(stage)
+    while following in CHANGING and following is not None and not plan.wave(following):
+        following = plan.policy.after(following)
+    return Become(f"enter_{following}" if following else "finish")
+
+
+def outstanding(sent: Sequence[Sent]) -> list[Target]:
+    """Edges that run the change, or may: something was sent and not refused by the plant.
+
+    What the group itself gave up as expired may have been taken up by a factory that was cut off.
+    """
+    return sorted(
+        {
+            each.target for each in sent if each.kind == "settings"
+            and (each.status != "refused" or each.code == "expired")
+        }
+    )  # fmt: skip
+
+
+def _give_up(sent: Sequence[Sent], why: Rejected, trigger: str = "refuse") -> Become:
+    """Take back what was changed; where nothing was, it simply ends."""
+    return Become("fail" if outstanding(sent) else trigger, why.code, why.params)
+
+
+def _gone_wrong(plan: Plan, sent: Sequence[Sent], seen: Seen) -> Rejected | None:
+    """The part of the health gate that never waits, also while people have paused it."""
+    running = {
+        (each.target, alarm)
+        for each in sent if each.kind == "settings" and each.status == "applied"
+        for alarm in each.alarms
+    }  # fmt: skip
+    for change in plan.included():
+        watched = seen.watched.get(change.point)
+        if watched is None or (change.target, change.point.alarm) not in running:
+            continue
+        if refusal := unhealthy(change, watched, plan.policy):
+            return refusal
+    for each in sent:
+        if each.kind == "settings" and each.status == "rolled_back" and each.code != "superseded":
+            return Rejected("edge_took_back", {"site": each.target[0], "edge": each.target[1]})
+    return None
+
+
+# looking only
+
+
+def _dry_run(plan: Plan, sent: Sequence[Sent], now: int) -> Move:
+    changes = plan.included()
+    answered: set[Target] = set()
+    for target in targets_of(changes):
+        mine = tuple(each for each in changes if each.target == target)
+        last = _last(sent, target, "dry_run")
+        if last is None or (last.status == "refused" and last.code == "expired"):
+            return Sign("dry_run", target, mine)
+        if last.status == "refused":
+            return _exclude(mine, last)
+        if last.status == "applied":
+            answered.add(target)
+            if refusal := _rehearsed_badly(mine, last, plan):
+                return Become("refuse", refusal.code, refusal.params)
+    silent = [target for target in targets_of(changes) if target not in answered]
+    if not silent:
+        return enter(plan, "dry_run")
+    due = plan.stage_at + round(plan.policy.answer_s * 1000)
+    site, (edge, _) = canary(changes, plan.policy)
+    # Offline edges catch up later; where the change goes first, somebody must have looked.
+    if now >= due and (site, edge) in answered:
+        return enter(plan, "dry_run")
+    return _hold_for(silent, due if now < due else plan.expires_at)
+
+
+def _rehearsed_badly(changes: tuple[Change, ...], sent: Sent, plan: Plan) -> Rejected | None:
+    """Whether the edge's own recent signal contradicts the forecast."""
+    found = sent.params.get("alarms")
+    if not isinstance(found, dict):
+        return None
+    for change in changes:
+        each = found.get(change.point.alarm)
+        if not isinstance(each, dict):
+            continue
+        try:
+            alarms, days = float(each["new"][0]), float(each["coverage_s"]) / 86_400
+        except (KeyError, IndexError, TypeError, ValueError):
+            continue
+        if refusal := too_many(change, alarms, days, plan.policy):
+            return refusal
+    return None
+
+
+def _shadow(plan: Plan, seen: Seen, now: int) -> Move:
+    dwell = plan.policy.dwell_ms("shadow")
+    due = plan.stage_at + dwell
+    need = plan.policy.min_coverage * dwell / DAY_MS
+    short: list[str] = []
+    for change in plan.included():
+        found = seen.shadowed.get(change.point) or Shadowed(change.point, 0.0, 0.0)
+        if refusal := unlikely(change, found, plan.policy):
+            return Become("refuse", refusal.code, refusal.params)
+        if found.coverage_days + 1e-9 < need:
+            short.append(str(change.point))
+        elif now >= due and found.coverage_days > 0:
+            few = too_few(change, found.alarms, found.coverage_days, plan.policy)
+            if few is not None:
+                return Become("refuse", few.code, few.params)
+    if now < due:
+        return Hold("watching", {"until": due}, due)
+    if short:
+        return Hold("coverage", {"points": short[:20], "days": round(need, 3)})
+    return enter(plan, "shadow")
+
+
+# changing
+
+
+def _changing(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
+    stage = plan.stage
+    assert stage is not None
+    wave, silent, applied_at = plan.wave(stage), [], plan.stage_at
+    for target in targets_of(wave):
+        mine = tuple(each for each in wave if each.target == target)
+        alarms = {each.point.alarm for each in mine}
+        last = _last([s for s in sent if alarms & s.alarms], target, "settings")
+        if last is None:
+            return Sign("settings", target, mine)
+        if last.status == "refused":
+            return _refused(plan, sent, mine, last)
+        if last.status in IN_FLIGHT:
+            silent.append(target)
+        applied_at = max(applied_at, last.at)
+    if silent:
+        return _silent(plan, sent, silent, now)
+    return _watch(plan, wave, seen, applied_at, now)
+
+
+def _refused(plan: Plan, sent: Sequence[Sent], mine: tuple[Change, ...], last: Sent) -> Move:
+    own = {each.point.alarm for each in mine}
+    culprit = last.params.get("alarm")
+    foreign = isinstance(culprit, str) and culprit and culprit not in own
+    tries = sum(1 for s in sent if s.target == last.target and s.kind == "settings")
+    # Another alarm's older setting was at fault and is left out now; or an edge was off too long.
+    if (foreign and tries <= 20) or (last.code == "expired" and plan.stage == "all"):
+        return Sign("settings", last.target, mine)
+    if plan.stage == "all":
+        return _exclude(mine, last)
+    params = {"site": last.target[0], "edge": last.target[1], **last.params}
+    return _give_up(sent, Rejected(last.code or "refused", params))
+
+
+def _silent(plan: Plan, sent: Sequence[Sent], silent: list[Target], now: int) -> Move:
+    due = plan.stage_at + round(plan.policy.answer_s * 1000)
+    if plan.stage == "all":
+        return _hold_for(silent, plan.expires_at)
+    if now < due:
+        return _hold_for(silent, due)
+    site, edge = silent[0]
+    return _give_up(sent, Rejected("no_answer", {"site": site, "edge": edge}))
+
+
+def _watch(
+    plan: Plan, wave: tuple[Change, ...], seen: Seen, applied_at: int, now: int
+) -> Move:  # fmt: skip
+    stage = plan.stage
+    assert stage is not None
+    due = applied_at + plan.policy.dwell_ms(stage)
+    if now < due:
+        return Hold("watching", {"until": due}, due)
+    if plan.policy.dwell_ms(stage):
+        for site in sorted({each.point.site for each in wave}):
+            factory = seen.factories.get(site, Factory())
+            if factory.heard_until < due:
+                return Hold("factory_silent", {"site": site}, now + SOON_MS)
+            if plan.policy.watch_edges and factory.edges_down:
+                down = {"site": site, "edges": factory.edges_down}
+                return Hold("edges_offline", down, now + SOON_MS)
+        for change in plan.included():
+            watched = seen.watched.get(change.point)
+            if watched is None:
+                continue
+            days = (watched.until - watched.since) / DAY_MS
+            if few := too_few(change, watched.alarms, days, plan.policy):
+                return Become("fail", few.code, few.params)
+    return enter(plan, stage)
+
+
+# taking back
+
+
+def _take_back(plan: Plan, sent: Sequence[Sent], now: int) -> Move:
+    waits: list[Target] = []
+    soonest: int | None = None
+    for target in outstanding(sent):
+        changed = frozenset[str]().union(
+            *(s.alarms for s in sent if s.target == target and s.kind == "settings")
+        )
+        backs = [s for s in sent if s.target == target and s.kind == "rollback"]
+        refused = {str(s.params.get("alarm")) for s in backs if s.status == "refused"}
+        # What the plant refuses by name stays out, so that it does not keep the rest from going.
+        back = (changed - refused) or changed
+        mine = tuple(e for e in plan.changes if e.target == target and e.point.alarm in back)
+        if not backs:
+            return Sign("rollback", target, mine)
+        last = backs[-1]
+        if last.status == "refused":
+            # Whatever the reason: until the edge runs its old settings again, it is tried again.
+            again = last.at + round(plan.policy.retry_s * 1000)
+            if now >= again or last.code == "expired":
+                return Sign("rollback", target, mine)
+            soonest = min(again, soonest or again)
+        if last.status != "applied":
+            waits.append(target)
+    if waits:
+        return replace(_hold_for(waits, soonest), code="taking_back")
+    return Become("settle", plan.code, plan.params)
+
+
+def _last(sent: Sequence[Sent], target: Target, kind: Kind) -> Sent | None:
+    mine = [each for each in sent if each.target == target and each.kind == kind]
+    return mine[-1] if mine else None
+
+
+def _exclude(changes: tuple[Change, ...], last: Sent) -> Exclude:
+    """Leave out what the factory names, or all that this directive was to bring."""
+    named = [each.point for each in changes if each.point.alarm == last.params.get("alarm")]
+    points = tuple(named) or tuple(each.point for each in changes)
+    return Exclude(points, last.code or "refused", last.params)
+
+
+def _hold_for(silent: list[Target], until: int | None) -> Hold:
+    edges = [f"{site}.{edge}" for site, edge in silent]
+    return Hold("no_answer_yet", {"edges": edges[:20], "count": len(edges)}, until)

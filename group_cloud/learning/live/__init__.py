@@ -1,0 +1,1 @@
+"""The threshold optimiser on what running factories have counted."""
