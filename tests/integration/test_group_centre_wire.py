@@ -31,7 +31,7 @@ from shared.postgres.migrate import migrate
 from shared.postgres.pool import connect_pool
 from shared.security import generate_key
 from tests.support.cloud_world import E1, HI, NODE, Factory, Group, relay_of, until
-from tests.support.incident_fixtures import MIGRATIONS
+from tests.support.migrated import MIGRATIONS
 from tests.support.servers import PostgresForTests
 
 pytest_plugins = ("tests.support.cloud_fixtures",)

@@ -26,8 +26,8 @@ from shared.postgres.audit import audit
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.pool import connect_pool
 from tests.support.cloud_world import NODE, SITE, Factory, Group, until
-from tests.support.incident_fixtures import migrated_url
 from tests.support.incident_world import World
+from tests.support.migrated import migrated_url
 from tests.support.shadow_world import CLEAN, HI, TODAY, ZONE2, Shadow, wandering
 from tests.support.total_world import transition
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.postgres.pool import connect_pool
-from tests.support.incident_fixtures import migrated_url
 from tests.support.incident_world import World
+from tests.support.migrated import migrated_url
 from tests.support.shadow_world import CLEAN, Shadow
 
 __all__ = ["migrated_url", "shadow"]

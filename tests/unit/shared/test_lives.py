@@ -64,7 +64,11 @@ def test_of_another_machine_or_container_nothing_is_known(part: int) -> None:
     assert not is_dead(" ".join(words))
 
 
-@pytest.mark.parametrize("life", ["", " ", "x", "a b c d e", f"{own_life()} 1", "0 0 0 -1 0"])
+@pytest.mark.parametrize(
+    "life",
+    ["", " ", "x", "a b c d e", f"{own_life()} 1", "0 0 0 -1 0"],
+    ids=["none", "blank", "letter", "letters", "too long", "below"],
+)
 def test_what_is_no_life_is_not_dead(life: str) -> None:
     assert not is_dead(life)
 
