@@ -54,6 +54,8 @@ from shared.telemetry import logger
 log = logger("directive")
 DIRECTIVE, COUNTER, SETTINGS, MODELS = "directive", "counter", "settings", "models"
 DRY_COUNTER = "dry_counter"
+SPENT = "spent_counter"
+"""The number and digest of the newest directive that was genuine, for this edge, and refused."""
 STORE_WAIT_S = 5.0
 Replay = Callable[[AlarmBook, dict[str, Setting]], Awaitable[dict[str, Any]]]
 Verdict = tuple[Directive, dict[str, Setting], dict[str, ModelParameters]]
@@ -99,6 +101,7 @@ class DirectiveHandler:
         self._models: dict[str, SentModel] = {}
         self._seen = b""
         self.counter = 0
+        self._spent = 0
         self._dry_counter = 0
         self._rehearsed = b""
         self.replay: Replay = _no_history
@@ -110,8 +113,11 @@ class DirectiveHandler:
         self.counter = int.from_bytes(meta.get(COUNTER, b""), "big")
         rehearsed = meta.get(DRY_COUNTER, b"")
         self._dry_counter, self._rehearsed = int.from_bytes(rehearsed[:8], "big"), rehearsed[8:]
-        # What was refused is judged anew after a start: its cause may have been mended.
         self._seen = digest(meta[DIRECTIVE]) if DIRECTIVE in meta else b""
+        spent = meta.get(SPENT, b"")
+        self._spent = int.from_bytes(spent[:8], "big")
+        if self._spent > self.counter:
+            self._seen = spent[8:]
         self._tuned = decode(meta[SETTINGS], dict[str, Tuned]) if SETTINGS in meta else {}
         outside = []
         for alarm, tuned in self._tuned.items():
@@ -173,12 +179,18 @@ class DirectiveHandler:
         name = digest(data)
         if name == self._seen:
             return
-        verdict = self._judge(data, CURRENT, self.counter)
+        verdict = self._judge(data, CURRENT, max(self.counter, self._spent))
         if isinstance(verdict, tuple):
             await self._apply(data, name, *verdict)
             return
         self._seen = name
-        await self._refuse(verdict)
+        rows: Change = []
+        if verdict.spent and verdict.directive is not None:
+            # The tiers above take the refusal as final: a bound that is widened later, or a
+            # restart, must not bring what they believe was never run.
+            self._spent = verdict.directive.counter
+            rows = [PutMeta(SPENT, self._spent.to_bytes(8, "big") + name)]
+        await self._refuse(verdict, rows)
 
     async def rehearse(self, data: bytes) -> None:
         """Judge a dry run as if it were to be applied, replay it, say what came of it.
@@ -200,9 +212,10 @@ class DirectiveHandler:
         report = self._report(directive, "dry_run", Rejected("", params))
         await self._store([PutMeta(DRY_COUNTER, done), report])
 
-    async def _refuse(self, why: _Refused) -> None:
+    async def _refuse(self, why: _Refused, rows: Change | None = None) -> None:
         log.warning("directive_refused", code=why.rejected.code, params=why.rejected.params)
-        await self._store([self._report(why.directive, "refused", why.rejected)])
+        report = self._report(why.directive, "refused", why.rejected)
+        await self._store([*(rows or []), report])
 
     def _judge(self, data: bytes, lane: str, counter: int) -> Verdict | _Refused:
         if len(data) > MAX_BYTES:
@@ -222,10 +235,10 @@ class DirectiveHandler:
         written = {alarm: setting_of(row) for alarm, row in self._written.items()}
         settings = settings_of(directive, definitions, written)
         if isinstance(settings, Rejected):
-            return _Refused(settings, directive)
+            return _Refused(settings, directive, spent=True)
         models = models_of(directive, definitions)
         if isinstance(models, Rejected):
-            return _Refused(models, directive)
+            return _Refused(models, directive, spent=True)
         return directive, settings, models
 
     async def _apply(
@@ -291,3 +304,5 @@ def _written(book: AlarmBook) -> dict[str, list[float]]:
 class _Refused(msgspec.Struct, frozen=True):
     rejected: Rejected
     directive: Directive | None = None
+    spent: bool = False
+    """Whether its number is used up: it was genuine, for here, new, and forbidden."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
@@ -45,19 +46,30 @@ class DryRun:
             if definition.kind != "limit" or definition.tag not in tags:
                 continue
             source, _ = tags.place(definition.tag)
-            curves = await self._history.read(
-                [definition.tag], until - BACK_MS - source.time.offset, until - source.time.offset
-            )
-            # Off the loop: a day of one fast tag is a million rows.
-            found[alarm] = await asyncio.to_thread(
-                _compare, curves[definition.tag], unit, settings[alarm]
-            )
+            end = until - source.time.offset
+            times, values = await self.newest(definition.tag, end - BACK_MS, end)
+            found[alarm] = await asyncio.to_thread(_compare, times, values, unit, settings[alarm])
         return {"alarms": found}
 
+    async def newest(self, tag: str, since: int, until: int) -> tuple[list[int], list[float]]:
+        """The newest good samples, in the order of time; what lies before them is not read."""
+        windows: list[list[tuple[int, float]]] = []
+        room = MOST_SAMPLES
+        async with aclosing(self._history.back(tag, since, until)) as curves:
+            async for curve in curves:
+                # Off the loop: one window of a fast source has hundreds of thousands of rows.
+                windows.append((await asyncio.to_thread(_good, curve))[-room:])
+                room -= len(windows[-1])
+                if room <= 0:
+                    break
+        rows = [row for window in reversed(windows) for row in window]
+        return [at for at, _ in rows], [value for _, value in rows]
 
-def _compare(curve: Curve, unit: AlarmUnit, new: Setting) -> dict[str, Any]:
+
+def _compare(
+    times: list[int], values: list[float], unit: AlarmUnit, new: Setting
+) -> dict[str, Any]:
     definition = unit.definition
-    times, values = _good(curve)
     if not times:
         return {"samples": 0, "coverage_s": 0.0, "now": [0, 0.0], "new": [0, 0.0]}
     end = times[-1]
@@ -75,16 +87,15 @@ def _compare(curve: Curve, unit: AlarmUnit, new: Setting) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _good(curve: Curve) -> tuple[list[int], list[float]]:
-    """The newest good samples, in the order of time."""
-    rows = [
+def _good(curve: Curve) -> list[tuple[int, float]]:
+    """The good samples of a window."""
+    return [
         (at, value)
         for at, value, grade in zip(
             memoryview(curve[0]).cast("q"), memoryview(curve[1]).cast("d"), curve[2], strict=True
         )
         if not grade and math.isfinite(value)
-    ][-MOST_SAMPLES:]
-    return [at for at, _ in rows], [value for _, value in rows]
+    ]
 
 
 def _told(found: list[Episode], end: int) -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,6 +30,9 @@ CHUNK_BYTES = 600
 """What a chunk costs beside its rows."""
 MAX_UNWRITTEN = 64
 """Chunks that may wait for the disk."""
+FIRST_WINDOW_MS, MOST_WINDOW_MS = 1_000, 3_600_000
+MANY_ROWS = 400_000
+"""Rows of a source that one look back of `History.back` should touch at most."""
 EMPTY: Curve = (b"", b"", b"")
 
 
@@ -220,10 +223,34 @@ class History:
             found |= await self.read_source(source, names, since, until)
         return found
 
+    async def back(self, tag: str, since: int, until: int) -> AsyncGenerator[Curve]:
+        """A tag's rows window by window, the newest first; whoever has enough stops asking.
+
+        Windows grow and shrink with what the source holds, so that memory is bounded however far
+        back and however fast it goes, and the disk gets its turn to write between them.
+        """
+        place, _ = self._tags.place(tag)
+        source, window = place.spec.id, FIRST_WINDOW_MS
+        while until >= since:
+            first = max(since, until - window + 1)
+            rows, found = await self._collect(source, [tag], first, until)
+            yield found[tag]
+            until = first - 1
+            if rows > MANY_ROWS:
+                window = max(window // 4, 1)
+            elif rows < MANY_ROWS // 4:
+                window = min(window * 2, MOST_WINDOW_MS)
+
     async def read_source(
         self, source: str, tags: Sequence[str], since: int, until: int
     ) -> dict[str, Curve]:
         """The same for tags of one source."""
+        return (await self._collect(source, tags, since, until))[1]
+
+    async def _collect(
+        self, source: str, tags: Sequence[str], since: int, until: int
+    ) -> tuple[int, dict[str, Curve]]:
+        """How many rows came from the disk, and each tag's."""
         chunks = [chunk for chunk in self._ring if chunk.source == source]
         live = self._open.get(source)
         skip = {chunk.n for chunk in chunks}
@@ -235,9 +262,10 @@ class History:
                 )
             )  # fmt: skip
 
-        def collect() -> dict[str, Curve]:
+        def collect() -> tuple[int, dict[str, Curve]]:
             older = self._disk.read(source, since, until, skip) if self._disk else []
-            return {tag: curve_of(tag, [*older, *chunks], since, until) for tag in tags}
+            rows = sum(len(chunk.qualities) for chunk in older)
+            return rows, {tag: curve_of(tag, [*older, *chunks], since, until) for tag in tags}
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, collect)
 

@@ -116,8 +116,9 @@ class Client:
         self._making: asyncio.Task[httpx.AsyncClient] | None = None
 
     def warm(self) -> None:
-        """Begin to make it."""
-        if self._making is None:
+        """Begin to make it; what failed (no descriptor left, no certificates) is tried anew."""
+        made = self._making
+        if made is None or (made.done() and (made.cancelled() or made.exception() is not None)):
             self._making = asyncio.create_task(asyncio.to_thread(self._made))
 
     async def ready(self) -> httpx.AsyncClient:

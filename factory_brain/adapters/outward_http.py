@@ -60,7 +60,10 @@ class HttpCalls:
         if spec is None:
             return {"kind": "connect", "reason": f"unknown endpoint {endpoint}"}
         url = below(self._outside.urls.get(endpoint, spec.url), path)
-        await self.client.ready()
+        try:
+            await self.client.ready()
+        except (OSError, MemoryError) as error:  # no descriptor left, no certificates
+            return {"kind": "connect", "reason": cleaned(f"{type(error).__name__}: {error}"[:300])}
         import httpx
 
         try:

@@ -179,7 +179,12 @@ class Brain:
         await brain._prepare()
         if heed_signals:
             brain.service.heed_signals()
-        await brain._run()
+        try:
+            await brain._run()
+        except BaseException:
+            # It may lead and act by now: what it holds is given back, not left to time out.
+            await brain.service.shutdown()
+            raise
         return brain
 
     async def _prepare(self) -> None:
@@ -258,6 +263,8 @@ class Brain:
             service.run(f"facts-{edge}", self.leading(sender.run))
         web = serving.Serving(self)
         service.on_close("web", web.close)
+        if service.stopping.is_set():
+            return  # told to end before it held anything
         service.run("brains", self.brains.run)  # what is long to set up delays no renewal
         service.on_close("brains", self.brains.leave)
         service.on_close("annunciation", self._hand_down)

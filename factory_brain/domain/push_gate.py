@@ -127,6 +127,19 @@ def reach(book: Playbook, moves: Iterable[str], tells: Iterable[str]) -> Reach:
     return Reach(frozenset(moves), frozenset(tells), bounds)
 
 
+def deeds(book: Playbook) -> dict[str, Any]:
+    """What a playbook does, without its wording and the numbers that may be tuned.
+
+    Where this differs at all, a call, a trigger, an endpoint or a dropped question, a person looks.
+    """
+    told = book.model_dump(mode="json", by_alias=True)
+    for wording in ("version", "name", "description", "owner", "labels"):
+        told.pop(wording, None)
+    for given in told.get("inputs", {}).values():
+        given.pop("default", None)
+    return told
+
+
 def widens(before: Reach | None, after: Reach) -> bool:
     """Whether a release can do more than what runs: then a person looks, whatever the policy."""
     if before is None:

@@ -12,7 +12,7 @@ from group_cloud.application.ports import ProposalRow, Proposals, RolloutRow, Tr
 from group_cloud.application.rollout.desk import Begin, RolloutDesk
 from group_cloud.application.rollout.ports import Plans
 from group_cloud.application.rollout.wording import summary_dto
-from group_cloud.application.rollouts import Stores
+from group_cloud.application.rollouts import Stores, in_force
 from group_cloud.application.wording import proposal_dto
 from group_cloud.domain.guardrails import Guardrails
 from group_cloud.domain.proposal import ProposalStatus
@@ -25,6 +25,8 @@ from shared.web import dto
 from shared.web.dto_rollouts import RolloutRequest, RolloutSummary
 
 LISTED = 100
+LAG_MS = 600_000
+"""How old a factory's own word on a setting may be when a proposal starts from it."""
 Sites = Callable[[Scope], Awaitable[list[str] | None]]
 """The sites within a scope; None: all of them."""
 
@@ -53,10 +55,11 @@ class ProposalDesk:
 
     async def listed(self, scope: Scope = ALL) -> dto.ProposalList:
         """Newest proposals first, those within a scope."""
-        rows = await self._proposals.listed(LISTED, await self._sites(scope))
+        sites = await self._sites(scope)
+        rows = await self._proposals.listed(LISTED, sites)
         plans = await self._plans.of_proposals([row.id for row, _ in rows])
         return dto.ProposalList(
-            proposals=[proposal_dto(row, sent, plans.get(row.id)) for row, sent in rows]
+            proposals=[proposal_dto(row, sent, plans.get(row.id), sites) for row, sent in rows]
         )
 
     async def one(self, proposal: str, scope: Scope = ALL) -> dto.Proposal | Rejected:
@@ -67,7 +70,7 @@ class ProposalDesk:
             if row is None or not _within(row, sites):
                 return Rejected("unknown_proposal", {"proposal": proposal})
             plans = await self._plans.of_proposals([row.id])
-            return proposal_dto(row, await self._rollout(tx, row), plans.get(row.id))
+            return proposal_dto(row, await self._rollout(tx, row), plans.get(row.id), sites)
 
     async def decide(
         self, proposal: str, decision: str, reason: str, actor: str, scope: Scope = ALL
@@ -81,7 +84,7 @@ class ProposalDesk:
             wanted: ProposalStatus = "approved" if decision == "approve" else "rejected"
             if row.status == wanted and row.decided_by == actor:
                 plans = await self._plans.of_proposals([row.id])
-                return proposal_dto(row, await self._rollout(tx, row), plans.get(row.id))
+                return proposal_dto(row, await self._rollout(tx, row), plans.get(row.id), sites)
             if row.status != "open":
                 return _decided(row)
             if decision != "approve":
@@ -124,7 +127,7 @@ class ProposalDesk:
     ) -> tuple[list[ProposalRow], Plan] | Rejected:
         """Begin the roll-out first: what cannot begin is not approved."""
         for row in rows:
-            if refusal := self._refusal(row):
+            if refusal := self._refusal(row) or await self._stale(tx, row):
                 return refusal
         begin = Begin(rows, wanted.policy, wanted.reason, wanted.actor)
         plan = await self._rollouts.begin(tx, begin)
@@ -140,6 +143,16 @@ class ProposalDesk:
         bounds = row.body["bounds"]
         rails = Guardrails(bounds_of(bounds), float(bounds.get("step", 0.0)))
         return rails.refuse(row.current, row.proposed)
+
+    async def _stale(self, tx: Transaction, row: ProposalRow) -> Rejected | None:
+        """Whether the point has been changed since: the step was measured from, and a rollback
+        would go back to, a setting that no longer runs."""
+        sent = await self._stores.rollouts.of_edge(tx, row.point.site, row.point.edge)
+        since = row.created_at - LAG_MS
+        now = in_force([each for each in sent if each.at > since]).get(row.point.alarm)
+        if now is None or now == row.current:
+            return None
+        return Rejected("proposal_stale", {"point": str(row.point), "proposal": row.id})
 
     async def _store(
         self, tx: Transaction, row: ProposalRow, status: ProposalStatus, reason: str, actor: str

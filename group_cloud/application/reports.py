@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from group_cloud.application.ports import Audit, RolloutRow, Rollouts, Transaction
+from group_cloud.application.rollouts import alarm_setting
 from group_cloud.domain.rollout import IN_FLIGHT, REPORTED, advance
 from shared.clock import Clock
 from shared.errors import ContractError
@@ -63,7 +64,8 @@ class Reports:
     async def _settle_older(
         self, tx: Transaction, row: RolloutRow, report: DirectiveReport
     ) -> None:
-        """A directive carries all settings of its edge: what was on its way before is in it."""
+        """What was on its way before is in the newer directive, or never reaches the edge: a
+        rollback carries nothing of others that is under way, and no older number is taken up."""
         for older in await self._rollouts.of_edge(tx, row.site, row.edge):
             if older.counter >= row.counter:
                 continue
@@ -71,8 +73,10 @@ class Reports:
             trigger = "roll_back" if older.status == "applied" else "supersede"
             if taken_back and older.kind == "settings":
                 status, code = advance(older.status, trigger), "superseded"
-            elif older.status in IN_FLIGHT:
+            elif older.status in IN_FLIGHT and _carries(row, older):
                 status, code = "applied", "included_in_newer"
+            elif older.status in IN_FLIGHT:
+                status, code = advance(older.status, "refuse"), "overtaken"
             else:
                 continue
             if status is None:
@@ -94,6 +98,18 @@ class Reports:
                     tx, self._clock.now_ms(), f"site:{row.site}", "setting_withdrawn",
                     older.directive, {"alarm": alarm, "code": code, "refused": row.directive},
                 )  # fmt: skip
+
+
+def _carries(newer: RolloutRow, older: RolloutRow) -> bool:
+    """Whether all that is kept of an older directive really is in the newer one."""
+    try:
+        brought = {each.alarm: each for each in read(newer.payload).settings}
+    except ContractError:
+        return False
+    kept = older.changes.keys() - set(older.withdrawn)
+    return bool(kept) and all(
+        brought.get(alarm) == alarm_setting(alarm, older.changes[alarm]) for alarm in kept
+    )
 
 
 def _when(row: RolloutRow, report: DirectiveReport, now: int) -> int:

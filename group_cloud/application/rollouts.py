@@ -21,7 +21,7 @@ from group_cloud.application.ports import (
     Transaction,
 )
 from group_cloud.domain.guardrails import expired, expiry
-from group_cloud.domain.rollout import Kind, advance
+from group_cloud.domain.rollout import IN_FLIGHT, Kind, advance
 from shared.alarm.point import Setting
 from shared.bus.port import Bus
 from shared.clock import Clock
@@ -96,13 +96,16 @@ class Dispatch:
         """The signed directive, stored in the caller's transaction.
 
         It carries every setting that is in force or on its way for this edge besides the new ones:
-        an edge that was off reads only the newest directive. A dry run carries its own alone.
+        an edge that was off reads only the newest directive. A dry run carries its own alone, a
+        rollback only what the factory has let pass before.
         """
         now, rehearsal = self._clock.now_ms(), order.kind == "dry_run"
         target = numbered(order.edge, order.kind)
         counter = await self._rollouts.next_counter(tx, order.site, target)
         earlier = [] if rehearsal else await self._rollouts.of_edge(tx, order.site, order.edge)
-        settings = {**in_force(earlier), **order.changes}
+        back = order.plan if order.kind == "rollback" else None
+        kept = in_force(earlier) if back is None else proven(earlier, back)
+        settings = {**kept, **order.changes}
         directive = Directive(
             id=uuid7(self._clock),
             site=order.site,
@@ -112,7 +115,7 @@ class Dispatch:
             parent=earlier[-1].directive if earlier else "",
             issued_at=now,
             expires_at=min(expiry(now), order.expires_at or expiry(now)),
-            settings=[_alarm_setting(alarm, settings[alarm]) for alarm in sorted(settings)],
+            settings=[alarm_setting(alarm, settings[alarm]) for alarm in sorted(settings)],
             proposal=order.proposals[0] if len(order.proposals) == 1 else "",
             approved_by=order.actor,
             extra={"rollout": order.plan, "stage": order.stage, **(order.why or {})},
@@ -210,7 +213,21 @@ def in_force(rows: list[RolloutRow]) -> dict[str, Setting]:
     return found
 
 
-def _alarm_setting(alarm: str, setting: Setting) -> AlarmSetting:
+def proven(rows: list[RolloutRow], plan: str) -> dict[str, Setting]:
+    """What a rollback of `plan` may carry besides its own: nothing that still wants a consent.
+
+    Not this roll-out's own change, though the plant forbids its old setting by name; and of other
+    roll-outs nothing under way, nor what that is to replace: the edge may run it already.
+    """
+    others = [row for row in rows if (row.plan, row.kind) != (plan, "settings")]
+    open_ = [row for row in others if row.kind == "settings" and row.status in IN_FLIGHT]
+    undecided = {alarm for row in open_ for alarm in row.changes}
+    settled = in_force([row for row in others if row not in open_])
+    return {alarm: each for alarm, each in settled.items() if alarm not in undecided}
+
+
+def alarm_setting(alarm: str, setting: Setting) -> AlarmSetting:
+    """One alarm's setting as a directive carries it."""
     return AlarmSetting(
         alarm=alarm,
         limit=setting.limit,

@@ -61,9 +61,10 @@ def _setting(setting: Setting) -> dto.Setting:
 
 
 def proposal_dto(
-    row: ProposalRow, rollout: RolloutRow | None, plan: Plan | None = None
-) -> dto.Proposal:
-    """A proposal with its roll-out and its edge's directive, for the console."""
+    row: ProposalRow, rollout: RolloutRow | None, plan: Plan | None = None,
+    sites: list[str] | None = None,
+) -> dto.Proposal:  # fmt: skip
+    """A proposal with its roll-out and its edge's directive, for who sees these sites."""
     body = row.body
     return dto.Proposal(
         id=row.id,
@@ -85,7 +86,7 @@ def proposal_dto(
         evidence=dto.Evidence.model_validate(body["evidence"]),
         explanation=dto.Text(**body["explanation"]),
         rollout=_rollout(rollout) if rollout else None,
-        plan=brief_dto(plan) if plan else None,
+        plan=brief_dto(plan, sites) if plan else None,
         source=source_of(row),
         made_by=str(body.get("by", "")),
         made_because=str(body.get("why", "")),

@@ -104,7 +104,8 @@ def rank(runs: Sequence[Run], chance: Chance) -> list[Ranking]:
     for run in runs:
         if run.context in grouped:
             grouped[run.context].append(run)
-    grouped[REST] = list(runs)
+    if runs:
+        grouped[REST] = list(runs)
     return [Ranking(name, len(mine), _ranked(mine, chance(name))) for name, mine in grouped.items()]
 
 

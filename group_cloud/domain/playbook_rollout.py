@@ -49,7 +49,9 @@ _PUSH = Machine(
         # Whoever had refused a text may have written it anew, and released it then.
         {"trigger": "apply", "source": ["sent", "waiting", "refused"], "dest": "applied"},
         {"trigger": "refuse", "source": ["sent", "waiting"], "dest": "refused"},
-        {"trigger": "roll_back", "source": ["sent", "waiting", "applied"], "dest": "rolled_back"},
+        # A refused text is rolled back too: whoever reopens its draft can release it no more.
+        {"trigger": "roll_back", "source": ["sent", "waiting", "applied", "refused"],
+         "dest": "rolled_back"},
         {"trigger": "withdraw", "source": ["signed", "sent"], "dest": "withdrawn"},
     ],
 )  # fmt: skip
@@ -269,13 +271,18 @@ def _all(plan: BookPlan, parts: Sequence[Part], now: int) -> Move:
     return Hold("watching", due) if now < due else Become("finish")
 
 
+def _may_return(part: Part) -> bool:
+    """Whether a person who has refused it could still write it anew and release it."""
+    return (part.status, part.kind, part.code) == ("refused", "release", "refused_by_person")
+
+
 def _take_back(parts: Sequence[Part], now: int) -> Move:
     soonest: int | None = None
     waiting = False
     for part in _pushed(parts):
         if part.status == "signed":
             return Withdraw(part.id)
-        if part.status not in ("sent", "waiting", "applied"):
+        if part.status not in ("sent", "waiting", "applied") and not _may_return(part):
             continue
         back = [each for each in parts if each.restores == part.id]
         if not back:

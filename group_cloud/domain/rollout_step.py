@@ -40,6 +40,12 @@ class Sent:
     """The alarms whose settings it changes."""
     code: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: int = 0
+
+    @property
+    def too_early(self) -> bool:
+        """Whether somebody below called it expired before it was: a clock there is wrong."""
+        return (self.status, self.code) == ("refused", "expired") and self.at < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,11 @@ class Hold:
 
 
 SOON_MS = 1_000
+MOST_TRIES = 5
+"""Rehearsals that one edge may call expired at once before it is left out."""
+LONGEST = 64  # times the first wait
+MAY_YET_RUN = ("expired", "superseded", "overtaken")
+"""Refusals of the one directive that do not say that its change never reaches the edge."""
 Move = Sign | Become | Exclude | Hold
 
 
@@ -124,12 +135,13 @@ def enter(plan: Plan, stage: Stage | None) -> Become:
 def outstanding(sent: Sequence[Sent]) -> list[Target]:
     """Edges that run the change, or may: something was sent and not refused by the plant.
 
-    What the group itself gave up as expired may have been taken up by a factory that was cut off.
+    What the group gave up as expired may have been taken up by a factory that was cut off; what
+    a newer directive superseded may run by that one, which carries it too.
     """
     return sorted(
         {
             each.target for each in sent if each.kind == "settings"
-            and (each.status != "refused" or each.code == "expired")
+            and (each.status != "refused" or each.code in MAY_YET_RUN)
         }
     )  # fmt: skip
 
@@ -164,13 +176,19 @@ def _gone_wrong(plan: Plan, sent: Sequence[Sent], seen: Seen) -> Rejected | None
 def _dry_run(plan: Plan, sent: Sequence[Sent], now: int) -> Move:
     changes = plan.included()
     answered: set[Target] = set()
+    soonest = plan.expires_at
     for target in targets_of(changes):
         mine = tuple(each for each in changes if each.target == target)
         last = _last(sent, target, "dry_run")
-        if last is None or (last.status == "refused" and last.code == "expired"):
+        if last is None:
             return Sign("dry_run", target, mine)
         if last.status == "refused":
-            return _exclude(mine, last)
+            again, tries = _again_at(plan, sent, last)
+            if last.code != "expired" or tries >= MOST_TRIES:
+                return _exclude(mine, last)
+            if now >= again:
+                return Sign("dry_run", target, mine)
+            soonest = min(soonest, again)
         if last.status == "applied":
             answered.add(target)
             if refusal := _rehearsed_badly(mine, last, plan):
@@ -183,7 +201,7 @@ def _dry_run(plan: Plan, sent: Sequence[Sent], now: int) -> Move:
     # Offline edges catch up later; where the change goes first, somebody must have looked.
     if now >= due and (site, edge) in answered:
         return enter(plan, "dry_run")
-    return _hold_for(silent, due if now < due else plan.expires_at)
+    return _hold_for(silent, min(soonest, due) if now < due else soonest)
 
 
 def _rehearsed_badly(changes: tuple[Change, ...], sent: Sent, plan: Plan) -> Rejected | None:
@@ -233,6 +251,7 @@ def _changing(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
     stage = plan.stage
     assert stage is not None
     wave, silent, applied_at = plan.wave(stage), [], plan.stage_at
+    soonest = plan.expires_at
     for target in targets_of(wave):
         mine = tuple(each for each in wave if each.target == target)
         alarms = {each.point.alarm for each in mine}
@@ -240,12 +259,16 @@ def _changing(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
         if last is None:
             return Sign("settings", target, mine)
         if last.status == "refused":
-            return _refused(plan, sent, mine, last)
+            again, _ = _again_at(plan, sent, last)
+            if not (last.too_early and stage == "all" and now < again):
+                return _refused(plan, sent, mine, last)
+            silent.append(target)
+            soonest = min(soonest, again)
         if last.status in IN_FLIGHT:
             silent.append(target)
         applied_at = max(applied_at, last.at)
     if silent:
-        return _silent(plan, sent, silent, now)
+        return _silent(plan, sent, silent, now, soonest)
     return _watch(plan, wave, seen, applied_at, now)
 
 
@@ -254,8 +277,10 @@ def _refused(plan: Plan, sent: Sequence[Sent], mine: tuple[Change, ...], last: S
     culprit = last.params.get("alarm")
     foreign = isinstance(culprit, str) and culprit and culprit not in own
     tries = sum(1 for s in sent if s.target == last.target and s.kind == "settings")
-    # Another alarm's older setting was at fault and is left out now; or an edge was off too long.
-    if (foreign and tries <= 20) or (last.code == "expired" and plan.stage == "all"):
+    # Another alarm's older setting was at fault and is left out now; an edge was off too long; or
+    # another roll-out's rollback went before it.
+    late = last.code in MAY_YET_RUN and plan.stage == "all"
+    if (foreign and tries <= 20) or late or last.code == "overtaken":
         return Sign("settings", last.target, mine)
     if plan.stage == "all":
         return _exclude(mine, last)
@@ -263,10 +288,12 @@ def _refused(plan: Plan, sent: Sequence[Sent], mine: tuple[Change, ...], last: S
     return _give_up(sent, Rejected(last.code or "refused", params))
 
 
-def _silent(plan: Plan, sent: Sequence[Sent], silent: list[Target], now: int) -> Move:
+def _silent(
+    plan: Plan, sent: Sequence[Sent], silent: list[Target], now: int, soonest: int
+) -> Move:  # fmt: skip
     due = plan.stage_at + round(plan.policy.answer_s * 1000)
     if plan.stage == "all":
-        return _hold_for(silent, plan.expires_at)
+        return _hold_for(silent, soonest)
     if now < due:
         return _hold_for(silent, due)
     site, edge = silent[0]
@@ -319,15 +346,41 @@ def _take_back(plan: Plan, sent: Sequence[Sent], now: int) -> Move:
         last = backs[-1]
         if last.status == "refused":
             # Whatever the reason: until the edge runs its old settings again, it is tried again.
-            again = last.at + round(plan.policy.retry_s * 1000)
-            if now >= again or last.code == "expired":
+            again, _ = _again_at(plan, sent, last)
+            if now >= again:
                 return Sign("rollback", target, mine)
             soonest = min(again, soonest or again)
         if last.status != "applied":
             waits.append(target)
     if waits:
         return replace(_hold_for(waits, soonest), code="taking_back")
+    if lost := _not_back(sent):
+        return Become("settle", "not_taken_back", {"alarms": lost, "why": plan.code})
     return Become("settle", plan.code, plan.params)
+
+
+def _not_back(sent: Sequence[Sent]) -> list[str]:
+    """Changed alarms that no rollback has brought back: the plant forbids their old settings."""
+    lost: list[str] = []
+    for target in outstanding(sent):
+        mine = [s for s in sent if s.target == target]
+        changed = frozenset[str]().union(*(s.alarms for s in mine if s.kind == "settings"))
+        back = (s.alarms for s in mine if s.kind == "rollback" and s.status == "applied")
+        lost += [f"{'.'.join(target)}/{a}" for a in sorted(changed.difference(*back))]
+    return lost
+
+
+def _again_at(plan: Plan, sent: Sequence[Sent], last: Sent) -> tuple[int, int]:
+    """(when what was refused may be tried again, how often it came back expired too early).
+
+    An edge whose clock is wrong calls every one expired: each is waited for longer than the last.
+    """
+    alike = (s for s in sent if s.target == last.target and s.kind == last.kind)
+    early = sum(each.too_early for each in alike)
+    if last.code == "overtaken" or (last.code == "expired" and not last.too_early):
+        return last.at, early
+    grown = min(2 ** max(early - 1, 0), LONGEST) if last.too_early else 1
+    return last.at + round(plan.policy.retry_s * grown * 1000), early
 
 
 def _last(sent: Sequence[Sent], target: Target, kind: Kind) -> Sent | None:

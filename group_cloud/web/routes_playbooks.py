@@ -25,6 +25,7 @@ Named = Annotated[str, Path(max_length=96, pattern=r"^[^\x00]+$")]
 T = TypeVar("T")
 _STATUS = {
     "unknown_rollout": 404, "unknown_variant": 404, "unknown_site": 404, "other_tenant": 403,
+    "not_allowed": 403,
     "own_playbook_rollout": 403, "playbook_has_errors": 422, "version_or_inputs": 422,
     "input_outside_bounds": 422, "input_unfit": 422, "input_not_tunable": 422,
     "unknown_input": 422,
@@ -52,7 +53,7 @@ def playbook_router(parts: BookParts) -> APIRouter:
         body: dto.VariantIn, who: Decider, key: IdempotencyKey, request: Request
     ) -> dto.VariantOut:
         async def act() -> dto.VariantOut:
-            return _or_problem(await parts.desk.add_variant(body, who.name))
+            return _or_problem(await parts.desk.add_variant(body, who.name, who.scope))
 
         answer: Any = await once(request, who.user, key, act)
         return answer

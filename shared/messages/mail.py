@@ -6,6 +6,8 @@ when it is back; each message is taken once, by its id. Data only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from shared.errors import ContractError
@@ -16,6 +18,8 @@ SCHEMA = "mail/v1"
 MOST = 50
 """Messages in a bag; older ones wait until those before them were received."""
 MAX_BYTES = 262_144
+LENGTH_BYTES = 4
+"""What the length of the list takes beyond that of an empty one, at most."""
 
 
 class GroupMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,17 @@ _DECODER = msgspec.msgpack.Decoder(MailBag)
 def packed(bag: MailBag) -> bytes:
     """The bytes that are signed."""
     return _ENCODER.encode(bag)
+
+
+def fitting(site: str, messages: Sequence[GroupMessage]) -> MailBag:
+    """A bag of the first messages, as many as a factory takes; the others wait for the next."""
+    room, held = MAX_BYTES - len(packed(MailBag(site=site, messages=[]))) - LENGTH_BYTES, 0
+    for message in messages[:MOST]:
+        room -= len(_ENCODER.encode(message))
+        if room < 0:
+            break
+        held += 1
+    return MailBag(site=site, messages=list(messages[:held]))
 
 
 def unpacked(payload: bytes, site: str) -> MailBag:

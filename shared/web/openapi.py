@@ -45,6 +45,7 @@ _PROBLEMS: dict[int, str] = {
     413: "太大 / Too large",
     415: "格式不支持 / Not of a form that is taken",
     422: "字段无效 / A field is not valid",
+    428: "须带 If-Match / If-Match is needed",
     429: "太频繁 / Too often",
     500: "内部错误，带 trace / A fault of ours, with its trace",
     503: "暂时不可用 / Not available now",
@@ -128,6 +129,8 @@ def _problems(operation: dict[str, Any], verb: str, path: str, kind: str) -> Non
     wanted |= {400} if named & {"cursor", "since"} else set()
     wanted |= {404} if "edge" in named else set()
     wanted |= {412} if "If-Match" in named else set()
+    wanted |= {428} if path.endswith("/approve") and "If-Match" in named else set()
+    wanted |= {404} if named & {"station", "out_of_limits"} else set()
     public = kind == OPEN and ("{" in path or "oidc" in path)
     wanted |= {400, 401, 404, 408, 410} if public else set()
     wanted |= {401} if path == "/api/session" and verb == "post" else set()

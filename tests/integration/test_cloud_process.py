@@ -19,7 +19,7 @@ from shared.security import generate_key
 from tests.support.servers import NatsForTests
 
 pytestmark = pytest.mark.timeout(240)
-RSS_BUDGET = 130 << 20
+RSS_BUDGET = 176 << 20
 
 
 @pytest.fixture

@@ -103,7 +103,10 @@ async def test_whoever_does_not_accept_in_time_is_followed_by_the_next(total: To
     again = await centre.desk.move(third.id, "accept", "", "broad", ALL)
     assert isinstance(again, Rejected)
     assert again.code == "assignment_state"
-    kept = await total.pool.fetch("SELECT action FROM audit WHERE action LIKE 'assignment%'")
+    mine = [each.id for each in await centre.rows.listed(ALL, "melt", None, False)]
+    kept = await total.pool.fetch(
+        "SELECT action FROM audit WHERE action LIKE 'assignment%' AND target = ANY($1)", mine
+    )
     told = [row["action"].removeprefix("assignment_") for row in kept]
     assert [told.count(each) for each in ("offered", "lapsed", "declined", "done")] == [3, 1, 1, 1]
 
@@ -155,6 +158,31 @@ async def test_a_tenants_people_go_to_that_tenants_factories_only(total: Total) 
     assert await centre.rows.listed(other, "theirs", None, False) == []
     taken = await centre.desk.put_resource(expert("n", tenant="default"), "x", other)
     assert isinstance(taken, Rejected)
+
+
+async def test_nobody_takes_over_a_resource_however_many_there_are(total: Total) -> None:
+    centre = Centre(total, "many")
+    await total.tenants.add("north", Text(zh="北", en="North"), "t")
+    await centre.prepare(expert("z-theirs", "furnace", tenant="north"))
+    await total.pool.execute(
+        "INSERT INTO resource (id, tenant, kind, names, skills, site, available, contact, "
+        "changed_at) SELECT 'a-' || n, 'default', 'expert', '{}', '[]', '', false, '', 1 "
+        "FROM generate_series(1, 600) n"
+    )
+    mine = Scope(frozenset({"default"}))
+    taken = await centre.desk.put_resource(expert("z-theirs", "robots"), "x", mine)
+    assert isinstance(taken, Rejected)
+    assert taken.code == "unknown_resource"
+    kept = await total.pool.fetchrow("SELECT * FROM resource WHERE id = 'z-theirs'")
+    assert kept is not None
+    assert (kept["tenant"], kept["skills"]) == ("north", ["furnace"])
+    own = expert("z-theirs", "cranes", tenant="north")
+    assert await centre.desk.put_resource(own, "x", ALL) is None
+    said = await total.pool.fetchval(
+        "SELECT count(*) FROM audit WHERE action = 'resource_put' AND target = 'z-theirs'"
+    )
+    assert said == 2
+    await total.pool.execute("DELETE FROM resource")
 
 
 async def test_factories_by_urgency(total: Total) -> None:

@@ -156,14 +156,15 @@ async def test_directives_are_verified_swapped_and_survive_offline(
         ("wrong_target", directive(engine, 5, HI, 105, edge="e8")),
         ("expired", directive(engine, 5, HI, 105, expires_at=1)),
         ("out_of_bounds", directive(engine, 5, HI, 116)),
-        ("locked", directive(engine, 5, HIHI, 115)),
-        ("unknown_alarm", directive(engine, 5, "X-1.NONE", 105)),
-        ("wrong_lane", directive(engine, 5, HI, 105, kind="dry_run")),
+        # What was genuine but forbidden has used up its number.
+        ("locked", directive(engine, 6, HIHI, 115)),
+        ("unknown_alarm", directive(engine, 7, "X-1.NONE", 105)),
+        ("wrong_lane", directive(engine, 8, HI, 105, kind="dry_run")),
     ):
         report = await put(data)
         assert (report.status, report.code) == ("refused", code)
-    report = await put(directive(engine, 5, HI, 105))
-    assert (report.status, report.settings_version) == ("applied", 5)
+    report = await put(directive(engine, 9, HI, 105))
+    assert (report.status, report.settings_version) == ("applied", 9)
     assert (await put(directive(engine, 4, HI, 95))).code == "old_counter"
     engine.kill()
     servers.stop("f9-e9")  # boots without NATS, with the last good settings
@@ -179,7 +180,7 @@ async def test_directives_are_verified_swapped_and_survive_offline(
         return found[-1] if len(found) > 1 else None
 
     again = await until(raised_offline, 15)
-    assert (again.settings_version, again.value) == (5, 106)
+    assert (again.settings_version, again.value) == (9, 106)
 
 
 def model(**more: Any) -> AlarmModel:
@@ -218,8 +219,9 @@ async def test_a_model_comes_down_as_numbers_and_survives_a_restart(
             await until(lambda: len(above.bodies(DirectiveReport)) > before, 15)
             return above.bodies(DirectiveReport)[-1]
 
-        for wrong in (model(alarm=HI), model(type="linear"), model(weights=[1.0, 2.0])):
-            report = await put(directive(engine, 5, HI, 0, models=[wrong]))
+        wrongs = (model(alarm=HI), model(type="linear"), model(weights=[1.0, 2.0]))
+        for number, wrong in enumerate(wrongs, 3):
+            report = await put(directive(engine, number, HI, 0, models=[wrong]))
             assert (report.status, report.code) == ("refused", "bad_value")
         await engine.tell("s2", samples=[["TT-2", 80]])
         report = await put(directive(engine, 6, HI, 0, models=[model()]))

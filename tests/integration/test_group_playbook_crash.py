@@ -236,3 +236,39 @@ async def test_nobody_begins_what_does_not_hold(pool: asyncpg.Pool) -> None:
     bad = await group.desk.add_variant(dto.VariantIn(text="x: 1"), "wu")
     assert isinstance(bad, Rejected)
     assert bad.code == "playbook_has_errors"
+
+
+async def test_an_alias_of_the_proposer_does_not_approve(pool: asyncpg.Pool) -> None:
+    group = Group(pool)
+    text = book(2).replace("playbook: noted", "playbook: alias")
+    await group.desk.add_variant(dto.VariantIn(text=text), "wu")
+    made = await group.desk.begin(
+        dto.PlaybookRolloutIn(playbook="alias", version=2, sites=["f1"], reason="x"), "wu", ALL
+    )
+    assert not isinstance(made, Rejected), made
+    for alias in ("wu", "Wu@works.example", "wu-admin"):
+        done = await group.desk.act(
+            made.id, dto.PlaybookRolloutAct(action="approve", reason="x"), alias, ALL
+        )
+        assert isinstance(done, Rejected), alias
+        assert done.code == "own_playbook_rollout"
+
+
+async def test_only_the_group_itself_keeps_versions_for_everybody(pool: asyncpg.Pool) -> None:
+    group = Group(pool)
+    text = book(2).replace("playbook: noted", "playbook: foreign")
+    done = await group.desk.add_variant(dto.VariantIn(text=text), "x", Scope(frozenset({"a"})))
+    assert isinstance(done, Rejected)
+    assert done.code == "not_allowed"
+    assert await group.store.rows.variant("foreign") is None
+
+
+async def test_a_push_that_is_not_yet_marked_sent_lies_in_no_bag(pool: asyncpg.Pool) -> None:
+    """Its answer would mean nothing, and it could be withdrawn after it was read."""
+    group = Group(pool)
+    await group.begin("marked")
+    await group.drive.drive_all()
+    await group.drive._put("f1")  # as while another site's push was being sent
+    assert [bag.pushes for bag in group.bus.bags.values()] == []
+    await group.drive.send()
+    assert len(group.bus.bags["f1"].pushes) == 1

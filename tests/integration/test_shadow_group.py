@@ -207,7 +207,7 @@ async def test_the_newest_revision_wins_in_any_order_and_a_factory_speaks_of_its
     await factory.resend(frame, "again")
     await until(factory.all_committed)
     point = Point("f1", "e1", "X.HI")
-    [kept] = await store.counts(point, 0)
+    [kept] = await until(lambda: store.counts(point, 0))
     assert struct.unpack("<2i", kept.activations) == (7, 0)
     [known] = await store.faults("f1", 0)
     assert (known.revision, known.cause) == (3, "burner")

@@ -76,6 +76,15 @@ class PgReleaseStore:
         )
         return None if row is None else _release(row)
 
+    async def below(self, playbook: str, version: int, tx: Connection) -> Release | None:
+        """The release with the highest version below this one."""
+        row = await tx.fetchrow(
+            f"SELECT {_COLUMNS} FROM playbook_release WHERE playbook = $1 AND version < $2 "
+            "ORDER BY version DESC LIMIT 1",
+            playbook, version,
+        )  # fmt: skip
+        return None if row is None else _release(row)
+
     async def newest_of_all(self) -> list[Release]:
         """That of every playbook, by name."""
         rows = await self._pool.fetch(

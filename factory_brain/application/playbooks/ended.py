@@ -58,11 +58,9 @@ def told_context(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float, bool)) and abs(_size(value)) < 1e18
-
-
-def _size(value: Any) -> float:
-    return 0.0 if isinstance(value, (str, bool)) else float(value)
+    if isinstance(value, int):  # of any length: as a float it might be none at all
+        return abs(value) < 10**18
+    return isinstance(value, str) or (isinstance(value, float) and abs(value) < 1e18)
 
 
 def _short(value: Any) -> Any:

@@ -54,16 +54,17 @@ class DispatchStore:
         )
         return [_resource(row) for row in rows]
 
-    async def put_resource(self, tx: asyncpg.Connection, /, made: Resource, at: int) -> None:
-        """Insert or replace; a resource never changes its tenant."""
-        await tx.execute(
+    async def put_resource(self, tx: asyncpg.Connection, /, made: Resource, at: int) -> bool:
+        """Insert or replace; False: the id is another tenant's, and nothing was changed."""
+        done = await tx.execute(
             "INSERT INTO resource (id, tenant, kind, names, skills, site, available, contact, "
             "changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE "
             "SET kind = $3, names = $4, skills = $5, site = $6, available = $7, contact = $8, "
-            "changed_at = $9",
+            "changed_at = $9 WHERE resource.tenant = excluded.tenant",
             made.id, made.tenant, made.kind, made.names, list(made.skills), made.site,
             made.available, made.contact, at,
         )  # fmt: skip
+        return not done.endswith(" 0")
 
     async def tenant_of(self, scope: Scope, site: str) -> str | None:
         """Whose a site within a scope is."""

@@ -58,11 +58,8 @@ class DispatchDesk:
         async with self._records.transaction() as tx:
             if not scope.holds(made.tenant) or made.tenant not in await self._rows.tenants(tx):
                 return Rejected("unknown_tenant", {"tenant": made.tenant})
-            known = {each.id: each for each in await self._rows.resources(tx, ALL)}
-            before = known.get(made.id)
-            if before is not None and before.tenant != made.tenant:
+            if not await self._rows.put_resource(tx, made, now):
                 return Rejected("unknown_resource", {"resource": made.id})
-            await self._rows.put_resource(tx, made, now)
             await self._audit(
                 tx, now, actor, "resource_put", made.id,
                 {"site": made.site, "available": made.available, "skills": list(made.skills)},

@@ -19,7 +19,7 @@ from shared.errors import Rejected, RetryableTransportError
 from shared.ids import uuid7
 from shared.messages.bodies import MailReceipt
 from shared.messages.codec import encode
-from shared.messages.mail import KEY, GroupMessage, MailBag, SignedBag, packed
+from shared.messages.mail import KEY, GroupMessage, SignedBag, fitting, packed
 from shared.messages.subjects import BRAIN, Node
 from shared.telemetry import logger
 from shared.web.dto_dispatch import MessageList, MessageOut, MessageRequest
@@ -125,7 +125,7 @@ class Mail:
         """One round."""
         for site, messages in (await self._rows.waiting(self._clock.now_ms())).items():
             node = Node(site, BRAIN)
-            payload = packed(MailBag(site=site, messages=messages))
+            payload = packed(fitting(site, messages))
             bag = SignedBag(payload=payload, signature=self._sign(payload))
             await self._bus.ensure_bucket(node.directive_bucket)
             await self._bus.bucket_put(node.directive_bucket, KEY, encode(bag))

@@ -44,8 +44,8 @@ class DispatchRows(Protocol):
         """Those of the tenants within a scope."""
         ...
 
-    async def put_resource(self, tx: Transaction, /, made: Resource, at: int) -> None:
-        """Insert or replace."""
+    async def put_resource(self, tx: Transaction, /, made: Resource, at: int) -> bool:
+        """Insert or replace; False: the id is another tenant's, and nothing was changed."""
         ...
 
     async def tenant_of(self, scope: Scope, site: str) -> str | None:

@@ -15,7 +15,8 @@ from group_cloud.application.playbooks.drive import GROUP, BookDrive, Store
 from group_cloud.application.playbooks.ports import Variant
 from group_cloud.application.ports import Sign, Transaction
 from group_cloud.domain.playbook_rollout import Become, BookPlan, Part
-from group_cloud.domain.scope import Scope
+from group_cloud.domain.scope import ALL, Scope
+from group_cloud.domain.two_people import same_person
 from shared.clock import Clock
 from shared.errors import ConfigError, Rejected
 from shared.ids import uuid7
@@ -43,8 +44,15 @@ class BookDesk:
 
     # versions
 
-    async def add_variant(self, asked: dto.VariantIn, actor: str) -> dto.VariantOut | Rejected:
-        """Keep a version, signed, with what the linter says of it; never changed again."""
+    async def add_variant(
+        self, asked: dto.VariantIn, actor: str, scope: Scope = ALL
+    ) -> dto.VariantOut | Rejected:
+        """Keep a version, signed, with what the linter says of it; never changed again.
+
+        Every tenant reads the versions and may roll them out: the group itself alone adds one.
+        """
+        if scope.tenants is not None:
+            return Rejected("not_allowed", {"action": "decide_proposal"})
         text = asked.text.replace("\r\n", "\n")
         read = await asyncio.to_thread(_read, text)
         if isinstance(read, Rejected):
@@ -134,7 +142,8 @@ class BookDesk:
             if plan is None or not _within(plan, own):
                 return Rejected("unknown_rollout", {"rollout": plan_id})
             if own is not None and (beyond := sorted(set(plan.sites) - set(own))):
-                return Rejected("other_tenant", {"sites": ", ".join(beyond)})
+                # How many, not which: their names are the other tenants'.
+                return Rejected("other_tenant", {"sites": len(beyond)})
             moved = await self._act(tx, plan, asked, actor)
             if isinstance(moved, Rejected):
                 return moved
@@ -146,7 +155,7 @@ class BookDesk:
         self, tx: Transaction, plan: BookPlan, asked: dto.PlaybookRolloutAct, actor: str
     ) -> BookPlan | Rejected:
         if asked.action == "approve":
-            if actor == plan.created_by:
+            if same_person(actor, plan.created_by):
                 return Rejected("own_playbook_rollout", {"actor": actor})
             if self._clock.now_ms() >= plan.expires_at:
                 return Rejected("expired", {"expires_at": plan.expires_at})

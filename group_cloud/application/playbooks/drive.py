@@ -242,6 +242,9 @@ class BookDrive:
     async def _put(self, site: str) -> None:
         node, size, pushes = Node(site, BRAIN), 0, list[SignedPush]()
         for signed in await self._store.rows.unheard(site):
+            if signed.part.status != "sent":
+                # Signed meanwhile: marked first, in the next round. Nor may a later number pass it.
+                break
             size += len(signed.payload)
             if pushes and (len(pushes) >= MOST or size > MAX_BAG_BYTES):
                 break

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from group_cloud.application.ports import ProposalRow, Transaction
 from group_cloud.application.rollout.drive import Drive, PlanStores, sent_of
-from group_cloud.application.rollout.wording import detail_dto, summary_dto
+from group_cloud.application.rollout.wording import beyond, detail_dto, summary_dto
 from group_cloud.domain.rollout_plan import Change, Plan, line_of
 from group_cloud.domain.rollout_policy import Policy
 from group_cloud.domain.rollout_step import Become, enter, outstanding
@@ -106,8 +106,9 @@ class RolloutDesk:
             plan = await self._stores.plans.get(tx, plan_id)
             if plan is None or not _touches(plan, sites):
                 return Rejected("unknown_rollout", {"rollout": plan_id})
-            if beyond := _beyond(plan, sites):
-                return Rejected("other_tenant", {"sites": beyond})
+            if others := beyond(plan, sites):
+                # How many, not which: their names are the other tenants'.
+                return Rejected("other_tenant", {"sites": len(others)})
             move = await self._wanted(tx, plan, action, actor)
             if isinstance(move, Rejected):
                 return move
@@ -120,7 +121,7 @@ class RolloutDesk:
             await self._stores.audit(
                 tx, moved.at, actor, f"rollout_{action}", plan_id, {"reason": reason}
             )
-            answer = detail_dto(moved, await self._stores.rollouts.of_plan(tx, plan_id))
+            answer = detail_dto(moved, await self._stores.rollouts.of_plan(tx, plan_id), sites)
         self._drive.wake()
         self.on_change()
         return answer
@@ -147,26 +148,21 @@ class RolloutDesk:
 
     async def listed(self, scope: Scope = ALL, before: str = "") -> dto.RolloutList:
         """Newest first."""
-        plans = await self._stores.plans.listed(LISTED, before, await self._sites(scope))
-        return dto.RolloutList(rollouts=[summary_dto(plan) for plan in plans])
+        sites = await self._sites(scope)
+        plans = await self._stores.plans.listed(LISTED, before, sites)
+        return dto.RolloutList(rollouts=[summary_dto(plan, sites) for plan in plans])
 
     async def detail(self, plan_id: str, scope: Scope = ALL) -> dto.RolloutDetail | None:
-        """One roll-out with its stages and every edge's result."""
-        plan = await self._stores.plans.one(plan_id)
-        if plan is None or not _touches(plan, await self._sites(scope)):
+        """One roll-out with its stages and every edge's result, as far as it may be seen."""
+        plan, sites = await self._stores.plans.one(plan_id), await self._sites(scope)
+        if plan is None or not _touches(plan, sites):
             return None
         async with self._stores.records.transaction() as tx:
-            return detail_dto(plan, await self._stores.rollouts.of_plan(tx, plan_id))
-
-
-def _beyond(plan: Plan, sites: list[str] | None) -> list[str]:
-    """Factories of the roll-out that belong to others than who asks."""
-    own = {change.point.site for change in plan.changes}
-    return [] if sites is None else sorted(own - set(sites))
+            return detail_dto(plan, await self._stores.rollouts.of_plan(tx, plan_id), sites)
 
 
 def _touches(plan: Plan, sites: list[str] | None) -> bool:
-    return len(_beyond(plan, sites)) < len({change.point.site for change in plan.changes})
+    return len(beyond(plan, sites)) < len({change.point.site for change in plan.changes})
 
 
 def _change(row: ProposalRow) -> Change:

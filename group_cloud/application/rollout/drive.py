@@ -229,5 +229,5 @@ def sent_of(row: RolloutRow) -> Sent:
     stage: Stage | None = next((each for each in STAGES if each == row.stage), None)
     return Sent(
         (row.site, row.edge), stage, row.kind, row.status, row.at, frozenset(row.changes),
-        row.code or "", row.params or {},
+        row.code or "", row.params or {}, row.expires_at,
     )  # fmt: skip

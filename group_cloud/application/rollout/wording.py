@@ -5,16 +5,20 @@ Called by the desk and the live stream; decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from group_cloud.application.ports import RolloutRow
-from group_cloud.domain.rollout_plan import GOING, Plan, assigned, targets_of
+from group_cloud.domain.rollout_plan import GOING, Change, Plan, assigned, targets_of
 from group_cloud.domain.rollout_policy import STAGES, Stage
 from shared.alarm.shadow import setting_data
 from shared.web import dto_rollouts as dto
 from shared.web.dto_base import Text
 from shared.web.dto_group import Setting
 
+Sites = list[str] | None
+"""What who asks may see; None: all of it."""
 _WHY: dict[str, tuple[str, str]] = {
     "rate_above_forecast": (
         "{alarm} 在 {days} 天内报警 {alarms} 次，预测最多 {most} 次",
@@ -35,6 +39,10 @@ _WHY: dict[str, tuple[str, str]] = {
     "edge_took_back": (
         "{site} 的边缘节点 {edge} 自行恢复了原设定",
         "the edge {edge} of {site} went back to its old settings by itself",
+    ),
+    "not_taken_back": (
+        "工厂禁止恢复以下报警点的原设定，它们仍在运行新设定：{alarms}",
+        "the plant forbids the old settings of these alarms; they still run the new ones: {alarms}",
     ),
     "aborted": ("由 {by} 中止", "aborted by {by}"),
     "expired": ("超过了有效期", "its time is over"),
@@ -86,9 +94,33 @@ class _Known(dict[str, Any]):
         return "?"
 
 
-def brief_dto(plan: Plan) -> dto.RolloutBrief:
-    """One line."""
-    return dto.RolloutBrief.model_validate(_brief(plan))
+def beyond(plan: Plan, sites: Sites) -> list[str]:
+    """Factories of the roll-out that belong to others than who asks."""
+    own = {change.point.site for change in plan.changes}
+    return [] if sites is None else sorted(own - set(sites))
+
+
+def _seen(plan: Plan, sites: Sites) -> Plan:
+    """Without the details that may speak of the factories of others."""
+    if not beyond(plan, sites):
+        return plan
+    within = {str(change.point) for change in _own(plan.changes, sites)}
+    pairs = zip(plan.proposals, plan.changes, strict=False)
+    return replace(
+        plan, params={}, hold_params={},
+        excluded={point: code for point, code in plan.excluded.items() if point in within},
+        # Each change came of the proposal at its place, or none came of any.
+        proposals=tuple(name for name, change in pairs if str(change.point) in within),
+    )  # fmt: skip
+
+
+def _own(changes: Iterable[Change], sites: Sites) -> tuple[Change, ...]:
+    return tuple(each for each in changes if sites is None or each.point.site in sites)
+
+
+def brief_dto(plan: Plan, sites: Sites = None) -> dto.RolloutBrief:
+    """One line, as far as it may be shown to who sees these sites."""
+    return dto.RolloutBrief.model_validate(_brief(_seen(plan, sites)))
 
 
 def _brief(plan: Plan) -> dict[str, Any]:
@@ -100,20 +132,22 @@ def _brief(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _summary(plan: Plan) -> dict[str, Any]:
+def _summary(whole: Plan, sites: Sites) -> dict[str, Any]:
+    plan, own = _seen(whole, sites), _own(whole.changes, sites)
     return {
         **_brief(plan), "policy": plan.policy_name, "created_at": plan.created_at,
         "created_by": plan.created_by, "agreed_by": plan.agreed_by,
         "expires_at": plan.expires_at, "reason": plan.reason,
         "proposals": list(plan.proposals),
-        "sites": sorted({each.point.site for each in plan.changes}),
-        "points": len(plan.changes), "excluded": dict(plan.excluded), "actions": _actions(plan),
+        "sites": sorted({each.point.site for each in own}), "points": len(own),
+        "excluded": dict(plan.excluded),
+        "actions": [] if beyond(whole, sites) else _actions(plan),
     }  # fmt: skip
 
 
-def summary_dto(plan: Plan) -> dto.RolloutSummary:
+def summary_dto(plan: Plan, sites: Sites = None) -> dto.RolloutSummary:
     """One row of the list."""
-    return dto.RolloutSummary.model_validate(_summary(plan))
+    return dto.RolloutSummary.model_validate(_summary(plan, sites))
 
 
 def _actions(plan: Plan) -> list[str]:
@@ -123,19 +157,21 @@ def _actions(plan: Plan) -> list[str]:
     return [*own, "abort"]
 
 
-def detail_dto(plan: Plan, rows: list[RolloutRow]) -> dto.RolloutDetail:
-    """One roll-out with everything that is known of it."""
+def detail_dto(plan: Plan, rows: list[RolloutRow], sites: Sites = None) -> dto.RolloutDetail:
+    """One roll-out with everything that is known of it at these sites."""
+    rows = [row for row in rows if sites is None or row.site in sites]
     return dto.RolloutDetail.model_validate(
         {
-            **_summary(plan),
-            "stages": [_stage(plan, stage, rows) for stage in STAGES],
-            "changes": _changes(plan),
+            **_summary(plan, sites),
+            "stages": [_stage(plan, stage, rows, sites) for stage in STAGES],
+            "changes": _changes(plan, sites),
             "results": [_result(row) for row in rows],
         }
     )
 
 
-def _changes(plan: Plan) -> list[dto.RolloutChange]:
+def _changes(plan: Plan, sites: Sites) -> list[dto.RolloutChange]:
+    # Who goes when is decided over the whole of it.
     waves = assigned(plan.included(), plan.policy)
     return [
         dto.RolloutChange(
@@ -146,13 +182,15 @@ def _changes(plan: Plan) -> list[dto.RolloutChange]:
             before_per_day=each.before_per_day,
             excluded=plan.excluded.get(str(each.point), ""),
         )
-        for each in plan.changes
+        for each in _own(plan.changes, sites)
     ]  # fmt: skip
 
 
-def _stage(plan: Plan, stage: Stage, rows: list[RolloutRow]) -> dto.RolloutStage:
+def _stage(
+    plan: Plan, stage: Stage, rows: list[RolloutRow], sites: Sites
+) -> dto.RolloutStage:  # fmt: skip
     looking = stage in ("dry_run", "shadow")
-    changes = plan.included() if looking else plan.wave(stage)
+    changes = _own(plan.included() if looking else plan.wave(stage), sites)
     targets = targets_of(changes)
     kind = "dry_run" if stage == "dry_run" else "settings"
     answered = {

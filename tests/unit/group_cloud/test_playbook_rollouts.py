@@ -117,6 +117,22 @@ def test_a_rollback_that_failed_is_tried_again_but_not_against_the_factorys_own_
     assert next_move(plan, [part("f1"), own], {}, 0) == Become("settle")
 
 
+def test_taking_back_also_reaches_a_text_that_a_person_has_refused() -> None:
+    """Its draft can be reopened there, and would be released long after the roll-out's end."""
+    plan = replace(PLAN, state="rolling_back")
+    parts = [part("f1", "rolled_back"), part("f2", "refused", code="refused_by_person")]
+    assert next_move(plan, parts, {}, 0) == Sign("f2", "rollback", "f2-1")
+    undo = part("f2", "sent", 2, kind="rollback", restores="f2-1")
+    assert isinstance(next_move(plan, [*parts, undo], {}, 0), Hold)
+    assert push_after("refused", "roll_back") == "rolled_back"
+    old = [*parts, replace(undo, status="applied")]  # a factory that had nothing to take back
+    assert next_move(plan, old, {}, 0) == Become("settle")
+    expired = part("f2", "refused", code="expired")
+    assert next_move(plan, [expired], {}, 0) == Become("settle")
+    values = part("f2", "refused", code="refused_by_person", kind="inputs")
+    assert next_move(plan, [values], {}, 0) == Become("settle")
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_factories_answer_and_whenever_it_ends_and_nobody_is_left_half(

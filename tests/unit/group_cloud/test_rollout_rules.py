@@ -199,3 +199,77 @@ class TestMoves:
         assert isinstance(next_move(going, [both, named], Seen(), 59_999), Hold)
         again = next_move(going, [both, named], Seen(), 60_000)
         assert again == Sign("rollback", B.target, (B2,))
+
+    @pytest.mark.parametrize("code", ["superseded", "overtaken"])
+    def test_what_a_newer_directive_may_carry_is_taken_back_too(self, code: str) -> None:
+        refused = sent(A, "refused", code=code)
+        back = next_move(plan("rolling_back", "canary_line"), [refused], Seen(), 1)
+        assert back == Sign("rollback", A.target, (A,))
+
+    def test_superseded_at_the_canary_is_not_an_end_without_a_trace(self) -> None:
+        refused = sent(A, "refused", code="superseded")
+        found = next_move(plan("canary_line", "canary_line"), [refused], Seen(), 1)
+        assert isinstance(found, Become)
+        assert (found.trigger, found.code) == ("fail", "superseded")
+        last = sent(C, "refused", code="superseded")
+        assert next_move(plan("all", "all"), [last], Seen(), 1) == Sign("settings", C.target, (C,))
+
+    def test_what_a_rollback_overtook_is_signed_again(self) -> None:
+        refused = sent(A, "refused", code="overtaken")
+        again = next_move(plan("canary_line", "canary_line"), [refused], Seen(), 1)
+        assert again == Sign("settings", A.target, (A,))
+
+    def test_it_does_not_say_that_all_is_back_while_the_plant_forbids_one(self) -> None:
+        both = replace(sent(B), alarms=frozenset({"L2.B", "L2.C"}))
+        named = sent(B, "refused", "rollback", code="point_locked", params={"alarm": "L2.B"})
+        back = replace(sent(B2, "applied", "rollback"), alarms=frozenset({"L2.C"}))
+        going = plan("rolling_back", "canary_factory", code="fault_missed")
+        found = next_move(going, [both, named, back], Seen(), 60_000)
+        lost = {"alarms": ["f1.e1/L2.B"], "why": "fault_missed"}
+        assert found == Become("settle", "not_taken_back", lost)
+        whole = replace(back, alarms=both.alarms)
+        assert next_move(going, [both, whole], Seen(), 1) == Become("settle", "fault_missed", {})
+
+
+class TestAClockThatIsWrong:
+    """An edge that calls every directive expired at once, though its time is not over."""
+
+    @staticmethod
+    def run(going: Plan, of: Change, kind: str, turns: int) -> tuple[list[int], object]:
+        """Times at which it was signed anew over so many minutes, and the last move."""
+        signed, told, move = list[int](), list[Sent](), None
+        for now in range(0, turns * 60_000, 60_000):
+            move = next_move(going, told, Seen(), now)
+            if not isinstance(move, Sign):
+                if isinstance(move, Exclude):
+                    break
+                continue
+            signed.append(now // 60_000)
+            early = sent(of, "refused", kind, at=now, code="expired", expires_at=now + DAY)
+            told.append(early)
+        return signed, move
+
+    def test_a_rehearsal_is_tried_a_few_times_and_then_left_out(self) -> None:
+        going = plan("dry_run", "dry_run", changes=(A,))
+        signed, move = self.run(going, A, "dry_run", 60)
+        assert signed == [0, 1, 3, 7, 15]
+        assert move == Exclude((A.point,), "expired", {})
+
+    def test_the_change_is_tried_more_and_more_seldom(self) -> None:
+        going = plan("all", "all", changes=(A, C))
+        signed, move = self.run(going, C, "settings", 60)
+        assert signed == [0, 1, 3, 7, 15, 31]
+        assert isinstance(move, Hold)
+        assert move.until == 63 * 60_000
+
+    def test_a_rollback_is_never_given_up_yet_not_signed_all_the_time(self) -> None:
+        ran = sent(A)
+        told, signed = [ran], list[int]()
+        for minute in range(400):
+            now = minute * 60_000
+            move = next_move(plan("rolling_back", "canary_line"), told, Seen(), now)
+            if isinstance(move, Sign):
+                signed.append(minute)
+                early = sent(A, "refused", "rollback", at=now, code="expired", expires_at=now + DAY)
+                told.append(early)
+        assert signed == [0, 1, 3, 7, 15, 31, 63, 127, 191, 255, 319, 383]

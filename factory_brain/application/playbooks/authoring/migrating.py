@@ -23,6 +23,7 @@ from shared.playbook.fits import stranger
 from shared.playbook.journal import Record
 from shared.playbook.loader import Loaded
 from shared.playbook.model import CommandSpec, Playbook, Step
+from shared.playbook.rehearsal.pace import deadline_at, paced_inputs, scale_of
 
 
 class MigrationStore(Protocol):
@@ -98,7 +99,8 @@ class Migrating:
             None if path is None else Rejected(
                 "run_not_fitting", {"path": path, "version": version}
             ),
-            run.started_at + target.playbook.deadline, compare(old, target.playbook).steps,
+            run.started_at + deadline_at(target.playbook, scale_of(run.context)),
+            compare(old, target.playbook).steps,
         )  # fmt: skip
 
     async def migrate(self, run_id: str, version: int, user: str, reason: str) -> Rejected | None:
@@ -119,13 +121,15 @@ class Migrating:
             old = Playbook.model_validate(await self._store.document(tx, run.digest))
             if (path := await self._stranger(tx, run, old, target.playbook)) is not None:
                 return Rejected("run_not_fitting", {"path": path, "version": version})
-            new = self._releases.inputs(target.playbook) | dict(run.context.get("inputs") or {})
+            scale = scale_of(run.context)  # what a run has been given already goes by its pace
+            new = paced_inputs(target.playbook, self._releases.inputs(target.playbook), scale)
+            new |= dict(run.context.get("inputs") or {})
             calls = dict(run.context.get("calls") or {})
             context = {
                 **run.context, "inputs": new,
                 "calls": self._releases.calls(target.playbook) | calls,
             }  # fmt: skip
-            deadline = run.started_at + target.playbook.deadline
+            deadline = run.started_at + deadline_at(target.playbook, scale)
             await self._store.move(tx, run_id, target, context, deadline, now)
             said = {
                 "before": {"version": run.version, "digest": run.digest},

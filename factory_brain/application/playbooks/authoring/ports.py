@@ -120,6 +120,10 @@ class ReleaseStore(Protocol):
         """The release with the highest version."""
         ...
 
+    async def below(self, playbook: str, version: int, tx: Transaction) -> Release | None:
+        """The release with the highest version below this one."""
+        ...
+
     async def newest_of_all(self) -> list[Release]:
         """That of every playbook, by name."""
         ...

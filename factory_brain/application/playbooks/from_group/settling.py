@@ -21,6 +21,7 @@ from factory_brain.application.ports import Transaction
 from factory_brain.domain.push_gate import (
     Reach,
     authentic,
+    deeds,
     drops,
     expired,
     named,
@@ -145,6 +146,8 @@ class Settling:
 
     async def _widens(self, book: Playbook) -> bool:
         live = self._ground.shelf.releases.get(book.playbook)
+        if live is None or deeds(live.playbook) != deeds(book):
+            return True
         after = await asyncio.to_thread(_reach, book)
         return widens(_reach(live.playbook) if live else None, after)
 
@@ -224,9 +227,13 @@ class Settling:
         if push is None or push.status not in ("waiting", "refused"):
             return
         if made is not None:
+            # What ran until now: the factory may have released while this waited for its review.
+            store = self._ground.shelf.store
+            earlier = await store.below(made.playbook, made.version, tx)
             await become(
-                self._ground, tx, push, "applied", by=user, reason=note, version=made.version
-            )
+                self._ground, tx, push, "applied", by=user, reason=note, version=made.version,
+                before={"version": earlier.version if earlier else None},
+            )  # fmt: skip
         elif draft.status in ("rejected", "discarded") and push.status == "waiting":
             no = Rejected("refused_by_person", {"by": user, "reason": note})
             await become(self._ground, tx, push, "refused", by=user, why=no, reason=note)

@@ -34,9 +34,11 @@ class TakingBack:
             done = await undo(tx, push, taken)
         if isinstance(done, Rejected):
             return await become(ground, tx, fresh, "refused", why=done)
-        if taken.status in ("waiting", "applied"):
+        # A text that a person has refused could be written anew, and come alive after all.
+        refused = taken.status == "refused" and taken.kind == "release"
+        if taken.status in ("waiting", "applied") or refused:
             await become(ground, tx, taken, "rolled_back", reason=push.reason)
-            if taken.status == "waiting" and taken.draft is not None:
+            if taken.status != "applied" and taken.draft is not None:
                 await ground.drafts.drop(tx, taken.draft, push.reason)
         return await become(ground, tx, fresh, "applied", version=done, reason=push.reason)
 

@@ -9593,6 +9593,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description 须带 If-Match / If-Match is needed */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description 太频繁 / Too often */
             429: {
                 headers: {
@@ -21018,6 +21027,15 @@ export interface operations {
             };
             /** @description 无权 / Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
