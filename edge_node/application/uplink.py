@@ -324,6 +324,8 @@ class Uplink:
         except ContractError as error:
             log.error("command_unreadable", error=str(error))
             return encode(CommandResult(id="", outcome="refused", reason="unreadable"))
+        if request.health:
+            return encode(self.health())
         if request.fragments is not None:
             held = await self._p.playbooks.install(request.fragments)
             answer = CommandResult(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from factory_brain.domain.lateness import Lateness, Unheard
@@ -37,6 +40,9 @@ class FleetView:
         self._seen: dict[str, _Seen] = {}
         self._late = {edge.id: Lateness() for edge in edges}
         self._unheard = {edge.id: Unheard() for edge in edges}
+        self._come = {edge.id: asyncio.Event() for edge in edges}
+        self._since: int | None = None
+        """Since when it is listened for heartbeats."""
         self.annunciator: dict[str, str] = {}
         self.site_version = ""
         """Of the site's folder as it stands here."""
@@ -56,6 +62,30 @@ class FleetView:
             counts = (live.produced, live.buffered, now)
             self._late[node.name].beat(health.boot, *counts)
             self._unheard[node.name].beat(health.boot, health.mono, *counts)
+            self._come[node.name].set()
+
+    def listening(self) -> None:
+        """From now on heartbeats are heard: what stays silent for five seconds is away."""
+        self._since = self._clock.mono_ms()
+
+    async def hear(self, edges: Iterable[str]) -> None:
+        """Return when each of these was heard, or was listened for long enough to be away.
+
+        A brain that has just started has heard nobody. That is no silence: a playbook must neither
+        give up a command nor take the plant's readings for stale because of it.
+        """
+        for edge in edges:
+            come = self._come.get(edge)
+            while come is not None and not come.is_set() and (left := self._listen_ms()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left / 1000):
+                        await come.wait()
+
+    def _listen_ms(self) -> int:
+        if self._since is None:
+            self.listening()
+            return OFFLINE_AFTER_MS
+        return self._since + OFFLINE_AFTER_MS - self._clock.mono_ms()
 
     @property
     def edges(self) -> list[str]:

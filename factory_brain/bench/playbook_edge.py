@@ -19,7 +19,8 @@ from shared.clock import SystemClock
 from shared.messages.codec import decode, encode
 from shared.messages.control import CommandRequest, CommandResult, Health
 
-BEAT_S = 0.25
+BEAT_S = 1.0
+"""As a real edge."""
 
 
 class EdgeOrder(msgspec.Struct):
@@ -49,17 +50,20 @@ class AnsweringEdge:
         server = await asyncio.start_server(self._on_hook, "127.0.0.1", self._order.port)
         async with server:
             while True:
-                now = self._clock.now_ms()
-                health = Health(
-                    source=EDGE.source, epoch=self._order.epoch, boot="bench",
-                    mono=self._clock.mono_ms(), at=now,
-                )  # fmt: skip
-                await self._bus.publish(EDGE.health, encode(health))
+                await self._bus.publish(EDGE.health, encode(self._health()))
                 await asyncio.sleep(BEAT_S)
+
+    def _health(self) -> Health:
+        return Health(
+            source=EDGE.source, epoch=self._order.epoch, boot="bench",
+            mono=self._clock.mono_ms(), at=self._clock.now_ms(),
+        )  # fmt: skip
 
     async def _on_command(self, _: str, data: bytes) -> bytes | None:
         now, request = self._clock.now_ms(), decode(data, CommandRequest)
         epoch = self._order.epoch
+        if request.health:
+            return encode(self._health())
         if request.command is None:
             assert request.query is not None
             name = request.query.id

@@ -24,6 +24,7 @@ from factory_brain.adapters.postgres.sample_store import SampleStore
 from factory_brain.adapters.postgres.trigger_store import PgTriggerStore
 from factory_brain.adapters.webhook_sender import HttpWebhooks
 from factory_brain.application.fleet import FleetView
+from factory_brain.application.fleet_calling import call_edges
 from factory_brain.application.ingest import Ingest
 from factory_brain.application.playbooks.alarm_states import AlarmStates
 from factory_brain.application.playbooks.control import Control
@@ -136,6 +137,8 @@ class EngineProcess:
             raise AssertionError(f"{subject}: {why}")
 
         await self._bus.subscribe(EDGE.health, health)
+        self._fleet.listening()
+        await call_edges(EDGE.site, self._bus, self._fleet)
         for spec in factory_streams(EDGE.site):
             await self._bus.ensure_stream(spec)
         receiving = Receiving(self._bus, self._clock, ingest, site=EDGE.site, on_forged=forged)

@@ -24,6 +24,7 @@ from factory_brain.application.details import Details
 from factory_brain.application.directive_relay import DirectiveRelay, Keys, Plant
 from factory_brain.application.fact_sender import FactSender
 from factory_brain.application.fleet import FleetView
+from factory_brain.application.fleet_calling import call_edges
 from factory_brain.application.ingest import Ingest, OnOccurrence
 from factory_brain.application.live_view import RATE_WINDOW_MS, LiveView
 from factory_brain.application.outcomes import Outcomes
@@ -192,6 +193,7 @@ class Brain:
             await self.bus.ensure_stream(spec)
         for edge in self.fleet.edges:
             await self.bus.ensure_bucket(Node(self.settings.site, edge).directive_bucket)
+        await self._listen()
         now = self.clock.now_ms()
         self.live.load(
             await self.alarms.open_occurrences(),
@@ -215,6 +217,16 @@ class Brain:
         self.mail = await group.wire(self)
         self.group_playbooks = await group.playbooks(self)
 
+    async def _listen(self) -> None:
+        """Hear the edges before anything depends on them.
+
+        Subscribed once: a supervised task that subscribes would do it again at every restart.
+        """
+        site = self.settings.site
+        await self.bus.subscribe(any_node(site, "*", "health"), self._on_health)
+        self.fleet.listening()
+        self.service.run("edges-called", partial(call_edges, site, self.bus, self.fleet))
+
     async def _run(self) -> None:
         service, site = self.service, self.settings.site
         senders = {edge: self._sender(edge) for edge in self.fleet.edges}
@@ -232,8 +244,6 @@ class Brain:
             self.bus, self.clock, self.ingest, site=site, on_forged=self._on_forged
         )
 
-        # Subscribed once: a supervised task that subscribes would do it again at every restart.
-        await self.bus.subscribe(any_node(site, "*", "health"), self._on_health)
         await receiving.serve_hello()
         service.run("watermarks", receiving.report_for_ever)
         service.run("bus", self._until_deaf)

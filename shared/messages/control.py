@@ -154,6 +154,8 @@ class CommandRequest(Control, frozen=True):
     command: Command | None = None
     query: CommandQuery | None = None
     fragments: Fragments | None = None
+    health: bool = False
+    """The heartbeat is wanted at once, as the answer: a brain has started and has heard nobody."""
 
 
 class CommandResult(Control, frozen=True):

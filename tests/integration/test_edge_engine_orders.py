@@ -23,6 +23,7 @@ from shared.messages.control import (
     CommandQuery,
     CommandRequest,
     CommandResult,
+    Health,
     LeaseAck,
     LeaseGrant,
     Token,
@@ -55,6 +56,9 @@ def command(above: Brain, name: str, value: float, **more: Any) -> CommandReques
 
 async def test_commands_from_above(above: Brain, engine: Engine) -> None:
     await until(lambda: above.health and above.health[-1].drivers.get("s2") == "connected", 10)
+
+    now = await ask(above, NODE.command, CommandRequest(health=True), Health)
+    assert (now.epoch, now.boot) == (above.health[-1].epoch, above.health[-1].boot)
 
     async def run(name: str, value: float, **more: Any) -> CommandResult:
         return await ask(above, NODE.command, command(above, name, value, **more), CommandResult)

@@ -11,11 +11,18 @@ from typing import Any
 
 import pytest
 
+from factory_brain.adapters.postgres.sample_store import SampleStore
 from factory_brain.adapters.webhook_sender import HttpWebhooks, Outside
+from factory_brain.application.fleet import FleetView
+from factory_brain.application.fleet_calling import call_edges
+from factory_brain.application.playbooks.edge_devices import EdgeDevices
 from factory_brain.application.playbooks.engine import Engine
+from factory_brain.application.playbooks.plant_tags import PlantTags
 from factory_brain.application.playbooks.ports import Delivery, FencedError, Rest
 from shared.clock import SystemClock
 from shared.errors import Rejected
+from shared.paths import demo_sites
+from shared.site.loader import load_site
 from shared.site.model import EndpointSpec
 from shared.web.dto import Run
 from tests.support.playbook_world import (
@@ -25,6 +32,7 @@ from tests.support.playbook_world import (
     raised,
 )
 
+SITE = load_site(demo_sites() / "f1")
 HOLD = ("FUR-01/burner", "set_output", {"output_pct": 35})
 VENT = ("FUR-01/exhaust", "start", {})
 
@@ -111,6 +119,30 @@ async def test_a_run_tells_acts_asks_and_ends(world: World) -> None:
     found = statuses(run)
     assert (found["hold-heat"], found["decide"], found["vent"]) == ("done", "done", "done")
     assert [(o.status, o.metrics["decided"]) for o in world.ended] == [("success", "vent")]
+
+
+async def test_an_edge_that_was_not_heard_yet_is_not_away(world: World) -> None:
+    """A brain that was killed answers the alarm that waited for it before the edge's next beat."""
+    world.fleet = FleetView("f1", SITE.info.edges, SystemClock())
+    engine, desk = await world.engine(world.store)
+    async with running(engine):
+        await desk.on_occurrence(raised("occ-1"), True)
+        await asyncio.sleep(0.3)  # an engine that does not wait has failed by now
+        assert world.edge.done == {}
+        await call_edges("f1", world.bus, world.fleet)
+        run = await settle(desk, world.started["occ-1"])
+    assert (run.status, world.edge.writes(run.id)) == ("success", [HOLD, VENT])
+
+
+async def test_an_edge_that_stays_silent_is_away_after_a_while(world: World) -> None:
+    fleet = FleetView("f1", SITE.info.edges, SystemClock())
+    devices = EdgeDevices("f1", world.bus, fleet, world.store, SITE.bindings.devices)
+    asked = devices.send("c", HOLD[0], HOLD[1], HOLD[2], 60_000, [], "", 0, "r", "")
+    assert await asked == {"outcome": "unsendable", "reason": "edge_offline"}
+    readings = PlantTags(SITE.tags, SITE.sources, SampleStore(world.pool), fleet, SystemClock())
+    async with asyncio.timeout(2):  # nobody waits a second time
+        found = await readings.readings(["TT-101"])
+    assert (found["TT-101"].good, found["TT-101"].reason) == (False, "stale")
 
 
 async def test_the_webhook_is_signed_and_a_cloud_event(world: World) -> None:

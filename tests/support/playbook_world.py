@@ -77,12 +77,16 @@ class ScriptedEdge:
     async def beat(self) -> None:
         """Say that this edge lives."""
         while True:
-            health = Health(source=EDGE.source, epoch=self.epoch, boot="bt", mono=5, at=1)
-            await self._bus.publish(EDGE.health, encode(health))
+            await self._bus.publish(EDGE.health, encode(self._health()))
             await asyncio.sleep(0.2)
+
+    def _health(self) -> Health:
+        return Health(source=EDGE.source, epoch=self.epoch, boot="bt", mono=5, at=1)
 
     async def _on_command(self, _: str, data: bytes) -> bytes | None:
         request = decode(data, CommandRequest)
+        if request.health:
+            return encode(self._health())
         if request.query is not None:
             name = request.query.id
             found = self.results.get(name)

@@ -75,7 +75,8 @@ class Commands:
         while result["outcome"] == "refused" and result.get("reason") in AGAIN:
             if int(data["expires_at"]) - self._clock.now_ms() < AGAIN_LEAST_MS:
                 break
-            await asyncio.sleep(AGAIN_EVERY_S)
+            # Without an epoch nothing has gone out yet: the edge has only now been heard.
+            await asyncio.sleep(AGAIN_EVERY_S if data["epoch"] else 0)
             again = int(data.get("again", 0)) + 1
             data = {**data, "again": again, "epoch": self._devices.epoch(data["device"])}
             await renew(data)

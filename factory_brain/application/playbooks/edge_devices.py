@@ -51,6 +51,7 @@ class EdgeDevices:
     ) -> Mapping[str, Any]:  # fmt: skip
         """Send one command; `unsendable`: nothing was sent, `unknown`: sent and unanswered."""
         edge = self._devices[device].edge
+        await self._fleet.hear((edge,))
         clock = self._fleet.token(edge)
         if clock is None:
             return {"outcome": "unsendable", "reason": "edge_offline"}

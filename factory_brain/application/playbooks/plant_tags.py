@@ -1,6 +1,7 @@
 """Newest tag values for a playbook's conditions, from the historian.
 
-Called by the engine; a value is good only while its edge is heard. What was read is kept for a
+Called by the engine; a value is good only while its edge is heard (right
+after a start it is first listened for). What was read is kept for a
 moment, and dropped when a newer sample is committed here: many runs look at the same furnace.
 """
 
@@ -48,13 +49,17 @@ class PlantTags:
 
     async def readings(self, tags: list[str]) -> dict[str, TagReading]:
         """Newest reading of each tag that has one."""
+        edges = {
+            tag: self._sources[self._tags[tag].source].edge for tag in tags if tag in self._tags
+        }
+        await self._fleet.hear(set(edges.values()))
         now = self._clock.now_ms()
         found: dict[str, TagReading] = {}
         for tag, (at, value, quality) in (await self._rows(tags)).items():
             spec = self._tags.get(tag)
             if spec is None:
                 continue
-            online = self._fleet.online(self._sources[spec.source].edge)
+            online = self._fleet.online(edges[tag])
             good = online and quality == 0 and value is not None
             typed = bool(value) if spec.type == "boolean" and value is not None else value
             found[tag] = Reading(typed, good, max(0, now - at) / 1000, "" if online else "stale")
