@@ -29,6 +29,7 @@ from edge_node.application.command_handler import CommandHandler
 from edge_node.application.directive_handler import DirectiveHandler
 from edge_node.application.dry_run import DryRun
 from edge_node.application.engine import Engine, Parts
+from edge_node.application.filter_fill import FilterFill
 from edge_node.application.fragments import OfflinePlaybooks, Surroundings
 from edge_node.application.journal import Journal
 from edge_node.application.lookups import Lookups
@@ -331,6 +332,8 @@ class Edge:
         service.run("vitals", self.uplink.vitals)
         service.run("uplink", self.uplink.run)
         service.run("playbooks", self.playbooks.run)
+        fill = FilterFill(lambda: self._rules_now().pipeline.filtered(), self.telemetry.history)
+        service.run("filters", fill.run)
         give_back_memory()
         log.info(
             "edge_started", source=self.who.node.source, epoch=self.who.epoch,
@@ -366,6 +369,7 @@ class Edge:
         self.system.set("journal_degraded", False)
         self.system.set("change_refused", False)
         rows = _retired(self.rules, snapshot, self._clock) + self.commands.interrupted()
+        rows += self.directives.interrupted()
         if rows:
             self.journal.write(rows)
         pending = [

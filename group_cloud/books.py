@@ -5,7 +5,6 @@ Called once by the bootstrap; the only place where their ports meet their adapte
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,9 @@ from group_cloud.application.playbooks.desk import BookDesk
 from group_cloud.application.playbooks.drive import BookDrive, Store
 from group_cloud.application.playbooks.ranking import BookRanking
 from group_cloud.application.total import TotalSet
+from group_cloud.domain.playbook_ranking import FLOOR
 from group_cloud.domain.scope import Scope
+from group_cloud.learning.bandit import VariantChoice
 from group_cloud.web.routes_playbooks import BookParts
 from shared.messages.bodies import PlaybookPushReport
 from shared.playbook.signing import fingerprint
@@ -38,9 +39,9 @@ class Books:
 SEED = 6
 
 
-def drawn(name: str) -> random.Random:
-    """The same draws for the same name, after every start."""
-    return random.Random(f"{SEED}/{name}")
+def choice() -> VariantChoice:
+    """The learner of one ranking: the same runs give the same ranking, after every start."""
+    return VariantChoice(SEED, FLOOR)
 
 
 def wire(cloud: Cloud, total: TotalSet, key: Ed25519PrivateKey) -> Books:
@@ -51,7 +52,7 @@ def wire(cloud: Cloud, total: TotalSet, key: Ed25519PrivateKey) -> Books:
     desk = BookDesk(
         store, drive, cloud.clock, key.sign, fingerprint(key.public_key()), cloud.tenants.sites
     )
-    ranking = BookRanking(PlaybookReads(cloud.pool), rows, desk, cloud.clock, drawn)
+    ranking = BookRanking(PlaybookReads(cloud.pool), rows, desk, cloud.clock, choice)
     total.takers[PlaybookPushReport] = drive.take
 
     async def shown(scope: Scope) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from group_cloud import books, centre, proposing
+from group_cloud import books, centre, early_warning, flooding, noticing, proposing
 from group_cloud.adapters.postgres.nomination_store import NominationStore
 from group_cloud.adapters.postgres.plan_store import PlanStore
 from group_cloud.adapters.postgres.record_store import RecordStore
@@ -24,6 +24,7 @@ from group_cloud.application.ingest import Ingest
 from group_cloud.application.live import GroupLive
 from group_cloud.application.nominations import Nominator
 from group_cloud.application.operator_state import OperatorStates
+from group_cloud.application.ports import Bank
 from group_cloud.application.proposals import ProposalDesk
 from group_cloud.application.reports import Reports
 from group_cloud.application.rollout.desk import RolloutDesk
@@ -37,7 +38,6 @@ from group_cloud.application.trainer import Trainer, TrainerStores
 from group_cloud.domain.evidence import Costs, Gate
 from group_cloud.domain.nomination import Spot
 from group_cloud.domain.scope import Scope
-from group_cloud.learning.threshold import ExpertBank
 from group_cloud.settings import CloudSettings
 from group_cloud.web.app import Parts, create_app
 from group_cloud.web.routes_proposals import ProposalParts
@@ -66,6 +66,13 @@ MIGRATIONS = Path(__file__).parent / "adapters" / "postgres" / "migrations"
 INBOX = "_INBOX_cloud"
 DAY_MS = 86_400_000
 PRUNE_EVERY_S = 3600.0
+
+
+def _bank(costs: Costs, gate: Gate) -> Bank:
+    """Imported with the first label: River and numpy take 45 MB that a start does not need."""
+    from group_cloud.learning.threshold import ExpertBank
+
+    return ExpertBank(costs, gate)
 
 
 async def run_cloud(settings: CloudSettings) -> None:
@@ -111,7 +118,7 @@ class Cloud:
                 lambda point: self.proposing.counted(point),
             ),
             clock,
-            lambda: ExpertBank(costs, gate),
+            lambda: _bank(costs, gate),
         )
         total = TotalSet(TotalStore(), settings.statistic_days)
         self.shadow = ShadowStore(pool)
@@ -134,6 +141,9 @@ class Cloud:
         self.centre = centre.wire(self, total, key.sign)
         self.proposing = proposing.wire(self, stores, total, key.sign)
         self.books = books.wire(self, total, key)
+        self.floods = flooding.wire(self, key.sign)
+        self.warnings = early_warning.wire(self, total, key.sign)
+        self.noticing = noticing.wire(self, self.centre.dispatch.mail)
 
     def _show_rollouts(self) -> None:
         async def shown(scope: Scope) -> bytes:
@@ -219,6 +229,9 @@ class Cloud:
         centre.run(self, self.centre)
         proposing.run(self, self.proposing)
         books.run(self, self.books)
+        flooding.run(self, self.floods)
+        early_warning.run(self, self.warnings)
+        noticing.run(self, self.noticing)
         service.run("live", self.live.broadcast_for_ever)
         service.run("seen", self.factories.save_for_ever)
         service.run("housekeeping", self._prune_for_ever)
@@ -233,8 +246,9 @@ class Cloud:
             self.factories, self.desk, self.live, self._ready, states, self.total, self.tenants,
             self.rollouts, self.centre.dispatch, self.centre.fleet, self.centre.push,
             ProposalParts(self.desk, self.proposing.own, self.proposing.histories,
-                          self.proposing.limits, self.tenants),
-            self.books.parts, self._health(),
+                          self.proposing.limits, self.proposing.trying, self.tenants),
+            self.books.parts, self.floods.view, self.warnings.desk, self.noticing.parts,
+            self._health(),
         )  # fmt: skip
         app = create_app(self.clock, accounts, parts, web_options(self.settings))
         server = WebServer(app, self.settings.http_host, self.settings.http_port)
@@ -289,4 +303,5 @@ class Cloud:
             await self.records.prune(now - self.settings.event_days * DAY_MS)
             await self.records.prune_total(now - self.settings.statistic_days * DAY_MS)
             await self.shadow.prune(now - self.settings.shadow_days * DAY_MS)
+            await self.floods.store.prune(now - self.settings.statistic_days * DAY_MS)
             await asyncio.sleep(PRUNE_EVERY_S)

@@ -13,12 +13,14 @@ from group_cloud.adapters.learning_process import LearningProcess
 from group_cloud.adapters.postgres.history_store import HistoryStore
 from group_cloud.adapters.postgres.limit_store import LimitStore
 from group_cloud.adapters.postgres.rollout_store import ModelStore
+from group_cloud.adapters.postgres.try_store import TryStore
 from group_cloud.application.histories import Histories
 from group_cloud.application.limit_trainer import LimitTrainer, Wanted
 from group_cloud.application.own_proposals import OwnProposals, OwnStores
 from group_cloud.application.proposal_keeping import KeptIn, ProposalKeeper
 from group_cloud.application.rollouts import Stores
 from group_cloud.application.total import TotalSet
+from group_cloud.application.trying import Trying
 from group_cloud.domain.evidence import Point
 from shared.messages.bodies import TrialAnswer
 from shared.postgres.audit import audit
@@ -36,6 +38,7 @@ class Proposing:
     histories: Histories
     store: LimitStore
     wanted: Wanted
+    trying: Trying
 
     async def counted(self, point: Point) -> bool:
         """Whether a point's shadow counts speak for it."""
@@ -59,6 +62,10 @@ def wire(
     )
     rows = HistoryStore(cloud.pool)
     histories = Histories(rows, cloud.bus, clock, sign, cloud.tenants.sites)
+    tries = TryStore(cloud.pool)
+    histories.tries = tries
+    trying = Trying(tries, store, clock, cloud.tenants.sites)
+    trying.on_asked = histories.wake
     cloud.rollouts.four_eyes = rows.four_eyes
     total.takers[TrialAnswer] = histories.take
 
@@ -68,7 +75,7 @@ def wire(
         cloud.nominator.wake()
 
     limits.on_proposals = own.on_proposals = cloud.trainer.on_proposals = changed
-    return Proposing(limits, own, histories, store, wanted)
+    return Proposing(limits, own, histories, store, wanted, trying)
 
 
 def run(cloud: Cloud, parts: Proposing) -> None:

@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 import factory_brain
+import group_cloud
 from shared.postgres.migrate import migrate
 from tests.support import summary
+from tests.support.left_open import nothing_outlives_a_failure as nothing_outlives_a_failure
+from tests.support.left_open import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.support.running import RunningSystem, new_state_folder
 from tests.support.servers import NatsForTests, PostgresForTests, start_postgres
 
 DESIGN = Path(__file__).resolve().parent.parent.parent / "shared"
 """Data and oracles from outside the project, where they are present."""
 BRAIN_MIGRATIONS = Path(factory_brain.__file__).parent / "adapters" / "postgres" / "migrations"
+CLOUD_MIGRATIONS = Path(group_cloud.__file__).parent / "adapters" / "postgres" / "migrations"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -71,6 +75,28 @@ async def brain_url(postgres: PostgresForTests, brain_template: str) -> AsyncIte
     """A new database of a brain, migrated already (copied: that costs a fraction); then dropped."""
     name = f"t_{secrets.token_hex(4)}"
     yield await postgres.copy(brain_template, name)
+    await asyncio.wait_for(postgres.drop(name, owner=False), 20)
+
+
+@pytest.fixture(scope="session")
+def cloud_template(postgres: PostgresForTests) -> Iterator[str]:
+    """The group's database as it is when nothing has happened yet; nobody writes to it."""
+    name = f"t_{secrets.token_hex(4)}"
+
+    async def make() -> str:
+        url = await postgres.create(name)
+        await migrate(url, CLOUD_MIGRATIONS)
+        return url
+
+    yield asyncio.run(make())
+    asyncio.run(asyncio.wait_for(postgres.drop(name), 20))
+
+
+@pytest.fixture
+async def cloud_url(postgres: PostgresForTests, cloud_template: str) -> AsyncIterator[str]:
+    """A new database of the group, migrated already (copied); then dropped."""
+    name = f"t_{secrets.token_hex(4)}"
+    yield await postgres.copy(cloud_template, name)
     await asyncio.wait_for(postgres.drop(name, owner=False), 20)
 
 

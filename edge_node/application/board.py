@@ -142,7 +142,8 @@ class Board:
             name=Names(definition.name.zh, definition.name.en), priority=definition.priority,
             state=state.name, isa=state.letter, active=state.active, acked=state.acked,
             value=record.value,
-            limit=record.setting[0] if definition.kind == "limit" and record.setting else None,
+            limit=_limit(unit, record),
+            filter=definition.setting.filter, filling=unit.filling,
             unit=definition.unit, raised_at=record.raised_at, tag=definition.tag,
             asset=definition.asset, local_action=unit.local_action, side=definition.side or "",
             kind=definition.kind, confirmed=state.confirmed, latched=state.latched,
@@ -177,6 +178,13 @@ class Board:
             return None
         self._last, self._told = body, mono
         return encode_status(status)
+
+
+def _limit(unit: AlarmUnit, record: AlarmRecord) -> float | None:
+    """The limit by which it was told; while its filter is filling, the one that stands in."""
+    if unit.definition.kind != "limit" or not record.setting:
+        return None
+    return unit.running.limit if unit.filling else record.setting[0]
 
 
 def _lane(counts: Counts) -> LaneStatus:

@@ -1,11 +1,12 @@
 """Directives: read, verified, swapped in as one, reported, and kept for the next start.
 
 Called by the uplink with what the bucket holds; the last good settings run offline from boot. It
-never loosens what the plant's own bounds forbid.
+never loosens what the plant's own bounds forbid, and no directive takes the link down.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from edge_node.application.records import (
     setting_of,
     setting_row,
 )
+from edge_node.application.tuned import Begun, SentModel, Tuned
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.settings_gate import (
     Keys,
@@ -42,7 +44,6 @@ from shared.messages.codec import decode, encode
 from shared.messages.directives import (
     DRY_RUN,
     MAX_BYTES,
-    AlarmModel,
     Directive,
     SignedDirective,
 )
@@ -53,28 +54,14 @@ from shared.telemetry import logger
 
 log = logger("directive")
 DIRECTIVE, COUNTER, SETTINGS, MODELS = "directive", "counter", "settings", "models"
-DRY_COUNTER = "dry_counter"
+DRY_COUNTER, DRY_BEGUN = "dry_counter", "dry_begun"
 SPENT = "spent_counter"
 """The number and digest of the newest directive that was genuine, for this edge, and refused."""
 STORE_WAIT_S = 5.0
+WHY_CHARS = 300
+"""How much of an exception's words is reported."""
 Replay = Callable[[AlarmBook, dict[str, Setting]], Awaitable[dict[str, Any]]]
 Verdict = tuple[Directive, dict[str, Setting], dict[str, ModelParameters]]
-
-
-class Tuned(msgspec.Struct, frozen=True):
-    """A tuned setting as stored: numbers and the version that brought it."""
-
-    row: list[float]
-    version: int
-    base: list[float] = []
-    """The site's own setting when it was tuned; when people change that, theirs counts again."""
-
-
-class SentModel(msgspec.Struct, frozen=True):
-    """A model that has come down, as stored."""
-
-    model: AlarmModel
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +91,7 @@ class DirectiveHandler:
         self._spent = 0
         self._dry_counter = 0
         self._rehearsed = b""
+        self._died_of: Begun | None = None
         self.replay: Replay = _no_history
         """Replays settings over the edge's own history; set where there is one."""
         self.on_change: Callable[[], None] = lambda: None
@@ -113,6 +101,9 @@ class DirectiveHandler:
         self.counter = int.from_bytes(meta.get(COUNTER, b""), "big")
         rehearsed = meta.get(DRY_COUNTER, b"")
         self._dry_counter, self._rehearsed = int.from_bytes(rehearsed[:8], "big"), rehearsed[8:]
+        begun = decode(meta[DRY_BEGUN], Begun) if meta.get(DRY_BEGUN) else None
+        if begun is not None and begun.counter > self._dry_counter:
+            self._died_of, self._dry_counter, self._rehearsed = begun, begun.counter, begun.name
         self._seen = digest(meta[DIRECTIVE]) if DIRECTIVE in meta else b""
         spent = meta.get(SPENT, b"")
         self._spent = int.from_bytes(spent[:8], "big")
@@ -135,6 +126,16 @@ class DirectiveHandler:
         self._models = decode(meta[MODELS], dict[str, SentModel]) if MODELS in meta else {}
         self._load_models(self._book)
         return outside
+
+    def interrupted(self) -> Change:
+        """After a start: a rehearsal that never ended is not begun again, and said so."""
+        if (begun := self._died_of) is None:
+            return []
+        self._died_of = None
+        log.error("dry_run_interrupted", counter=begun.counter)
+        why = Rejected("dry_run_interrupted")
+        report = self._report(begun.directive, begun.counter, "refused", why)
+        return [_done(begun), report]
 
     def prepare(self, book: AlarmBook, rebuilt: Collection[str] = ()) -> Prepared:
         """What of all that came down goes on in `book`, of another version of the site.
@@ -182,7 +183,10 @@ class DirectiveHandler:
         verdict = self._judge(data, CURRENT, max(self.counter, self._spent))
         if isinstance(verdict, tuple):
             await self._apply(data, name, *verdict)
-            return
+        else:
+            await self._use_up(name, verdict)
+
+    async def _use_up(self, name: bytes, verdict: _Refused) -> None:
         self._seen = name
         rows: Change = []
         if verdict.spent and verdict.directive is not None:
@@ -206,18 +210,48 @@ class DirectiveHandler:
             await self._refuse(verdict)
             return
         directive, settings, _ = verdict
-        params = await self.replay(self._book, settings)
+        begun = Begun(directive.id, directive.counter, name)
+        # Before the replay: an edge that dies of it must not do so again after every start.
+        if not await self._store([PutMeta(DRY_BEGUN, encode(begun))]):
+            log.warning("dry_run_put_off", counter=directive.counter)
+            return
+        status, found = await self._replayed(settings)
         self._dry_counter, self._rehearsed = directive.counter, name
-        done = directive.counter.to_bytes(8, "big") + name
-        report = self._report(directive, "dry_run", Rejected("", params))
-        await self._store([PutMeta(DRY_COUNTER, done), report])
+        report = self._report(directive.id, directive.counter, status, found)
+        await self._store([_done(begun), report])
+
+    async def _replayed(self, settings: dict[str, Setting]) -> tuple[str, Rejected]:
+        try:
+            return "dry_run", Rejected("", await self.replay(self._book, settings))
+        except asyncio.CancelledError:
+            # The link ended, or the edge is told to stop: done again, nobody has died of it.
+            self._journal.write([PutMeta(DRY_BEGUN, b"")], urgent=True)
+            raise
+        except Exception as error:  # reported to whoever sent it, instead of ending the link
+            log.exception("dry_run_failed")
+            return "refused", Rejected("dry_run_failed", {"why": _brief(error)})
 
     async def _refuse(self, why: _Refused, rows: Change | None = None) -> None:
         log.warning("directive_refused", code=why.rejected.code, params=why.rejected.params)
-        report = self._report(why.directive, "refused", why.rejected)
+        told = why.directive
+        name, counter = (told.id, told.counter) if told is not None else ("", 0)
+        report = self._report(name, counter, "refused", why.rejected)
         await self._store([*(rows or []), report])
 
     def _judge(self, data: bytes, lane: str, counter: int) -> Verdict | _Refused:
+        directive: Directive | None = None
+        try:
+            found = self._genuine(data, lane, counter)
+            if isinstance(found, _Refused):
+                return found
+            directive = found
+            return self._permitted(directive)
+        except Exception as error:  # reported to whoever sent it, instead of ending the link
+            log.exception("directive_failed")
+            why = Rejected("directive_failed", {"why": _brief(error)})
+            return _Refused(why, directive, spent=directive is not None)
+
+    def _genuine(self, data: bytes, lane: str, counter: int) -> Directive | _Refused:
         if len(data) > MAX_BYTES:
             return _Refused(Rejected("too_large", {"bytes": len(data), "most": MAX_BYTES}))
         try:
@@ -229,8 +263,9 @@ class DirectiveHandler:
             return _Refused(directive)
         target = Target(self._node.site, self._node.name, counter)
         refusal = admit(directive, target, self._clock.now_ms(), lane)
-        if refusal is not None:
-            return _Refused(refusal, directive)
+        return directive if refusal is None else _Refused(refusal, directive)
+
+    def _permitted(self, directive: Directive) -> Verdict | _Refused:
         definitions = {unit.id: unit.definition for unit in self._book.units.values()}
         written = {alarm: setting_of(row) for alarm, row in self._written.items()}
         settings = settings_of(directive, definitions, written)
@@ -245,18 +280,19 @@ class DirectiveHandler:
         self, data: bytes, name: bytes, directive: Directive, settings: dict[str, Setting],
         models: dict[str, ModelParameters],
     ) -> None:  # fmt: skip
-        pending = []
+        try:
+            pending = self._swap_in(directive.counter, settings, models)
+        except Exception as error:  # reported to whoever sent it, instead of ending the link
+            log.exception("directive_failed")
+            why = Rejected("directive_failed", {"why": _brief(error)})
+            await self._use_up(name, _Refused(why, directive, spent=True))
+            return
         for sent in directive.models:
             self._models[sent.alarm] = SentModel(sent, directive.counter)
-            unit = self._book.units[sent.alarm]
-            if not self._book.set_model(unit, models[sent.alarm], directive.counter):
-                pending.append(sent.alarm)
         for alarm, setting in settings.items():
             self._tuned[alarm] = Tuned(
                 setting_row(setting), directive.counter, self._written[alarm]
             )
-            if not self._book.set_setting(self._book.units[alarm], setting, directive.counter):
-                pending.append(alarm)
         self.counter, self._seen = directive.counter, name
         params = {"pending": pending} if pending else {}
         log.info("directive_applied", counter=self.counter, alarms=[*settings, *models], **params)
@@ -267,18 +303,39 @@ class DirectiveHandler:
                 PutMeta(COUNTER, directive.counter.to_bytes(8, "big")),
                 PutMeta(SETTINGS, encode(self._tuned)),
                 PutMeta(MODELS, encode(self._models)),
-                self._report(directive, "applied", Rejected("", params)),
+                self._report(directive.id, directive.counter, "applied", Rejected("", params)),
             ]
         )
 
-    async def _store(self, rows: Change) -> None:
-        await self._journal.durable(self._journal.write(rows, urgent=True), STORE_WAIT_S)
+    def _swap_in(
+        self, version: int, settings: dict[str, Setting], models: dict[str, ModelParameters]
+    ) -> list[str]:
+        """Let all of it run, or none; the alarms that take it up at their return to normal."""
+        book, pending = self._book, list[str]()
+        units = [book.units[alarm] for alarm in {**models, **settings}]
+        before = [(unit, unit.definition, unit.pending, unit.pending_model) for unit in units]
+        try:
+            for alarm, model in models.items():
+                if not book.set_model(book.units[alarm], model, version):
+                    pending.append(alarm)
+            for alarm, setting in settings.items():
+                if not book.set_setting(book.units[alarm], setting, version):
+                    pending.append(alarm)
+        except Exception:
+            for unit, definition, setting_waits, model_waits in before:
+                unit.definition = definition
+                unit.pending, unit.pending_model = setting_waits, model_waits
+            raise
+        return pending
 
-    def _report(self, directive: Directive | None, status: str, why: Rejected) -> Emit:
+    async def _store(self, rows: Change) -> bool:
+        return await self._journal.durable(self._journal.write(rows, urgent=True), STORE_WAIT_S)
+
+    def _report(self, directive: str, counter: int, status: str, why: Rejected) -> Emit:
         now = self._clock.now_ms()
         body = DirectiveReport(
-            directive=directive.id if directive else "",
-            counter=directive.counter if directive else 0,
+            directive=directive,
+            counter=counter,
             status=status,
             code=why.code,
             params=why.params,
@@ -290,6 +347,14 @@ class DirectiveHandler:
 
 async def _no_history(book: AlarmBook, settings: dict[str, Setting]) -> dict[str, Any]:
     return {"alarms": {}}
+
+
+def _done(begun: Begun) -> PutMeta:
+    return PutMeta(DRY_COUNTER, begun.counter.to_bytes(8, "big") + begun.name)
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:WHY_CHARS]
 
 
 def _rewritten(written: list[float], tuned: Tuned) -> bool:

@@ -74,7 +74,19 @@ def _compare(
         return {"samples": 0, "coverage_s": 0.0, "now": [0, 0.0], "new": [0, 0.0]}
     end = times[-1]
     told = {
-        name: _told(episodes(times, values, setting, definition.side or "HI", until=end), end)
+        name: _told(
+            episodes(
+                times,
+                values,
+                setting,
+                definition.side or "HI",
+                None,
+                definition.centre,
+                end,
+                definition.fallback,
+            ),
+            end,
+        )
         for name, setting in (
             ("now", definition.setting),
             ("new", definition.with_setting(new, 0).setting),

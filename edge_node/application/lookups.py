@@ -43,6 +43,10 @@ class LimitLine(msgspec.Struct, frozen=True, kw_only=True):
     limit: float | None
     raised_at: int | None
     active: bool
+    filter: str = "raw"
+    """What the limit is held against."""
+    filling: bool = False
+    """Its window is not known yet: the limit is the engineer's, for the samples themselves."""
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +170,8 @@ class Lookups:
                 LimitLine(
                     alarm=unit.id, name=Names(definition.name.zh, definition.name.en),
                     priority=definition.priority, side=definition.side or "",
-                    limit=definition.setting.limit if definition.kind == "limit" else None,
+                    limit=unit.running.limit if definition.kind == "limit" else None,
+                    filter=definition.setting.filter, filling=unit.filling,
                     raised_at=raised, active=unit.state.active,
                 )
             )  # fmt: skip

@@ -12,9 +12,10 @@ from struct import pack
 
 from edge_node.application.ipc import Samples, Texts
 from edge_node.application.modes import Modes
-from edge_node.application.watching import LOOK, Watching
+from edge_node.application.watching import LOOK, Watching, pending_of
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit, Transition
+from edge_node.domain.conditions.filtered import FilteredLimit
 from edge_node.domain.conditions.limits import TextCodes, in_kernel, kernel_rule
 from edge_node.domain.site_change import AlarmChanges, ended
 from edge_node.domain.tags import GOOD, SourceTags, TagTable
@@ -54,8 +55,15 @@ class Pipeline:
 
     def _build(self) -> Kernel:
         placed: list[tuple[int, int, AlarmUnit]] = []
+        filtered = {u.definition.tag for u in self.book.units.values() if u.definition.filters}
+
+        def runs(definition: AlarmDefinition) -> bool:
+            # Limits of one tag stay together: what ends comes first, and in reverse.
+            beside = definition.kind == "limit" and definition.tag in filtered
+            return in_kernel(definition) and not beside
+
         for unit in self.book.units.values():
-            if in_kernel(unit.definition):
+            if runs(unit.definition):
                 placed.append((self._index(unit.definition.tag), unit.order, unit))
         rules = Rules()
         for index, order, unit in sorted(placed, key=lambda row: row[:2]):
@@ -68,7 +76,7 @@ class Pipeline:
         kernel = Kernel(len(list(self.tags)), rules)
         self.tags.run_by(kernel)
         for unit in self.book.units.values():
-            if not in_kernel(unit.definition):
+            if not runs(unit.definition):
                 self._read(unit, kernel)
         for index in self.modes.indexes:
             kernel.watch(index)
@@ -89,6 +97,10 @@ class Pipeline:
     def reads(self, alarm: str) -> tuple[str, ...]:
         """The tags that an alarm's own condition looks at, beside or instead of its tag."""
         return self._watching.tags_of(alarm)
+
+    def filtered(self) -> list[tuple[AlarmUnit, FilteredLimit]]:
+        """The limit alarms that have a filter or may come to have one."""
+        return list(self._watching.filtered())
 
     def start(self) -> list[Transition]:
         """After recovery: take over the alarms' states, arm timers and settle suppression."""
@@ -286,11 +298,15 @@ class Pipeline:
     ) -> dict[int, tuple[int, float, str]]:
         """Load the rules as they stand; the delays under way, by rule."""
         delays: dict[int, tuple[int, float, str]] = {}
+        self._watching.load_from(
+            {alarm: old.kernel.pending(rule) for alarm, rule in old._rules.items()
+             if alarm not in rebuilt and old.book.units[alarm].definition.tag in known}
+        )  # fmt: skip
         for rule, unit in enumerate(self._units):
             before, raw = old._rules.get(unit.id), unit.point.raw
             pending = None
-            if before is not None and unit.id not in rebuilt and unit.definition.tag in known:
-                pending = old.kernel.pending(before)
+            if unit.id not in rebuilt and unit.definition.tag in known:
+                pending = old.kernel.pending(before) if before is not None else pending_of(unit)
             if unit.definition.kind != "stale":
                 self.kernel.load(rule, raw if pending is None else not raw, raw)
             self._tell(unit, now)

@@ -13,6 +13,7 @@ import msgspec
 
 from edge_node.domain.alarm_unit import AlarmUnit, Note, Transition
 from edge_node.domain.site_change import condition_mark
+from shared.alarm.filters import FILTERS
 from shared.alarm.point import PointState, Setting
 from shared.alarm.states import AlarmState
 from shared.messages.bodies import AlarmTransition, Body, Fact
@@ -155,12 +156,14 @@ def _sound(state: AlarmState) -> AlarmState:
 
 def setting_row(setting: Setting) -> list[float]:
     """A setting as stored."""
-    return [setting.limit, setting.deadband, setting.on_delay_ms, setting.off_delay_ms]
+    row = [setting.limit, setting.deadband, setting.on_delay_ms, setting.off_delay_ms]
+    return row if setting.filter == "raw" else [*row, FILTERS.index(setting.filter)]
 
 
 def setting_of(row: list[float]) -> Setting:
     """A stored setting."""
-    return Setting(row[0], row[1], int(row[2]), int(row[3]))
+    filter = FILTERS[int(row[4])] if row[4:] else "raw"
+    return Setting(row[0], row[1], int(row[2]), int(row[3]), filter)
 
 
 class CommandEntry(Stored, frozen=True):

@@ -101,6 +101,10 @@ class AlarmStatus(msgspec.Struct, frozen=True, kw_only=True):
     acked: bool
     value: float | None = None
     limit: float | None = None
+    filter: str = "raw"
+    """What the limit is held against."""
+    filling: bool = False
+    """Its window is not known yet: samples are held against the engineer's limit meanwhile."""
     unit: str = ""
     raised_at: int
     tag: str

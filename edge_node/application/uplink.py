@@ -20,6 +20,7 @@ from edge_node.application.fragments import OfflinePlaybooks
 from edge_node.application.journal import Journal, JournalOutbox
 from edge_node.application.status import ClockStatus
 from edge_node.domain.annunciation import Annunciation
+from shared.alarm.filters import FILTERS
 from shared.bus.nats_bus import NatsBus
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, ContractError, RetryableTransportError
@@ -293,7 +294,7 @@ class Uplink:
             annunciating=self._p.board.annunciating, journal_degraded=self._journal.degraded,
             clock_offset_ms=offset[0] if offset else None,
             fragments=self._p.playbooks.version, site_version=self.site()[0],
-            site_desired=self.site()[1],
+            site_desired=self.site()[1], filters=[each for each in FILTERS if each != "raw"],
         )  # fmt: skip
 
     # what comes down

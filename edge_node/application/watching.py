@@ -6,16 +6,19 @@ an alarm. Applies no delays itself: the alarm book does. No IO.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from math import nan
 
 from edge_node.application.ipc import Samples
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit, Transition
+from edge_node.domain.conditions.filtered import FilteredLimit
 from edge_node.domain.conditions.port import Answer, Condition
 from edge_node.domain.conditions.registry import condition_of
 from edge_node.domain.conditions.zscore import watch as watch_spread
 from edge_node.domain.tags import TagTable
 from edge_node.kernel import Spread
+from shared.alarm.point import PointState, due
 from shared.alarm.states import AlarmState
 from shared.telemetry import logger
 
@@ -69,15 +72,25 @@ class Watching:
             self._rows.append(unit)
             self._scored.add(unit.definition.tag)
             return []
-        condition = self._conditions[unit.id] = condition_of(
-            unit.definition, self._tags, self._book.units
-        )
+        condition = self._conditions[unit.id] = self._condition(unit)
         for alarm in condition.alarms:
             self._speakers.setdefault(alarm, []).append(unit)
         indexes = [self._index(tag) for tag in condition.tags]
         for index in indexes:
             self._readers.setdefault(index, []).append(unit)
         return indexes
+
+    def _condition(self, unit: AlarmUnit) -> Condition:
+        condition = condition_of(unit.definition, self._tags, self._book.units)
+        if isinstance(condition, FilteredLimit):
+            condition.was = lambda: unit.point.beyond
+        return condition
+
+    def filtered(self) -> Iterator[tuple[AlarmUnit, FilteredLimit]]:
+        """The limit alarms that have a filter or may come to have one."""
+        for alarm, condition in self._conditions.items():
+            if isinstance(condition, FilteredLimit):
+                yield self._book.units[alarm], condition
 
     def _in_arrays(self, unit: AlarmUnit) -> bool:
         """Plain z-scores, one for each tag, need no object of their own."""
@@ -189,7 +202,7 @@ class Watching:
         old = self._conditions.get(unit.id)
         if old is None or unit.pending is not None:
             return
-        new = condition_of(unit.definition, self._tags, self._book.units)
+        new = self._condition(unit)
         new.adopt(old)
         self._conditions[unit.id] = new
         self._look_all([unit], self._book.now)
@@ -213,6 +226,17 @@ class Watching:
                 condition.adopt(before)
                 self._adopted.add(alarm)
 
+    def load_from(self, pending: Mapping[str, tuple[int, float, str] | None]) -> None:
+        """Go on with the delays of limits that the kernel of another version of the site ran."""
+        for unit, _ in self.filtered():
+            if (found := pending.get(unit.id)) is None:
+                continue
+            raw = unit.point.raw
+            setting = unit.definition.setting
+            delay = setting.off_delay_ms if raw else setting.on_delay_ms
+            unit.point = PointState(beyond=not raw, since=found[0] - delay, raw=raw)
+            unit.value, unit.quality = found[1], found[2]
+
     def recall(self, index: int, tag: str, at: int, value: float | str, good: bool) -> None:
         """Show the last sample of a tag to the conditions that have not seen it."""
         for unit in self._readers.get(index, ()):
@@ -233,13 +257,23 @@ class Watching:
     def _follow(self, unit: AlarmUnit, answer: Answer) -> None:
         at = self._looked[unit.id]
         if answer.holds is not None:
-            self._book.follow(unit, answer.holds, at, answer.value)
+            self._book.follow(unit, answer.holds, at, answer.value, under=answer.under)
         if answer.again_at is not None and answer.again_at > at:
             known = self._again.get(unit.id)
             if known is None or answer.again_at < known:
                 self._plan(self._again, answer.again_at, unit)
+        if answer.filling != unit.filling:  # said and shown: its limit is another one meanwhile
+            unit.filling = answer.filling
+            log.info("filter_filling" if answer.filling else "filter_filled", alarm=unit.id,
+                     filter=unit.definition.setting.filter)  # fmt: skip
         reason = "" if answer.holds is not None else answer.reason or "unknown"
         if reason != unit.unknown:  # unknown keeps the state, and says so
             log.info("condition_unknown" if reason else "condition_known",
                      alarm=unit.id, reason=reason or None)  # fmt: skip
             unit.unknown = reason
+
+
+def pending_of(unit: AlarmUnit) -> tuple[int, float, str] | None:
+    """(end, value, quality) of the delay that an alarm waits for, as the kernel would tell it."""
+    ends = due(unit.waits, unit.point)
+    return None if ends is None else (ends, nan if unit.value is None else unit.value, unit.quality)

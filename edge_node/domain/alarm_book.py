@@ -77,7 +77,7 @@ class AlarmBook:
             begun = unit.re_alarm_at or latest
             unit.re_alarm_at = min(latest, max(now, begun))
             self.arm(unit.re_alarm_at, RE_ALARM, unit)
-        deadline = due(unit.definition.setting, unit.point)
+        deadline = due(unit.waits, unit.point)
         if deadline is not None:
             self.arm(max(now, deadline), POINT, unit)
 
@@ -116,15 +116,25 @@ class AlarmBook:
     # conditions
 
     def follow(
-        self, unit: AlarmUnit, holds: bool, at: int, value: float | None, quality: str = "good"
-    ) -> None:
-        """The condition is `holds` from `at` on; delays that ended before come first."""
+        self, unit: AlarmUnit, holds: bool, at: int, value: float | None, quality: str = "good",
+        under: Setting | None = None,
+    ) -> None:  # fmt: skip
+        """The condition is `holds` from `at` on; delays that ended before come first.
+
+        `under`: the setting whose delay a change begins, where it is not the definition's.
+        """
         self.elapse(unit, at)
         if holds == unit.point.beyond:
+            if under is not None and unit.under is None:  # a new setting came while it waited
+                unit.under = under
+                deadline = due(under, unit.point)
+                if deadline is not None:
+                    self.arm(max(at, deadline), POINT, unit)
             return
+        unit.under = under
         unit.point = replace(unit.point, beyond=holds, since=at)
         unit.value, unit.quality = value, quality
-        deadline = due(unit.definition.setting, unit.point)
+        deadline = due(unit.waits, unit.point)
         if deadline is None:
             return
         if deadline <= at:
@@ -137,15 +147,14 @@ class AlarmBook:
         pending = [
             (deadline, _rank(unit), unit)
             for unit in units
-            if (deadline := due(unit.definition.setting, unit.point)) is not None
-            and deadline <= now
+            if (deadline := due(unit.waits, unit.point)) is not None and deadline <= now
         ]
         for deadline, _, unit in sorted(pending, key=lambda p: p[:2]):
             self.elapse(unit, deadline)
 
     def elapse(self, unit: AlarmUnit, now: int) -> None:
         """Let a pending delay of `unit` end, if it ends by `now`."""
-        setting = unit.definition.setting
+        setting = unit.waits
         deadline = due(setting, unit.point)
         if deadline is None or deadline > now:
             return
@@ -280,6 +289,7 @@ class AlarmBook:
 
     def _swap(self, unit: AlarmUnit, setting: Setting, version: int) -> None:
         unit.definition = unit.definition.with_setting(setting, version)
+        unit.under = None
         self.on_setting(unit)
 
 

@@ -74,6 +74,10 @@ class AlarmUnit:
     """Settings with their version that wait for the return to normal."""
     pending_model: tuple[ModelParameters, int] | None = None
     """The same for a model's parameters."""
+    under: Setting | None = None
+    """The setting that the present delay runs by, where it is not the definition's."""
+    filling: bool = False
+    """Its filter does not know its window yet: samples are held against the engineer's limit."""
     unknown: str = ""
     """Why the condition cannot be evaluated now, if it cannot."""
     local_action: str | None = None
@@ -97,6 +101,16 @@ class AlarmUnit:
     def id(self) -> str:
         """The alarm's id."""
         return self.definition.id
+
+    @property
+    def running(self) -> Setting:
+        """The setting that counts now: the engineer's while a filter is filling."""
+        return self.definition.fallback if self.filling else self.definition.setting
+
+    @property
+    def waits(self) -> Setting:
+        """The setting whose delays count."""
+        return self.under or self.definition.setting
 
     def suppresses(self) -> bool:
         """Whether it stands, and may hide the alarms that it makes redundant."""

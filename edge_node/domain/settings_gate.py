@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared.alarm.condition import ModelParameters, model_fault
 from shared.alarm.definition import AlarmDefinition
+from shared.alarm.filters import FILTERS, Filter
 from shared.alarm.point import Setting
 from shared.errors import ContractError, Rejected
 from shared.messages.directives import (
@@ -22,6 +24,7 @@ from shared.messages.directives import (
     AlarmSetting,
     Directive,
     SignedDirective,
+    known_schema,
     read,
 )
 from shared.messages.directives import SETTINGS as CURRENT
@@ -63,7 +66,7 @@ def verify(signed: SignedDirective, keys: Keys | None) -> Directive | Rejected:
 
 def admit(directive: Directive, target: Target, now: int, lane: str = CURRENT) -> Rejected | None:
     """Whether it is meant for this edge, now, under this key, and newer than what came before."""
-    if directive.schema != "directive/v1" or directive.kind not in KINDS:
+    if not known_schema(directive) or directive.kind not in KINDS:
         return Rejected("unknown_kind", {"schema": directive.schema, "kind": directive.kind})
     if directive.kind not in LANES[lane]:
         return Rejected("wrong_lane", {"kind": directive.kind, "lane": lane})
@@ -149,10 +152,13 @@ def _setting(wanted: AlarmSetting, definition: AlarmDefinition) -> Setting | Rej
         return Rejected("bad_value", {"alarm": wanted.alarm})
     if wanted.limit is not None and definition.kind != "limit":
         return Rejected("bad_value", {"alarm": wanted.alarm, "name": "limit"})
+    if wanted.filter not in ("", *FILTERS):
+        return Rejected("bad_value", {"alarm": wanted.alarm, "name": "filter"})
     limit = wanted.limit if wanted.limit is not None else definition.setting.limit
     return Setting(
-        limit, wanted.deadband, round(wanted.on_delay_s * 1000), round(wanted.off_delay_s * 1000)
-    )
+        limit, wanted.deadband, round(wanted.on_delay_s * 1000), round(wanted.off_delay_s * 1000),
+        cast(Filter, wanted.filter or "raw"),
+    )  # fmt: skip
 
 
 def within(definition: AlarmDefinition, setting: Setting, site: Setting) -> Rejected | None:
@@ -181,4 +187,11 @@ def within(definition: AlarmDefinition, setting: Setting, site: Setting) -> Reje
     for name, inside, value in checks:
         if not inside:
             return Rejected("out_of_bounds", {"alarm": alarm, "name": name, "value": value})
+    # Only what the site's files run, or the engineer allows: also raw samples, where they do not.
+    if setting.filter not in (site.filter, *bounds.filters) or (
+        setting.filter not in ("raw", *definition.filters)
+    ):
+        return Rejected(
+            "out_of_bounds", {"alarm": alarm, "name": "filter", "value": setting.filter}
+        )
     return None

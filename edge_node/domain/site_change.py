@@ -27,7 +27,7 @@ WORDS = frozenset(
         "name", "priority", "unit", "tag_class", "bounds", "response", "re_alarm_ms",
         "settings_version", "asset", "setting", "policy", "safety", "suppressed_by",
         "suppressed_in", "suppressed_when", "first_out", "first_out_tie_ms", "consequence",
-        "snippet", "factors",
+        "snippet", "factors", "engineer",
     }
 )  # fmt: skip
 """What may change under a standing alarm without making it another one."""
@@ -80,7 +80,10 @@ def _life_cycle(definition: AlarmDefinition) -> tuple[object, ...]:
 
 def keep_setting(new: AlarmDefinition, running: AlarmDefinition) -> AlarmDefinition:
     """The new definition under the setting that still runs."""
-    return replace(new, setting=running.setting, settings_version=running.settings_version)
+    return replace(
+        new, setting=running.setting, settings_version=running.settings_version,
+        engineer=new.setting,
+    )  # fmt: skip
 
 
 def _defaults(kind: Any, names: Collection[str]) -> tuple[tuple[str, object], ...]:
@@ -147,6 +150,8 @@ def move(old: AlarmBook, new: AlarmBook, changes: AlarmChanges, kept: Collection
             unit.point = PointState(beyond=raw, since=0, raw=raw)
         elif not unit.internal:
             _move_setting(unit, before, kept=name in kept and name not in changes.tuned)
+        if unit.definition.setting != before.definition.setting or name in changes.rebuilt:
+            unit.under = None
     for unit in new.units.values():
         gate = new.units.get(gate_id(unit.id))
         if gate is not None and not gate.state.active:

@@ -102,6 +102,11 @@ class TagTable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._place)
 
+    def time_of(self, tag: str) -> int:
+        """Source time of a tag's last sample; 0 before the first."""
+        source, index = self._place[tag]
+        return source.time_of(index)
+
     def watch(self, use: WindowUse) -> None:
         """Keep a window of a tag."""
         if use.tag not in self._windows:

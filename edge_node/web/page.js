@@ -94,8 +94,17 @@ function rowOf(alarm) {
     end.append(button);
   }
   row.append(mark, what, state, element("td", `${number(alarm.value)} ${alarm.value === null || alarm.value === undefined ? "" : alarm.unit}`, "number"),
-    element("td", number(alarm.limit), "number"), element("td", time(alarm.raised_at)), element("td", alarm.local_action || ""), end);
+    limitCell(alarm), element("td", time(alarm.raised_at)), element("td", alarm.local_action || ""), end);
   return row;
+}
+/** The limit, and what it is held against where that is not the sample. */
+function limitCell(alarm) {
+  const cell = element("td", number(alarm.limit), "number"), held = filterWords(alarm);
+  if (held) cell.append(element("div", held, "quiet"));
+  return cell;
+}
+function filterWords(of) {
+  return !of.filter || of.filter === "raw" ? "" : word(of.filling ? "filter_filling" : `filter_${of.filter}`);
 }
 function choose(alarm) {
   chosen = alarm;
@@ -280,7 +289,7 @@ function drawCurve() {
   const got = trend.shown;
   if (!got || view !== "trend") return;
   at("trend-title").textContent = `${name(got.name)} · ${got.tag}${got.unit ? ` (${got.unit})` : ""}`;
-  drawTrend(at("curve"), got, { time: clock, raised: word("raised") });
+  drawTrend(at("curve"), got, { time: clock, raised: word("raised"), filter: filterWords });
   const values = got.v.filter((v) => v !== null);
   const last = got.t.length - 1;
   const text = !values.length ? word("trendEmpty") : word("trendText", { n: got.rows, unit: got.unit, last: number(got.v[last]), at: clock(got.t[last]),

@@ -62,7 +62,8 @@ function drawTrend(canvas, trend, label) {
     if (limit.limit !== null) {
       c.setLineDash([6, 4]);
       line(left, y(limit.limit), right, y(limit.limit));
-      c.fillText(`${limit.side} ${limit.limit}`, left + 6, y(limit.limit) - 4);
+      const held = label.filter ? label.filter(limit) : "";
+      c.fillText(`${limit.side} ${limit.limit}${held ? ` (${held})` : ""}`, left + 6, y(limit.limit) - 4);
     }
     if (limit.raised_at && limit.raised_at >= trend.since && limit.raised_at <= trend.until) {
       c.setLineDash([]);

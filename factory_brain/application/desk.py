@@ -14,10 +14,12 @@ from factory_brain.application.ingest import Forward, OnOccurrence
 from factory_brain.application.ports import Alarms, Audit, Sender, Transaction
 from factory_brain.application.said import Said
 from factory_brain.application.system_alarms import SystemAlarms
+from factory_brain.application.warning.alarms import WarningAlarms
 from factory_brain.domain.desk_rules import Asked, Known, refuse
 from factory_brain.domain.holds import REFUSED
 from factory_brain.domain.rows import Occurrence
 from factory_brain.domain.system_words import is_system
+from factory_brain.domain.warning_words import is_warning
 from shared.alarm.definition import AlarmDefinition
 from shared.clock import Clock, HybridClock, HybridTime
 from shared.errors import Rejected
@@ -58,11 +60,15 @@ class Desk:
         self.on_occurrence: list[OnOccurrence] = []
         self.system: SystemAlarms | None = None
         """Takes what concerns Andon itself."""
+        self.warnings: WarningAlarms | None = None
+        """Takes what concerns early warnings."""
         self.on_sent: list[Callable[[str], None]] = []
         """Told the edge for which a fact stands in the outbox."""
 
     async def asset(self, alarm: str) -> str:
         """The asset of an alarm, for the rights; "" (the whole plant) if nobody knows it."""
+        if self.warnings is not None and is_warning(alarm):
+            return self.warnings.line(alarm)
         definition = self._definitions.get(alarm)
         if definition is not None:
             return definition.asset
@@ -71,6 +77,8 @@ class Desk:
 
     async def asset_of(self, occurrence: str) -> str:
         """The asset of an occurrence, for the rights."""
+        if self.warnings is not None and is_warning(occurrence):
+            return self.warnings.line(occurrence)
         found = await self._alarms.get(occurrence)
         return found.transition.asset if found else ""
 
@@ -80,6 +88,8 @@ class Desk:
         """Acknowledge one rendered row; a refusal says why."""
         if self.system is not None and is_system(alarm):
             return await self.system.acknowledge(alarm, occurrence, actor, comment)
+        if self.warnings is not None and is_warning(alarm):
+            return await self.warnings.acknowledge(alarm, occurrence, actor, comment)
         args = {"comment": comment} if comment else {}
         return await self.act(Asked(alarm, occurrence, version, "acknowledge", args), actor)
 

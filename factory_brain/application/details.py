@@ -9,6 +9,7 @@ from factory_brain.application.live_view import LiveView
 from factory_brain.application.ports import Alarms
 from factory_brain.domain.rows import Occurrence, make_row, text
 from factory_brain.domain.system_words import sheet_of
+from factory_brain.domain.warning_words import sheet_of_warning
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.shadow import setting_of
 from shared.clock import Clock, HybridTime
@@ -79,8 +80,9 @@ class Details:
             deadband=setting.deadband if setting else 0.0,
             on_delay_s=setting.on_delay_ms / 1000 if setting else 0.0,
             off_delay_s=setting.off_delay_ms / 1000 if setting else 0.0,
+            filter=setting.filter if setting else "raw",
             settings_version=version,
-            response=sheet_of(alarm) or _sheet(definition),
+            response=sheet_of(alarm) or sheet_of_warning(alarm) or _sheet(definition),
             timeline=await self._timeline(found),
             run=found.run,
             trend_tag=found.transition.tag or None,

@@ -1,7 +1,8 @@
 """Takes the group's directives, holds them against the plant's own bounds, countersigns, passes on.
 
 Woken by the group's notice, at start and every minute. The plant outranks the group: what the site
-forbids is refused with a code. One (edge, counter) is settled once, whatever repeats.
+forbids is refused with a code. One (edge, counter) is settled once, whatever repeats. What wants a
+person is countersigned only after `waiting_directives.py` has recorded that people let it pass.
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ from shared.telemetry import logger
 log = logger("directive_relay")
 EVERY_S = 60.0
 AFTER_FAILURE_S = 10.0
+WHILE_ASKED_S = 5.0
+"""Another brain of the site may have taken the answer of the person who was asked."""
 REMEMBERED = 256
 """Refusals that are remembered so as to be reported once."""
-RelayStatus = Literal["waiting", "relayed", "refused"]
+RelayStatus = Literal["waiting", "approved", "relayed", "refused"]
+"""`approved`: people have let it pass, it is not countersigned yet."""
+UNDECIDED: tuple[RelayStatus, ...] = ("waiting", "approved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +74,17 @@ class RelayStore(Protocol):
         """The entry with the highest number of an edge."""
         ...
 
-    async def waiting(self) -> list[RelayEntry]:
-        """Entries that wait for the factory's approval."""
+    async def undecided(self) -> list[RelayEntry]:
+        """Entries that wait for the factory's approval, or have it and are not passed on yet."""
         ...
 
     async def passed(self, edge: str) -> list[RelayEntry]:
         """What was let pass to an edge, the newest of it."""
         ...
 
-    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
-        """Store the entry and put the report into the outbox, in one transaction."""
+    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
+        """Store the entry and put the report into the outbox, in one transaction; False and
+        nothing of it where the number has been settled meanwhile."""
         ...
 
 
@@ -99,6 +105,8 @@ class DirectiveRelay:
         self._node = Node(plant.site, BRAIN)
         self._wake = asyncio.Event()
         self._put_once: set[tuple[str, int]] = set()
+        self._owed: dict[str, RelayEntry] = {}
+        """What was countersigned while the edges' buckets were out of reach."""
         self._told: OrderedDict[bytes, None] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
         self._reachable = True
@@ -117,7 +125,9 @@ class DirectiveRelay:
         await self._bus.subscribe(self._node.directive, on_notice)
         while True:
             self._wake.clear()
+            asked = await self.carry_out()
             wait = EVERY_S if await self._try_pass() else AFTER_FAILURE_S
+            wait = min(wait, WHILE_ASKED_S) if asked else wait
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -151,22 +161,49 @@ class DirectiveRelay:
                 for edge, encoded in sorted(bundle.items()):
                     await self._settle(edge, encoded, key)
 
-    async def approve(self, edge: str, counter: int, actor: str) -> RelayEntry | Rejected:
-        """A person of this factory lets a waiting directive pass."""
+    async def carry_out(self) -> bool:
+        """Pass on what people have let pass, close what waited too long; whether any still waits.
+
+        Needs no group: neither does what a person of this factory has decided.
+        """
+        left = False
         async with self._one_at_a_time:
-            entry = await self._store.get(edge, counter)
-            if entry is None or entry.status != "waiting":
-                return Rejected("not_waiting", {"status": entry.status if entry else ""})
-            signed = decode(entry.signed, SignedDirective)
-            newest = await self._store.newest(edge)
-            if newest is not None and newest.counter > counter:
-                refusal: Rejected | None = Rejected("superseded", {"counter": newest.counter})
-            else:
-                refusal = permitted(self._plant, read(signed.payload), self._clock.now_ms())
-            if refusal is not None:
-                await self._refuse(entry, refusal)
-                return refusal
-            return await self._pass_on(entry, signed, actor)
+            try:
+                for owed in list(self._owed.values()):
+                    await self._put(owed)
+                for entry in await self._store.undecided():
+                    left = await self._carry(entry) or left
+            except RetryableTransportError as error:
+                log.warning("directive_not_put", error=str(error))
+                left = True
+        return left
+
+    async def _carry(self, entry: RelayEntry) -> bool:
+        newest = await self._store.newest(entry.edge)
+        if newest is not None and newest.counter > entry.counter:
+            if newest.status in UNDECIDED:
+                return True  # the newer one carries it too, and is what people decide on
+            await self._overtaken(entry, newest)
+            return False
+        signed = decode(entry.signed, SignedDirective)
+        refusal = permitted(self._plant, read(signed.payload), self._clock.now_ms())
+        if refusal is not None:
+            await self._refuse(entry, refusal)
+            return False
+        if entry.status == "approved":
+            await self._pass_on(entry, signed, entry.approved_by)
+        return entry.status == "waiting"
+
+    async def _overtaken(self, entry: RelayEntry, newest: RelayEntry) -> None:
+        """What became of the newer one says it all, unless that one was refused."""
+        why = Rejected("superseded", {"counter": newest.counter})
+        if newest.status == "refused":
+            await self._refuse(entry, why)
+            return
+        closed = replace(
+            entry, status="refused", code=why.code, params=why.params, at=self._clock.now_ms()
+        )
+        await self._store.record(closed, None)
 
     async def _settle(self, edge: str, encoded: bytes, key: str) -> None:
         if len(encoded) > 2 * MAX_BYTES:
@@ -207,7 +244,8 @@ class DirectiveRelay:
         elif await self._may_pass(directive):
             await self._pass_on(entry, signed, "auto")
         else:
-            await self._store.record(entry, None)
+            report = _report(entry.directive, entry.counter, "waiting")
+            await self._store.record(entry, report)
             log.info("directive_waits", edge=entry.edge, counter=entry.counter)
 
     async def _may_pass(self, directive: Directive) -> bool:
@@ -253,7 +291,10 @@ class DirectiveRelay:
             at=self._clock.now_ms(),
             approved_by=actor,
         )
-        await self._store.record(passed, _report(passed.directive, passed.counter, "relayed"))
+        report = _report(passed.directive, passed.counter, "relayed")
+        if not await self._store.record(passed, report):
+            return entry  # a person was faster
+        self._owed[passed.edge] = passed
         await self._put(passed)
         log.info("directive_relayed", edge=entry.edge, counter=entry.counter, by=actor)
         return passed
@@ -265,6 +306,8 @@ class DirectiveRelay:
         await self._bus.bucket_put(node.directive_bucket, rehearsal or SETTINGS, entry.signed)
         await self._bus.publish(node.directive, b"")
         self._put_once.add((entry.edge, entry.counter))
+        if self._owed.get(entry.edge) is entry:
+            del self._owed[entry.edge]
 
     async def _refuse(self, entry: RelayEntry, why: Rejected) -> None:
         refused = replace(

@@ -137,6 +137,11 @@ class FleetView:
         """Version of the offline playbook parts that an edge holds; None while it is not heard."""
         return self._seen[edge].health.fragments if self.online(edge) else None
 
+    def filters(self, edge: str) -> list[str] | None:
+        """The filters of limits that an edge can run; None while it was never heard."""
+        seen = self._seen.get(edge)
+        return None if seen is None else seen.health.filters
+
     def online_counts(self) -> tuple[int, int]:
         """(online, all)."""
         return sum(self.online(edge) for edge in self._names), len(self._names)

@@ -29,10 +29,10 @@ class FleetReporter:
 
     def __init__(
         self, site: str, fleet: FleetView, outbox: Outbox, clock: Clock,
-        send: Callable[[Body], Awaitable[None]],
+        send: Callable[[Body], Awaitable[None]], console: str = "",
     ) -> None:  # fmt: skip
         self._site, self._fleet, self._outbox, self._clock = site, fleet, outbox, clock
-        self._send = send
+        self._send, self._console = send, console
         self._last: tuple[Any, int] | None = None
 
     async def run(self) -> None:
@@ -76,5 +76,7 @@ class FleetReporter:
             brain={
                 "buffered": sum(counts.buffered for counts in status.lanes.values()),
                 "oldest_buffered_ms": now - status.oldest_at if status.oldest_at else None,
+                # Where people of the group find this factory's console; empty: nobody said.
+                "console": self._console,
             },
         )  # fmt: skip

@@ -24,7 +24,9 @@ from factory_brain.domain.rows import (
     make_row,
     sounds,
 )
-from factory_brain.domain.system_words import is_system, system_sounds
+from factory_brain.domain.system_words import system_sounds
+from factory_brain.domain.warning_words import CLASS as EARLY_WARNING
+from factory_brain.domain.warning_words import is_own
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.kpi.floods import FloodFlag
 from shared.alarm.kpi.limits import DEFAULT, KpiLimits
@@ -200,8 +202,8 @@ class LiveView:
 
     @property
     def occurrences(self) -> list[Occurrence]:
-        """All shown occurrences of the plant; what concerns Andon itself is not among them."""
-        return [each for each in self._occurrences.values() if not is_system(each.alarm)]
+        """All shown occurrences of the plant; what Andon itself says is not among them."""
+        return [each for each in self._occurrences.values() if not is_own(each.alarm)]
 
     def snapshot(self) -> AlarmSnapshot:
         """The whole list."""
@@ -228,7 +230,11 @@ class LiveView:
         by_priority = {p: {"active": 0, "unacked": 0} for p in (1, 2, 3, 4)}
         hidden = {"shelved": 0, "suppressed": 0, "out_of_service": 0}
         unacked_at: list[int] = []
+        early = 0
         for row in self._fresh().values():
+            if row.alarm_class == EARLY_WARNING:
+                early += row.active  # counted apart: it is no alarm of the plant
+                continue
             if row.state in hidden:
                 hidden[row.state] += 1
                 continue
@@ -246,6 +252,7 @@ class LiveView:
             flood=self._flood.on,
             flood_since=self._flood.since,
             **hidden,
+            early_warnings=early,
             edges_online=online,
             edges_total=total,
             cloud_online=self.cloud_online,

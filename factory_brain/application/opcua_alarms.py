@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from factory_brain.application.desk import Desk
 from factory_brain.domain.desk_rules import RIGHTS, Asked
 from factory_brain.domain.rows import Occurrence
-from factory_brain.domain.system_words import is_system
+from factory_brain.domain.warning_words import is_own
 from shared.alarm.definition import AlarmDefinition, Words
 from shared.hybrid_time import HybridTime
 from shared.identity.policy import User
@@ -61,7 +61,7 @@ class FactoryAlarms:
 
     def shown(self) -> dict[str, Occurrence]:
         """The live view, without what concerns Andon itself."""
-        return {each.alarm: each for each in self._known.shown() if not is_system(each.alarm)}
+        return {each.alarm: each for each in self._known.shown() if not is_own(each.alarm)}
 
     async def newest(self, alarm: str) -> Occurrence | None:
         """From the store."""

@@ -7,6 +7,7 @@ travel to the group. An occurrence without a label teaches no limit: it only say
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +16,7 @@ from factory_brain.application.ports import Alarms, Audit, Samples, Transaction
 from factory_brain.application.uplink import Uplink
 from factory_brain.domain.faults import response_of
 from factory_brain.domain.rows import Occurrence
+from factory_brain.domain.warning_words import is_warning
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.point import Setting
 from shared.alarm.shadow import (
@@ -37,6 +39,16 @@ RunEnd = tuple[str, bool | None]
 """(playbook, whether it succeeded; None while it runs)."""
 
 
+class Judges(Protocol):
+    """See `warning/alarms.py`."""
+
+    async def judge(
+        self, occurrence: str, label: str, cause: str, comment: str, actor: str
+    ) -> Rejected | None:
+        """A person says what an early warning was."""
+        ...
+
+
 async def _no_run(_: Occurrence) -> RunEnd:
     """No playbooks are known here."""
     return "", None
@@ -52,6 +64,8 @@ class Outcomes:
         self._definitions, self._clock = definitions, clock
         self._alarms, self._samples, self._uplink, self._audit = alarms, samples, uplink, audit
         self.on_occurrence: list[OnOccurrence] = []
+        self.warnings: Judges | None = None
+        """Takes what people say of early warnings: those stand in no journal."""
         self.on_label: list[OnLabel] = []
         self.run_of: Callable[[Occurrence], Awaitable[RunEnd]] = _no_run
         """Asked for the playbook that ran for an occurrence."""
@@ -60,6 +74,8 @@ class Outcomes:
         self, occurrence: str, label: str, cause: str, comment: str, actor: str
     ) -> Rejected | None:
         """Store a person's outcome and send it up with the candidates' verdicts."""
+        if self.warnings is not None and is_warning(occurrence):
+            return await self.warnings.judge(occurrence, label, cause, comment, actor)
         found = await self._alarms.get(occurrence)
         if found is None:
             return Rejected("unknown_occurrence", {"occurrence": occurrence})
@@ -95,8 +111,8 @@ class Outcomes:
         plain = await self._base(found, label, cause, actor, setting)
         if definition is None or setting is None or definition.side is None:
             return plain
-        if definition.bounds.locked:
-            return plain
+        if definition.bounds.locked or setting.filter != "raw":
+            return plain  # the minute around a raise does not tell what a filter would have seen
         tried = candidates(setting, definition.side, definition.bounds, unit_step(definition))
         end = (found.returned_at or self._clock.now_ms()) + AFTER_MS
         window = await self._samples.window(found.transition.tag, found.raised_at - BEFORE_MS, end)

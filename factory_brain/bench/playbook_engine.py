@@ -18,6 +18,7 @@ import msgspec
 from factory_brain.adapters.outward import Outside
 from factory_brain.adapters.postgres.alarm_store import AlarmStore
 from factory_brain.adapters.postgres.feed import Feed
+from factory_brain.adapters.postgres.pools import SHORT_S
 from factory_brain.adapters.postgres.run_incidents import RunIncidents
 from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.sample_store import SampleStore
@@ -175,8 +176,8 @@ async def _main(order: EngineOrder) -> None:
     told = Path(order.stamps).open("a", buffering=1)  # noqa: ASYNC230, SIM115
     told.write(f"up {SystemClock().now_ms()}\n")
     site = plant(order.furnaces, order.receiver)
-    pool = await connect_pool(order.database, name="bench-engine")
-    intake = await connect_pool(order.database, size=4, name="bench-intake")
+    pool = await connect_pool(order.database, name="bench-engine", transaction_s=SHORT_S)
+    intake = await connect_pool(order.database, size=4, name="bench-intake", transaction_s=SHORT_S)
     bus = await NatsBus.connect(
         order.nats, user="app", password=order.password, name="bench-engine", inbox=BRAIN.inbox,
         site=EDGE.site,

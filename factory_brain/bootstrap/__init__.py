@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-import asyncpg
-
 from factory_brain.adapters.outward_http import HttpCalls
 from factory_brain.adapters.postgres.alarm_store import AlarmStore
+from factory_brain.adapters.postgres.pools import Pools, open_common, open_rest
 from factory_brain.adapters.postgres.positions import Positions
 from factory_brain.adapters.postgres.relay_store import PgRelayStore
 from factory_brain.adapters.postgres.run_incidents import RunIncidents
@@ -55,6 +55,7 @@ from factory_brain.bootstrap import (
     store,
     triggers,
     units,
+    warning,
 )
 from factory_brain.domain.rows import Occurrence
 from factory_brain.settings import BrainSettings
@@ -70,7 +71,6 @@ from shared.postgres.audit import audit
 from shared.postgres.identity import stand_at
 from shared.postgres.migrate import migrate
 from shared.postgres.outbox import PgOutbox
-from shared.postgres.pool import connect_pool
 from shared.postgres.receiver import FrameReceiver
 from shared.security import load_private, load_public
 from shared.service import Service
@@ -79,10 +79,6 @@ from shared.telemetry import logger
 from shared.web.sse import Broadcaster
 
 log = logger("brain")
-INTAKE = 4
-"""Connections for what comes in: one for each kind of lane, one for who says hello."""
-VITAL = 2
-"""Connections for leases and for the probe of writing: long questions must not cost either."""
 MIGRATIONS = Path(__file__).parents[1] / "adapters" / "postgres" / "migrations"
 
 
@@ -104,18 +100,19 @@ class Brain:
     """The running parts of one brain."""
 
     def __init__(
-        self, settings: BrainSettings, site: Site, pool: asyncpg.Pool, vital: asyncpg.Pool,
-        bus: NatsBus, clock: Clock, epoch: str,
+        self, settings: BrainSettings, site: Site, pools: Pools, bus: NatsBus, clock: Clock,
+        epoch: str,
     ) -> None:  # fmt: skip
+        pool = pools.common
         self.settings, self.site, self.pool, self.bus, self.clock = settings, site, pool, bus, clock
-        self.vital = vital
+        self.pools = pools
         self.asked = pool
         """Where long questions go: a pool of their own, once `units` has opened it."""
         self.service = Service()
         self.node = Node(settings.site, "brain")
         self.epoch = epoch
         self.alarms, self.samples = AlarmStore(pool), SampleStore(pool)
-        self.positions = Positions(pool, vital)
+        self.positions = Positions(pool, pools.vital)
         self.outbox = PgOutbox(pool, self.epoch)
         self.broadcaster = Broadcaster(clock.now_ms)
         self.fleet = FleetView(settings.site, site.info.edges, clock)
@@ -127,7 +124,7 @@ class Brain:
             self.alarms, self.live, self.fleet,
         )  # fmt: skip
         self.ingest = Ingest(clock, self.alarms, self.samples, self.uplink.forward)
-        self.ingest.receiver = FrameReceiver(pool, clock, self.ingest.apply)
+        self.ingest.receiver = FrameReceiver(pools.intake, clock, self.ingest.apply)
         self.desk = desk.make(self)
         self.system = health.make(self)
         self.meters = health.meters(self)
@@ -155,37 +152,43 @@ class Brain:
 
         `heed_signals`: the process is this brain's alone; it ends in order once it holds leases.
         """
+        brain = await cls._connected(settings)
+        try:
+            await brain._prepare()
+            if heed_signals:
+                brain.service.heed_signals()
+            await brain._run()
+        except BaseException:
+            # It may lead and act by now: what it holds is given back, not left to time out.
+            await brain.service.shutdown()
+            raise
+        return brain
+
+    @classmethod
+    async def _connected(cls, settings: BrainSettings) -> Brain:
+        """A brain on a migrated database and a bus, which it gives back at its end."""
         clock = SystemClock()
         site = load_site(settings.site_dir)
         stand_at("factory", settings.site, site.info.timezone)
         password = read_secret(settings.nats_password_file, "NATS password")
         epoch = new_epoch()
         me = brains.own_id(settings, epoch)
-        pool = await connect_pool(settings.database_url, name=me)
-        await migrate(settings.database_url, MIGRATIONS)
-        node = Node(settings.site, "brain")
-        bus = await NatsBus.connect(
-            settings.nats_url, user=settings.nats_user, password=password,
-            name=f"brain-{settings.site}", inbox=node.inbox, site=settings.site,
-        )  # fmt: skip
-        vital = await connect_pool(settings.database_url, size=VITAL, name=me)
-        brain = cls(settings, site, pool, vital, bus, clock, epoch)
-        brain.service.on_close("database", pool.close)
-        brain.service.on_close("database-vital", vital.close)
-        # Connections of its own: an alarm waits behind nobody's long questions to the database.
-        intake = await connect_pool(settings.database_url, size=INTAKE, name=me)
-        brain.service.on_close("database-intake", intake.close)
-        brain.ingest.receiver = FrameReceiver(intake, clock, brain.ingest.apply)
-        brain.service.on_close("bus", bus.close)
-        await brain._prepare()
-        if heed_signals:
-            brain.service.heed_signals()
-        try:
-            await brain._run()
-        except BaseException:
-            # It may lead and act by now: what it holds is given back, not left to time out.
-            await brain.service.shutdown()
-            raise
+        async with AsyncExitStack() as held:
+            common = await open_common(settings.database_url, me)
+            held.push_async_callback(common.close)
+            await migrate(settings.database_url, MIGRATIONS)
+            node = Node(settings.site, "brain")
+            bus = await NatsBus.connect(
+                settings.nats_url, user=settings.nats_user, password=password,
+                name=f"brain-{settings.site}", inbox=node.inbox, site=settings.site,
+            )  # fmt: skip
+            held.push_async_callback(bus.close)
+            pools = await open_rest(common, settings.database_url, me)
+            brain = cls(settings, site, pools, bus, clock, epoch)
+            for name, pool in pools.each():
+                brain.service.on_close(name, pool.close)
+            brain.service.on_close("bus", bus.close)
+            held.pop_all()
         return brain
 
     async def _prepare(self) -> None:
@@ -211,10 +214,13 @@ class Brain:
         self.incident_parts = await incidents.wire(self)
         self.unit_parts = await units.wire(self)
         self.faults = await shadow.wire(self)
+        self.counted = shadow.view(self)
+        self.warnings = await warning.wire(self)
         self.playbook_parts = authoring.wire(self, self.asked)
         self.notify_parts = await notify.wire(self)
         self.sinks = await sinks.wire(self)
         self.mail = await group.wire(self)
+        await group.floods(self)
         self.group_playbooks = await group.playbooks(self)
 
     async def _listen(self) -> None:
@@ -316,7 +322,7 @@ class Brain:
 
     async def _wire_playbooks(self) -> None:
         settings, site = self.settings, self.site
-        store = PgRunStore(self.pool, self.clock, RunIncidents(self.clock))
+        store = PgRunStore(self.pools.plays, self.clock, RunIncidents(self.clock))
         devices = site.bindings.devices
         outside = Outside(
             settings.site, site.bindings.endpoints, settings.endpoint_urls, settings.secrets_dir
@@ -370,4 +376,5 @@ class Brain:
         store = PgRelayStore(self.pool, self.uplink)
         relay = DirectiveRelay(plant, self.bus, self.clock, keys, store)
         self.ingest.on_directive.append(store.applied)
+        self.directives = group.waiting(self, plant, relay)
         self.service.run("directive-relay", self.leading(relay.run))

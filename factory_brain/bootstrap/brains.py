@@ -38,7 +38,7 @@ def make(brain: Brain) -> Brains:
 
     me = Me(own_name(brain.settings), brain.epoch, life=own_life())
     return Brains(
-        me, LeaseStore(brain.vital), brain.settings.brain_lease, edges,
+        me, LeaseStore(brain.pools.vital), brain.settings.brain_lease, edges,
         lambda: brain.broadcaster.attended,
     )  # fmt: skip
 
@@ -79,9 +79,11 @@ def news(brain: Brain) -> News:
 
     async def everything() -> None:
         await brain.desk.said.load()
+        await brain.warnings.alarms.refresh()
         await brain.system.refresh()
 
     made.on_key |= {"said": brain.desk.said.changed, "run": run_changed, "system": system}
+    made.on_key["early_warning"] = brain.warnings.alarms.changed
     made.on_anew.append(everything)
     made.on_round.append(brain.annunciation.settle)
     return made

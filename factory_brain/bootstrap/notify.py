@@ -11,6 +11,7 @@ from factory_brain.adapters.postgres.device_people import DevicePeople
 from factory_brain.adapters.postgres.feed import Feed
 from factory_brain.adapters.postgres.link_feed import LinkFeed
 from factory_brain.adapters.postgres.notify_reads import NotifyRows
+from factory_brain.adapters.postgres.pools import SHORT_S
 from factory_brain.application.notify.cases import Cases
 from factory_brain.application.notify.confirmed import Confirmed
 from factory_brain.application.notify.desk import NotifyDesk
@@ -57,7 +58,9 @@ async def wire(brain: Brain) -> NotifyParts:
             )  # fmt: skip
     # Connections of its own: an acknowledgement that waits for a planning round's rows must not
     # hold what that round still has to read.
-    pool = await connect_pool(settings.database_url, size=POOL, name=f"{settings.site}-notify")
+    pool = await connect_pool(
+        settings.database_url, size=POOL, name=f"{settings.site}-notify", transaction_s=SHORT_S
+    )
     service.on_close("notify-database", pool.close)
     store, find = NotifyRows(pool), brain.alarms.get
     directory = Directory(site, clock, store)

@@ -10,7 +10,7 @@ import asyncpg
 
 from factory_brain.application.opcua_alarms import FactoryAlarms, Known
 from factory_brain.domain.rows import Occurrence
-from factory_brain.domain.system_words import is_system
+from factory_brain.domain.warning_words import is_own
 from shared.opcua.listening import where
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def wire(brain: Brain) -> OpcuaServer | None:
     server = OpcuaServer(place, brain.clock, door, FactoryAlarms(brain.site, brain.desk, known))
 
     async def on_occurrence(occurrence: Occurrence, moved: bool) -> None:
-        if not is_system(occurrence.alarm):
+        if not is_own(occurrence.alarm):
             server.changed(occurrence.alarm, occurrence)
 
     brain.ingest.on_occurrence.append(on_occurrence)

@@ -64,7 +64,7 @@ class Serving:
             brain.desk_parts, brain.kpi_parts, brain.link_parts,
             brain.incident_parts, brain.notify_parts, brain.health_parts,
             brain.unit_parts, brain.sinks, brain.playbook_parts, brain.faults, brain.mail,
-            brain.group_playbooks,
+            brain.group_playbooks, brain.directives, brain.counted, brain.warnings.view,
         )  # fmt: skip
         app = create_app(place, brain.clock, brain.accounts, parts, web_options(settings))
         return WebServer(app, settings.http_host, settings.http_port)

@@ -12,6 +12,7 @@ from factory_brain.adapters.postgres.shadow_closings import ShadowClosings
 from factory_brain.adapters.postgres.shadow_days import ShadowDays
 from factory_brain.adapters.postgres.shadow_faults import ShadowFaults
 from factory_brain.adapters.postgres.shadow_points import ShadowPoints
+from factory_brain.adapters.postgres.shadow_reads import ShadowReads
 from factory_brain.adapters.shadow_process import ShadowProcess
 from factory_brain.application.shadow.closings import Closings
 from factory_brain.application.shadow.counting import Plan, ShadowJob
@@ -20,6 +21,7 @@ from factory_brain.application.shadow.full_rate import FullRate
 from factory_brain.application.shadow.judging import Judging, Reach
 from factory_brain.application.shadow.nominating import Nominating, Plant
 from factory_brain.application.shadow.questions import Questions
+from factory_brain.application.shadow.showing import ShadowView
 from factory_brain.application.shadow.trials import Here, TrialDesk
 from shared.postgres.audit import audit
 from shared.postgres.pool import connect_pool
@@ -52,6 +54,12 @@ async def wire(brain: Brain) -> FaultDesk:
     return desk
 
 
+def view(brain: Brain) -> ShadowView:
+    """What people may look at."""
+    reads = ShadowReads(brain.pool)
+    return ShadowView(brain.site, reads, brain.clock, brain.settings.shadow_points)
+
+
 async def _count(
     brain: Brain, points: ShadowPoints, days: ShadowDays, faults: ShadowFaults
 ) -> None:
@@ -63,7 +71,7 @@ async def _count(
     nominating = Nominating(plant, brain.bus, clock, release, points, audit)
     await nominating.listen()
     brain.service.run("nominations", brain.leading(nominating.run))
-    questions = Questions(site.alarms, brain.alarms)
+    questions = Questions(site.alarms, brain.alarms, brain.fleet.filters)
     process = ShadowProcess()
     brain.service.on_close("shadow-process", process.close)
     full_rate = FullRate(settings.site, site.tags, site.sources, brain.bus, clock)

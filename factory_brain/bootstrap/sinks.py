@@ -20,7 +20,7 @@ CODE = "sink_behind"
 async def wire(brain: Brain) -> Forwarding:
     """Run the site's sinks; they follow its files."""
     site, clock, settings = brain.site, brain.clock, brain.settings
-    store = PgSinkStore(brain.pool, site, clock)
+    store = PgSinkStore(brain.pools.upkeep, site, clock)
     brain.ingest.on_samples.append(store.on_samples)
 
     def journal(name: str) -> Feed:

@@ -28,7 +28,7 @@ async def wire(brain: Brain) -> Rollups:
     keep = Retention(
         settings.event_days, settings.sample_days, settings.minute_days, settings.hour_days
     )
-    rollups = Rollups(brain.pool, partitions, keep)
+    rollups = Rollups(brain.pools.upkeep, partitions, keep)
     await partitions.make_ahead(clock.now_ms())
     if (locks := await few_locks(brain.pool)) is not None:
         log.warning(

@@ -24,8 +24,8 @@ FORGET_EVERY_S = 3600.0
 
 def make(brain: Brain, releases: Releases) -> tuple[PgTriggerStore, Triggers]:
     """The triggers, before anything runs."""
-    store = PgTriggerStore(brain.pool)
-    feed = Feed(brain.pool, "playbooks")
+    store = PgTriggerStore(brain.pools.plays)
+    feed = Feed(brain.pools.plays, "playbooks")
     brain.ingest.on_commit.append(feed.wake)
     triggers = Triggers(brain.site, brain.clock, store, releases, brain.alarms, feed)
 
@@ -65,7 +65,7 @@ def run(brain: Brain, engine: Engine, store: PgTriggerStore, triggers: Triggers)
     brain.service.run("triggers", triggers.run)
     brain.service.run("runs-alarms", states.run)
     brain.service.run("triggers-prune", brain.leading(tidy.run))
-    past = RunRetention(brain.pool)
+    past = RunRetention(brain.pools.upkeep)
 
     async def forget() -> None:
         while True:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared.alarm.definition import AlarmDefinition
+from shared.alarm.filters import FILTERS, Filter
 from shared.alarm.point import Setting
 from shared.alarm.shadow import outside
 from shared.errors import ContractError, Rejected
@@ -23,11 +25,11 @@ from shared.messages.directives import (
     AlarmSetting,
     Directive,
     SignedDirective,
+    known_schema,
     read,
 )
 from shared.security import verifies
 
-SCHEMA = "directive/v1"
 KINDS = tuple(kind for kinds in LANES.values() for kind in kinds)
 
 
@@ -53,7 +55,7 @@ def authentic(
         directive = read(signed.payload)
     except ContractError as error:
         return Rejected("unreadable", {"error": str(error)})
-    if directive.schema != SCHEMA or directive.kind not in KINDS:
+    if not known_schema(directive) or directive.kind not in KINDS:
         return Rejected("unknown_schema", {"schema": directive.schema, "kind": directive.kind})
     if directive.kind not in LANES[key]:
         return Rejected("wrong_lane", {"kind": directive.kind, "lane": key})
@@ -112,9 +114,12 @@ def _forbidden(plant: Plant, edge: str, new: AlarmSetting) -> Rejected | None:
         return Rejected("not_tunable")
     if not all(0 <= delay < 1e6 for delay in (new.on_delay_s, new.off_delay_s)):
         return Rejected("not_a_number")
+    if new.filter not in ("", *FILTERS):
+        return Rejected("not_tunable")
     setting = Setting(
-        new.limit, new.deadband, round(new.on_delay_s * 1000), round(new.off_delay_s * 1000)
-    )
+        new.limit, new.deadband, round(new.on_delay_s * 1000), round(new.off_delay_s * 1000),
+        cast(Filter, new.filter or "raw"),
+    )  # fmt: skip
     return outside(definition.bounds, definition.setting, setting)
 
 
@@ -124,11 +129,17 @@ def restores(plant: Plant, directive: Directive, earlier: Iterable[Directive]) -
     known = {(s.alarm, *_numbers(s)) for each in earlier for s in each.settings}
     for wanted in directive.settings:
         site = plant.definitions[wanted.alarm].setting
-        own = (site.limit, site.deadband, site.on_delay_ms / 1000, site.off_delay_ms / 1000)
+        own = (
+            site.limit, site.deadband, site.on_delay_ms / 1000, site.off_delay_ms / 1000,
+            site.filter,
+        )  # fmt: skip
         if _numbers(wanted) != own and (wanted.alarm, *_numbers(wanted)) not in known:
             return False
     return directive.kind == "rollback" and not directive.models
 
 
-def _numbers(setting: AlarmSetting) -> tuple[float | None, float, float, float]:
-    return setting.limit, setting.deadband, setting.on_delay_s, setting.off_delay_s
+def _numbers(setting: AlarmSetting) -> tuple[float | None, float, float, float, str]:
+    return (
+        setting.limit, setting.deadband, setting.on_delay_s, setting.off_delay_s,
+        setting.filter or "raw",
+    )  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from factory_brain.domain.holds import NOTHING_SAID, Hold, SaidOfAlarm
 from factory_brain.domain.system_words import is_system
+from factory_brain.domain.warning_words import CLASS as EARLY_WARNING
+from factory_brain.domain.warning_words import is_warning
 from shared.alarm.definition import AlarmDefinition, Words
 from shared.alarm.occurrence import OccurrenceView, fold
 from shared.alarm.states import AlarmState
@@ -97,6 +99,7 @@ def make_row(
         asset=transition.asset,
         tag=transition.tag,
         system=is_system(occurrence.alarm),
+        alarm_class=EARLY_WARNING if is_warning(occurrence.alarm) else "plant",
         name=text(definition.name) if definition else _named(transition),
         priority=transition.priority,
         state=view.state.name,  # type: ignore[arg-type]

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from math import fsum, sqrt
 
 from shared.alarm.definition import AlarmDefinition
+from shared.alarm.point import Setting
 from shared.site.assets import AssetTree
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 LEAD_MS = 2 * HOUR_MS
 """How much of the signal before a span is needed to know what stands at its beginning."""
+DAY_LEAD_MS = DAY_MS + LEAD_MS
+"""The same where a limit may be held against the deviation from a day."""
 HOLDS_MS = 150_000
 """An edge repeats an unchanged value every minute: silence longer than this is a hole."""
 MOST_EPISODES = 100
@@ -111,6 +114,11 @@ def countable(definition: AlarmDefinition | None) -> bool:
         and not definition.bounds.locked
         and not definition.safety
     )
+
+
+def lead_of(*settings: Setting) -> int:
+    """How much of the signal these settings need before a span."""
+    return DAY_LEAD_MS if any(each.filter == "day" for each in settings) else LEAD_MS
 
 
 def worst(

@@ -12,7 +12,9 @@ from factory_brain.web.routes.alarms import alarm_router, picture
 from factory_brain.web.routes.attachments import attachment_router
 from factory_brain.web.routes.dead_webhooks import dead_webhook_router
 from factory_brain.web.routes.desk import desk_router
+from factory_brain.web.routes.directives import directive_router
 from factory_brain.web.routes.drafts import draft_router
+from factory_brain.web.routes.early_warnings import early_warning_router
 from factory_brain.web.routes.faults import fault_router
 from factory_brain.web.routes.group_mail import group_mail_router
 from factory_brain.web.routes.group_playbooks import group_playbook_router
@@ -24,6 +26,7 @@ from factory_brain.web.routes.notify import notify_router
 from factory_brain.web.routes.plant import plant_router
 from factory_brain.web.routes.playbooks import playbook_router
 from factory_brain.web.routes.runs import run_router
+from factory_brain.web.routes.shadow import shadow_router
 from factory_brain.web.routes.sinks import sink_router
 from factory_brain.web.routes.trace import trace_router
 from factory_brain.web.routes.trends import trend_router
@@ -59,8 +62,11 @@ def create_app(
     app.include_router(link_router(parts.link_parts))
     app.include_router(incident_router(parts.incident_parts))
     app.include_router(fault_router(parts.faults))
+    app.include_router(early_warning_router(parts.warnings))
     app.include_router(group_mail_router(parts.mail))
     app.include_router(group_playbook_router(parts.group_playbooks))
+    app.include_router(directive_router(parts.directives))
+    app.include_router(shadow_router(parts.counted))
     app.include_router(unit_router(parts.unit_parts))
     app.include_router(trace_router(parts.unit_parts))
     app.include_router(notify_router(parts.notify_parts))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from factory_brain.application.playbooks.engine import Engine
     from factory_brain.application.playbooks.from_group.desk import GroupPlaybooks
     from factory_brain.application.shadow.faults import FaultDesk
+    from factory_brain.application.shadow.showing import ShadowView
     from factory_brain.application.sinks.forwarding import Forwarding
     from factory_brain.application.trace.export import TraceExport
     from factory_brain.application.trace.story import TraceStory
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from factory_brain.application.units.questions import UnitQuestions
     from factory_brain.application.units.reports import UnitReports
     from factory_brain.application.units.turns import Turns
+    from factory_brain.application.waiting_directives import WaitingDirectives
+    from factory_brain.application.warning.view import WarningView
     from factory_brain.web.routes.runs import Runs
     from shared.clock import Clock
     from shared.site.site import Site
@@ -152,3 +155,6 @@ class Parts:
     faults: FaultDesk
     mail: GroupMail
     group_playbooks: GroupPlaybooks
+    directives: WaitingDirectives
+    counted: ShadowView
+    warnings: WarningView

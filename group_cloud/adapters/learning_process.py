@@ -36,7 +36,7 @@ class LearningProcess:
         """See `learning/live/search.py`."""
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=begin)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LONGEST_S):
@@ -55,7 +55,8 @@ class LearningProcess:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin() -> None:
+def begin() -> None:
+    """Set up a learning process: it waits for everything else, and ends with its parent."""
     os.nice(NICE)
     threading.Thread(target=_follow_parent, daemon=True).start()
 

@@ -30,6 +30,8 @@ class _Seen:
     lanes: dict[str, Counts]
     at: int
     at_mono: int
+    told_until: int = 0
+    """By its own clock: what happened before has left it."""
 
 
 class FactoryView:
@@ -51,12 +53,19 @@ class FactoryView:
             log.error("health_forged", node=node.source, claims=health.source)
             return
         if node.site in self._seen or len(self._seen) < MAX_SITES:
-            self._seen[node.site] = _Seen(health.lanes, self._clock.now_ms(), self._clock.mono_ms())
+            until = health.at - (health.oldest_buffered_ms or 0)
+            now, mono = self._clock.now_ms(), self._clock.mono_ms()
+            self._seen[node.site] = _Seen(health.lanes, now, mono, until)
 
     def online(self, site: str) -> bool:
         """Whether a heartbeat came within the last five seconds."""
         seen = self._seen.get(site)
         return seen is not None and self._clock.mono_ms() - seen.at_mono < OFFLINE_AFTER_MS
+
+    def told_until(self, site: str) -> int | None:
+        """Up to when a factory had told all that its brain knew, by that brain's clock."""
+        seen = self._seen.get(site)
+        return seen.told_until if seen else None
 
     def seen_at(self, site: str) -> int | None:
         """When a heartbeat came last since this process began."""

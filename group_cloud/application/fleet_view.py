@@ -12,6 +12,7 @@ from group_cloud.application.fleet import FactoryView
 from group_cloud.domain.scope import Scope
 from shared.web import dto_dispatch as dto
 from shared.web.dto_base import Text
+from shared.web.safe_link import safe_link
 
 
 class FleetRows(Protocol):
@@ -41,6 +42,7 @@ class GroupFleet:
             last_seen=row["last_seen"], reported_at=row["at"], site_here=here,
             buffered=brain.get("buffered") or 0,
             oldest_buffered_ms=brain.get("oldest_buffered_ms"),
+            console=safe_link(brain.get("console")),
             # What a factory that is silent said of its edges is old: none of them counts as heard.
             edges=[_edge(edge, here, online) for edge in body.get("edges", [])],
         )  # fmt: skip

@@ -31,6 +31,13 @@ from shared.web.dto_proposals import PastAlarm, PastFault, ProposalHistory
 
 log = logger("trials")
 EVERY_S = 30.0
+FRESH_MS = 86_400_000
+"""An older answer is asked for again while its proposal is open: its factory has seen more."""
+EMPTY_MS = 300_000
+"""So much sooner one that had no samples: it may have been asked for too early."""
+TRY_OPEN_MS, TRY_SITES_MS = 120_000, 86_400_000
+"""How long a try stands open, and how long its factory's bundle is kept free of it."""
+TRY = "try-"
 Sites = Callable[[Scope], Awaitable[list[str] | None]]
 
 
@@ -49,6 +56,15 @@ class Question:
         return digest_of(self.current, self.proposed)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was answered: the digest of the question, when, whether it had any sample."""
+
+    digest: str
+    at: int
+    empty: bool
+
+
 class HistoryRows(Protocol):
     """See `adapters/postgres/history_store.py`."""
 
@@ -56,8 +72,8 @@ class HistoryRows(Protocol):
         """Open proposals, newest first."""
         ...
 
-    async def known(self) -> Mapping[str, str]:
-        """proposal -> digest of the question that was answered, of open proposals."""
+    async def known(self) -> Mapping[str, Known]:
+        """proposal -> what was answered, of open proposals."""
         ...
 
     async def proposal(self, proposal: str) -> ProposalRow | None:
@@ -73,6 +89,22 @@ class HistoryRows(Protocol):
         ...
 
 
+class Tries(Protocol):
+    """What people try before they propose; see `trying.py`."""
+
+    async def open(self, since: int) -> Sequence[Question]:
+        """What was asked since and is not answered."""
+        ...
+
+    async def sites(self, since: int) -> Sequence[str]:
+        """Factories that were asked since."""
+        ...
+
+    async def keep(self, tx: Transaction, /, told: TrialAnswer, at: int) -> bool:
+        """Keep an answer; whether it was asked for."""
+        ...
+
+
 class Histories:
     """Asks the factories and keeps what they answer."""
 
@@ -83,6 +115,7 @@ class Histories:
         self._sign, self._sites = sign, sites
         self._wake = asyncio.Event()
         self._asked: dict[str, tuple[str, ...]] = {}
+        self.tries: Tries | None = None
 
     def wake(self) -> None:
         """There may be something to ask."""
@@ -105,11 +138,22 @@ class Histories:
 
     async def ask(self) -> None:
         """Put the open questions where their factories read."""
-        known = await self._rows.known()
+        known, now = await self._rows.known(), self._clock.now_ms()
         asked: dict[str, list[Question]] = {}
+        again: list[Question] = []
+        if self.tries is not None:  # somebody looks at the screen: these go first
+            asked = {site: [] for site in await self.tries.sites(now - TRY_SITES_MS)}
+            for each in await self.tries.open(now - TRY_OPEN_MS):
+                asked[each.point.site].append(each)
         for each in await self._rows.open():
             mine = asked.setdefault(each.point.site, [])
-            if known.get(each.proposal) != each.digest and len(mine) < MOST:
+            told = known.get(each.proposal)
+            if told is not None and told.digest == each.digest:
+                again += [each] if _aged(told, now) else []
+            elif len(mine) < MOST:
+                mine.append(each)
+        for each in again:  # behind what was never answered
+            if len(mine := asked[each.point.site]) < MOST:
                 mine.append(each)
         for site, questions in sorted(asked.items()):
             names = tuple(sorted(f"{each.proposal}/{each.digest}" for each in questions))
@@ -135,7 +179,10 @@ class Histories:
 
     async def take(self, tx: Transaction, site: str, told: TrialAnswer, at: int) -> None:
         """Keep an answer, in the receiver's transaction."""
-        if told.site != site or not await self._rows.keep(tx, told, at):
+        keep = self._rows.keep
+        if told.proposal.startswith(TRY) and self.tries is not None:
+            keep = self.tries.keep
+        if told.site != site or not await keep(tx, told, at):
             log.error("foreign_record", source=site, claims=told.site, proposal=told.proposal)
             return
         self.wake()
@@ -149,12 +196,12 @@ class Histories:
         found = await self._rows.answer(proposal)
         if found is None or found[1]["digest"] != digest_of(row.current, row.proposed):
             self.wake()
-            return ProposalHistory(
-                proposal=proposal, status="asked", limit_now=row.current.limit,
-                limit_proposed=row.proposed.limit,
-            )  # fmt: skip
-        at, told = found
-        return _dto(row, at, told)
+            return history_of(proposal, row.current, row.proposed, None, None)
+        return history_of(proposal, row.current, row.proposed, *found)
+
+
+def _aged(told: Known, now: int) -> bool:
+    return now - told.at >= (EMPTY_MS if told.empty else FRESH_MS)
 
 
 def digest_of(current: Setting, proposed: Setting) -> str:
@@ -163,11 +210,18 @@ def digest_of(current: Setting, proposed: Setting) -> str:
     return hashlib.blake2b(plain, digest_size=8).hexdigest()
 
 
-def _dto(row: ProposalRow, at: int, told: dict[str, Any]) -> ProposalHistory:
+def history_of(
+    name: str, current: Setting, proposed: Setting, at: int | None, told: dict[str, Any] | None
+) -> ProposalHistory:
+    """An answer as people read it; None: it has not come yet."""
+    if told is None:
+        return ProposalHistory(
+            proposal=name, status="asked", limit_now=current.limit, limit_proposed=proposed.limit
+        )
     return ProposalHistory(
-        proposal=row.id, status="known" if told.get("points") else "no_samples", answered_at=at,
+        proposal=name, status="known" if told.get("points") else "no_samples", answered_at=at,
         since=told["since"], until=told["until"], coverage=told["coverage"],
-        limit_now=row.current.limit, limit_proposed=row.proposed.limit,
+        limit_now=current.limit, limit_proposed=proposed.limit,
         points=told.get("points", []), before=told.get("before", 0), after=told.get("after", 0),
         vanish=[PastAlarm(raised_at=a, cleared_at=b or None) for a, b in told.get("vanish", [])],
         vanish_more=told.get("vanish_more", 0),

@@ -18,9 +18,11 @@ from shared.messages.bodies import (
     FactorySummary,
     FaultRecord,
     FleetReport,
+    IncidentRecord,
     OutcomeRecord,
     ShadowCounts,
     ShadowVerdicts,
+    WarningWindows,
 )
 from shared.messages.control import Hello, Welcome
 from shared.messages.envelope import Frame
@@ -57,7 +59,9 @@ class TakesShadow(Protocol):
         ...
 
 
-_STATES = (FactorySummary, ShadowCounts, ShadowVerdicts, FleetReport, AlarmPoints)
+_STATES = (
+    FactorySummary, ShadowCounts, ShadowVerdicts, FleetReport, AlarmPoints, WarningWindows,
+)  # fmt: skip
 """A state, not history: the newest of each is kept in a table of its own."""
 
 
@@ -80,6 +84,7 @@ class Ingest:
         self.on_report: Callable[[], None] = lambda: None
         self.on_shadow: Callable[[], None] = lambda: None
         """Counts or faults have come: what the health gate of the roll-outs looks at."""
+        self.on_incident: Callable[[], None] = lambda: None
         self.on_factory: Callable[[], None] = lambda: None
         self.on_hello: Callable[[str], Awaitable[None]] = _nobody
         self._kinds: set[type] = set()
@@ -99,6 +104,8 @@ class Ingest:
                 self.on_outcome()
             if DirectiveReport in self._kinds:
                 self.on_report()
+            if IncidentRecord in self._kinds:
+                self.on_incident()
             if self._kinds & {ShadowCounts, FaultRecord}:
                 self.on_shadow()
         return receipts

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from group_cloud.application.ports import Audit, Sign, Transaction
-from group_cloud.domain.nomination import WORST, Grounds, Nominee, Spot, choose
+from group_cloud.domain.nomination import NUISANCE, WORST, Grounds, Nominee, Spot, choose
 from shared.alarm.point import Setting
 from shared.alarm.shadow import setting_data
 from shared.bus.port import Bus
@@ -187,7 +187,7 @@ class Nominator:
 
 def fingerprint(nominees: list[Nominee]) -> str:
     """A name for these very nominations: first what is urgent in it, then all of it."""
-    urgent = [each for each in nominees if each.reason != WORST]
+    urgent = [each for each in nominees if each.reason not in (WORST, NUISANCE)]
     return f"{_digest(urgent)}:{_digest(nominees)}"
 
 
@@ -198,7 +198,7 @@ def _digest(nominees: list[Nominee]) -> str:
 
 
 def _stands(known: Issued, print_: str, now: int) -> bool:
-    """Whether nothing need be signed: who floods most may change places all day long."""
+    """Whether nothing need be signed: who floods or annoys most may change places all day long."""
     if known.expires_at - now <= RENEW_MS:
         return False
     if known.fingerprint == print_:

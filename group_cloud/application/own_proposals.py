@@ -26,7 +26,7 @@ from shared.alarm.shadow import bounds_of, setting_of
 from shared.clock import Clock
 from shared.errors import Rejected
 from shared.web import dto
-from shared.web.dto_proposals import ProposeRequest
+from shared.web.dto_proposals import ProposeRequest, WishedSetting
 
 DAY_MS = 86_400_000
 TREND_DAYS = 60
@@ -82,8 +82,8 @@ class OwnProposals:
         if known.tuning is None:
             return Rejected("not_tunable", {"alarm": wish.alarm})
         current = setting_of(known.tuning["setting"])
-        proposed = _wished(wish, current)
-        refusal = _refusal(known.tuning, current, proposed)
+        proposed = wished(wish.setting, current)
+        refusal = refusal_of(known.tuning, current, proposed)
         if refusal is not None:
             return refusal
         since = self._clock.now_ms() - WINDOW_DAYS * DAY_MS
@@ -106,8 +106,8 @@ class OwnProposals:
         return None
 
 
-def _wished(wish: ProposeRequest, current: Setting) -> Setting:
-    asked = wish.setting
+def wished(asked: WishedSetting, current: Setting) -> Setting:
+    """What somebody wants, where it says nothing what runs."""
     return replace(
         current,
         limit=current.limit if asked.limit is None else asked.limit,
@@ -121,7 +121,8 @@ def _wished(wish: ProposeRequest, current: Setting) -> Setting:
     )  # fmt: skip
 
 
-def _refusal(tuning: Mapping[str, Any], current: Setting, proposed: Setting) -> Rejected | None:
+def refusal_of(tuning: Mapping[str, Any], current: Setting, proposed: Setting) -> Rejected | None:
+    """Why a setting may not be proposed, None if it may."""
     if not (isfinite(proposed.limit) and isfinite(proposed.deadband)):
         return Rejected("not_a_number", {})
     if proposed == current:

@@ -191,7 +191,7 @@ class Rollouts(Protocol):
         ...
 
     async def unheard(self) -> list[RolloutRow]:
-        """Directives whose factory has not answered."""
+        """Directives that their factory has not decided on."""
         ...
 
     async def sites(self) -> list[str]:

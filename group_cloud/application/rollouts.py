@@ -36,6 +36,7 @@ from shared.messages.directives import (
     SignedDirective,
     canonical,
     numbered,
+    schema_of,
 )
 from shared.messages.subjects import BRAIN, Node
 from shared.telemetry import logger
@@ -106,7 +107,9 @@ class Dispatch:
         back = order.plan if order.kind == "rollback" else None
         kept = in_force(earlier) if back is None else proven(earlier, back)
         settings = {**kept, **order.changes}
+        brought = [alarm_setting(alarm, settings[alarm]) for alarm in sorted(settings)]
         directive = Directive(
+            schema=schema_of(brought),
             id=uuid7(self._clock),
             site=order.site,
             edge=order.edge,
@@ -115,7 +118,7 @@ class Dispatch:
             parent=earlier[-1].directive if earlier else "",
             issued_at=now,
             expires_at=min(expiry(now), order.expires_at or expiry(now)),
-            settings=[alarm_setting(alarm, settings[alarm]) for alarm in sorted(settings)],
+            settings=brought,
             proposal=order.proposals[0] if len(order.proposals) == 1 else "",
             approved_by=order.actor,
             extra={"rollout": order.plan, "stage": order.stage, **(order.why or {})},
@@ -159,6 +162,8 @@ class Dispatch:
             if expired(row.expires_at, now):
                 await self._change(row, "refuse", code="expired")
                 continue
+            if row.status == "waiting":
+                continue  # it has come, a person there decides
             if row.site not in sites:
                 sites.append(row.site)
             if row.status == "signed":
@@ -234,4 +239,5 @@ def alarm_setting(alarm: str, setting: Setting) -> AlarmSetting:
         deadband=setting.deadband,
         on_delay_s=setting.on_delay_ms / 1000,
         off_delay_s=setting.off_delay_ms / 1000,
+        filter="" if setting.filter == "raw" else setting.filter,
     )

@@ -102,7 +102,8 @@ class Trainer:
         """Bring one point's bank up to date and look for a better setting."""
         held = self._banks.pop(point, None)
         arrived = await self._stores.records.outcomes(point, RECORDS, untrained=held is not None)
-        held = held or _Held(self._new_bank())
+        # The first bank imports what it needs, which takes a second.
+        held = held or _Held(await asyncio.to_thread(self._new_bank))
         for _, record in arrived:
             held.take(record)
         found = None

@@ -13,6 +13,7 @@ from statistics import median
 from shared.alarm.point import Setting
 
 CANDIDATE, MISSED, DRIFTED, WORST = "candidate", "missed", "drifted", "worst"
+NUISANCE = "nuisance"
 DRIFT_SIGMAS = 2.0
 DRIFT_DAYS = 4
 """Days of a tag that say where it stood: as many as commissioning takes."""
@@ -35,6 +36,8 @@ class Grounds:
     missed: Mapping[Spot, int] = field(default_factory=dict)
     """Recorded faults of which it could have told and did not."""
     drifted: Iterable[Spot] = ()
+    nuisance: Mapping[Spot, float] = field(default_factory=dict)
+    """Nuisance alarms a day to be expected, where people have said that most are."""
     candidates: Mapping[Spot, Setting] = field(default_factory=dict)
     """Settings on trial: a roll-out in shadow waits for their counts."""
 
@@ -51,12 +54,14 @@ class Nominee:
 def choose(grounds: Grounds, budget: int) -> dict[str, list[Nominee]]:
     """edge -> its nominated points, the most needed first, at most `budget` of them.
 
-    What is on trial comes first, then what missed a fault, what has drifted, and what floods.
+    What is on trial comes first, then what missed a fault, what has drifted, what people call
+    nuisance, and what floods.
     """
     ranked = [
         *((spot, CANDIDATE) for spot in sorted(grounds.candidates)),
         *((spot, MISSED) for spot in _by_need(grounds.missed)),
         *((spot, DRIFTED) for spot in sorted(set(grounds.drifted))),
+        *((spot, NUISANCE) for spot in _by_need(grounds.nuisance)),
         *((spot, WORST) for spot in _by_need(grounds.raised)),
     ]
     found: dict[str, dict[Spot, Nominee]] = {}

@@ -1,7 +1,7 @@
 """How variants of a playbook compare by what came of their runs, in bounded contexts. Pure.
 
-Thompson sampling over Beta posteriors, the same for the same draws. It ranks and proposes; which
-version runs is decided by people, at the group and at each factory.
+What is learnt and drawn is the learner's (`learning/bandit.py`); here is what a run is worth, who
+competes with whom, and when that is enough to propose. Which version runs is decided by people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from shared.playbook.tuning import within
 MOST_CONTEXTS = 100
 """More are ranked together as `*`, the rarest first."""
 MOST_VARIANTS = 20
-DRAWS = 1_000
 FLOOR = 0.05
 SURE = 0.95
 ENOUGH = 8
@@ -25,16 +24,28 @@ ENOUGH = 8
 REST = "*"
 
 
-class Draw(Protocol):
-    """Where chance comes from; seeded by whoever gives it."""
+class Choice(Protocol):
+    """The learner: Thompson sampling per context, deterministic by its seed."""
 
-    def betavariate(self, alpha: float, beta: float) -> float:
-        """A draw of a Beta distribution."""
+    def learn_one(self, x: tuple[str, str], y: float | None) -> None:
+        """Take (context, variant) and what the outcome was worth."""
+        ...
+
+    def chances(self, context: str, variants: Sequence[str]) -> dict[str, float]:
+        """How often each would be the best of a draw."""
+        ...
+
+    def propose(self, context: str, variants: Sequence[str]) -> dict[str, float]:
+        """The same as weights, none below the floor."""
+        ...
+
+    def posterior(self, x: tuple[str, str]) -> tuple[float, float]:
+        """The two counts of what is known of (context, variant)."""
         ...
 
 
-Chance = Callable[[str], Draw]
-"""Draws for a name: always the same ones for the same name."""
+NewChoice = Callable[[], Choice]
+"""A learner that knows nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ def context_of(asset_class: str, tag_class: str, hour: int) -> str:
     return f"{asset_class or '-'}/{tag_class or '-'}/{third}"
 
 
-def rank(runs: Sequence[Run], chance: Chance) -> list[Ranking]:
+def rank(runs: Sequence[Run], new_choice: NewChoice) -> list[Ranking]:
     """Every context with its variants; all runs together as the last one."""
     counts: dict[str, int] = {}
     for run in runs:
@@ -106,32 +117,38 @@ def rank(runs: Sequence[Run], chance: Chance) -> list[Ranking]:
             grouped[run.context].append(run)
     if runs:
         grouped[REST] = list(runs)
-    return [Ranking(name, len(mine), _ranked(mine, chance(name))) for name, mine in grouped.items()]
+    choice = new_choice()
+    return [Ranking(name, len(mine), _ranked(name, mine, choice)) for name, mine in grouped.items()]
 
 
-def _ranked(runs: list[Run], draw: Draw) -> tuple[Ranked, ...]:
+def _ranked(context: str, runs: list[Run], choice: Choice) -> tuple[Ranked, ...]:
     arms: dict[tuple[int, str], list[Run]] = {}
     for run in runs:
         arms.setdefault((run.version, run.variant), []).append(run)
     keys = sorted(arms, key=lambda key: (-len(arms[key]), key))[:MOST_VARIANTS]
-    usual = _usual(runs)
-    worth = {key: _beta(arms[key], usual) for key in keys}
-    best = _best([worth[key] for key in keys], draw)
-    floor = min(FLOOR, 1 / max(1, len(keys)))
+    names = {key: f"{key[0]}/{key[1]}" for key in keys}
+    _learn(choice, context, {names[key]: arms[key] for key in keys}, _usual(runs))
+    best = choice.chances(context, list(names.values()))
+    weights = choice.propose(context, list(names.values()))
     found = []
-    for key, share in zip(keys, best, strict=True):
-        a, b = worth[key]
+    for key, name in names.items():
+        a, b = choice.posterior((context, name))
         mean = a / (a + b)
         spread = (mean * (1 - mean) / (a + b + 1)) ** 0.5
         mine = arms[key]
         times = [run.resolve_s for run in mine if run.resolve_s is not None]
         found.append(Ranked(
             key[0], key[1], len(mine), sum(run.success for run in mine), round(mean, 4),
-            round(max(0.0, mean - 1.645 * spread), 4), round(share, 4),
-            round(floor + (1 - floor * len(keys)) * share, 4),
+            round(max(0.0, mean - 1.645 * spread), 4), round(best[name], 4), weights[name],
             round(statistics.median(times), 1) if times else None,
         ))  # fmt: skip
     return tuple(sorted(found, key=lambda each: (-each.mean, each.version, each.variant)))
+
+
+def _learn(choice: Choice, context: str, arms: Mapping[str, list[Run]], usual_s: float) -> None:
+    for name, runs in arms.items():
+        for run in runs:
+            choice.learn_one((context, name), worth(run, usual_s))
 
 
 def _usual(runs: Iterable[Run]) -> float:
@@ -148,20 +165,6 @@ def worth(run: Run, usual_s: float) -> float:
     return 0.5 + 0.5 * min(1.0, usual_s / (usual_s + max(0.0, run.resolve_s)) * 2)
 
 
-def _beta(runs: list[Run], usual: float) -> tuple[float, float]:
-    good = sum(worth(run, usual) for run in runs)
-    return 1 + good, 1 + len(runs) - good
-
-
-def _best(arms: Sequence[tuple[float, float]], draw: Draw) -> list[float]:
-    """How often each arm is the best of a draw."""
-    wins = [0] * len(arms)
-    for _ in range(DRAWS):
-        drawn = [draw.betavariate(a, b) for a, b in arms]
-        wins[drawn.index(max(drawn))] += 1
-    return [won / DRAWS for won in wins]
-
-
 def suggested(ranking: Ranking, live: Mapping[str, int]) -> tuple[int, list[str]] | None:
     """(version, factories that run another one), where one is better almost for sure."""
     best = max(ranking.ranked, key=lambda each: each.best, default=None)
@@ -175,9 +178,10 @@ def suggested(ranking: Ranking, live: Mapping[str, int]) -> tuple[int, list[str]
     return (best.version, sites) if sites else None
 
 
-def input_moves(book: Playbook, runs: Sequence[Run], chance: Chance) -> list[InputMove]:
+def input_moves(book: Playbook, runs: Sequence[Run], new_choice: NewChoice) -> list[InputMove]:
     """Values inside the bounds that were in use somewhere and did better than the usual one."""
     found: list[InputMove] = []
+    choice, usual = new_choice(), _usual(runs)
     for name, spec in sorted(book.inputs.items()):
         if spec.tunable is None or spec.type not in ("number", "integer", "duration"):
             continue
@@ -189,11 +193,13 @@ def input_moves(book: Playbook, runs: Sequence[Run], chance: Chance) -> list[Inp
         keys = sorted(arms, key=lambda key: (-len(arms[key]), str(key)))[:MOST_VARIANTS]
         if len(keys) < 2:
             continue
-        usual = _usual(runs)
-        best = _best([_beta(arms[key], usual) for key in keys], chance(name))
-        place = best.index(max(best))
-        now, proposed = keys[0], keys[place]
-        if place and best[place] >= SURE and min(len(arms[now]), len(arms[proposed])) >= ENOUGH:
+        names = {str(place): key for place, key in enumerate(keys)}
+        _learn(choice, name, {place: arms[key] for place, key in names.items()}, usual)
+        best = choice.chances(name, list(names))
+        place = max(best, key=lambda each: best[each])
+        now, proposed = keys[0], names[place]
+        enough = min(len(arms[now]), len(arms[proposed])) >= ENOUGH
+        if proposed != now and best[place] >= SURE and enough:
             found.append(InputMove(
                 name, now, proposed, spec.tunable.min, spec.tunable.max, len(arms[now]),
                 len(arms[proposed]), round(best[place], 4),

@@ -10,6 +10,7 @@ from typing import Literal
 
 from group_cloud.domain.evidence import Suggestion
 from shared.alarm.definition import Bounds, Words
+from shared.alarm.filters import Filter
 from shared.alarm.point import Setting
 
 ProposalStatus = Literal["open", "approved", "rejected", "superseded"]
@@ -47,6 +48,14 @@ def explain(subject: Subject, found: Suggestion) -> Words:
     return Words(zh, en)
 
 
+FILTER_WORDS: dict[Filter, Words] = {
+    "raw": Words("原始采样值", "raw samples"),
+    "mean5min": Words("5 分钟均值", "their mean of 5 minutes"),
+    "day": Words("相对一天均值的偏差", "the deviation from the mean of a day"),
+}
+"""What a limit is held against, as people read it."""
+
+
 def _seconds(ms: int) -> str:
     return f"{ms / 1000:g} s"
 
@@ -62,6 +71,8 @@ def change_zh(now: Setting, new: Setting, unit: str) -> str:
         parts.append(f"报警延时由 {_seconds(now.on_delay_ms)} 改为 {_seconds(new.on_delay_ms)}")
     if new.off_delay_ms != now.off_delay_ms:
         parts.append(f"返回延时由 {_seconds(now.off_delay_ms)} 改为 {_seconds(new.off_delay_ms)}")
+    if new.filter != now.filter:
+        parts.append(f"信号滤波由{FILTER_WORDS[now.filter].zh}改为{FILTER_WORDS[new.filter].zh}")
     return "、".join(parts)
 
 
@@ -81,6 +92,11 @@ def change_en(now: Setting, new: Setting, unit: str) -> str:
     if new.off_delay_ms != now.off_delay_ms:
         parts.append(
             f"an off-delay of {_seconds(new.off_delay_ms)} instead of {_seconds(now.off_delay_ms)}"
+        )
+    if new.filter != now.filter:
+        parts.append(
+            f"the limit held against {FILTER_WORDS[new.filter].en} instead of "
+            f"{FILTER_WORDS[now.filter].en}"
         )
     return " and ".join(parts)
 

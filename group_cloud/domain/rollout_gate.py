@@ -41,6 +41,16 @@ class Shadowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What is recorded about one point beside its alarms, for people who look at the gate."""
+
+    faults: int
+    """Recorded faults that name it, or lie on its line."""
+    engineer_only: int
+    """Episodes that the engineer's own setting told and the running one did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Factory:
     """How far a factory has told its events."""
 

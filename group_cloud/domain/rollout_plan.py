@@ -82,6 +82,8 @@ class Change:
     """Alarms a day that the proposal forecasts; None: it says nothing."""
     before_per_day: float | None = None
     """Alarms a day under the old setting; holds where there is no forecast."""
+    labels: tuple[int, int] | None = None
+    """(true, nuisance) alarms that people had labelled when it was proposed."""
 
     @property
     def target(self) -> Target:
@@ -94,6 +96,7 @@ class Change:
             "site": self.point.site, "edge": self.point.edge, "alarm": self.point.alarm,
             "line": self.line, "old": setting_data(self.old), "new": setting_data(self.new),
             "side": self.side, "per_day": self.per_day, "before_per_day": self.before_per_day,
+            "labels": list(self.labels) if self.labels else None,
         }  # fmt: skip
 
     @classmethod
@@ -103,6 +106,7 @@ class Change:
             Point(data["site"], data["edge"], data["alarm"]), data["line"],
             setting_of(data["old"]), setting_of(data["new"]), data["side"],
             data["per_day"], data["before_per_day"],
+            (data["labels"][0], data["labels"][1]) if data.get("labels") else None,
         )  # fmt: skip
 
 

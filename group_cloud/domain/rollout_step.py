@@ -6,92 +6,29 @@ that a crash anywhere costs nothing. It signs nothing and knows no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from group_cloud.domain.evidence import Point
-from group_cloud.domain.rollout import IN_FLIGHT, Kind, Status
+from group_cloud.domain.rollout import IN_FLIGHT, Kind
 from group_cloud.domain.rollout_gate import (
     DAY_MS,
     Factory,
     Shadowed,
-    Watched,
     too_few,
     too_many,
     unhealthy,
     unlikely,
 )
+from group_cloud.domain.rollout_moves import Become as Become
+from group_cloud.domain.rollout_moves import Exclude as Exclude
+from group_cloud.domain.rollout_moves import Hold as Hold
+from group_cloud.domain.rollout_moves import Move as Move
+from group_cloud.domain.rollout_moves import Seen as Seen
+from group_cloud.domain.rollout_moves import Sent as Sent
+from group_cloud.domain.rollout_moves import Sign as Sign
 from group_cloud.domain.rollout_plan import Change, Plan, Target, canary, targets_of
 from group_cloud.domain.rollout_policy import CHANGING, Stage
 from shared.errors import Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One directive of the roll-out as it stands; given in the order of their numbers."""
-
-    target: Target
-    stage: Stage | None
-    kind: Kind
-    status: Status
-    at: int
-    alarms: frozenset[str]
-    """The alarms whose settings it changes."""
-    code: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    expires_at: int = 0
-
-    @property
-    def too_early(self) -> bool:
-        """Whether somebody below called it expired before it was: a clock there is wrong."""
-        return (self.status, self.code) == ("refused", "expired") and self.at < self.expires_at
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the health gate looks at."""
-
-    watched: Mapping[Point, Watched] = field(default_factory=dict)
-    shadowed: Mapping[Point, Shadowed] = field(default_factory=dict)
-    factories: Mapping[str, Factory] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """Sign one directive for one edge."""
-
-    kind: Kind
-    target: Target
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Become:
-    """Move the life cycle."""
-
-    trigger: str
-    code: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Exclude:
-    """A factory refuses its part: the rest goes on without it."""
-
-    points: tuple[Point, ...]
-    code: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Nothing to do but wait; `code` says for what, `until` when to look again at the latest."""
-
-    code: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    until: int | None = None
-
 
 SOON_MS = 1_000
 MOST_TRIES = 5
@@ -99,7 +36,6 @@ MOST_TRIES = 5
 LONGEST = 64  # times the first wait
 MAY_YET_RUN = ("expired", "superseded", "overtaken")
 """Refusals of the one directive that do not say that its change never reaches the edge."""
-Move = Sign | Become | Exclude | Hold
 
 
 def next_move(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
@@ -251,7 +187,8 @@ def _changing(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
     stage = plan.stage
     assert stage is not None
     wave, silent, applied_at = plan.wave(stage), [], plan.stage_at
-    soonest = plan.expires_at
+    asked: list[Target] = []
+    passed_at, soonest = plan.stage_at, plan.expires_at
     for target in targets_of(wave):
         mine = tuple(each for each in wave if each.target == target)
         alarms = {each.point.alarm for each in mine}
@@ -264,11 +201,17 @@ def _changing(plan: Plan, sent: Sequence[Sent], seen: Seen, now: int) -> Move:
                 return _refused(plan, sent, mine, last)
             silent.append(target)
             soonest = min(soonest, again)
-        if last.status in IN_FLIGHT:
+        if last.status == "waiting":
+            asked.append(target)
+        elif last.status in IN_FLIGHT:
             silent.append(target)
+            passed_at = max(passed_at, last.at if last.status == "relayed" else 0)
         applied_at = max(applied_at, last.at)
     if silent:
-        return _silent(plan, sent, silent, now, soonest)
+        return _silent(plan, sent, silent, (now, passed_at, soonest))
+    if asked:
+        # People are not hurried: it waits as long as the roll-out may last.
+        return replace(_hold_for(asked, plan.expires_at), code="waits_for_factory")
     return _watch(plan, wave, seen, applied_at, now)
 
 
@@ -289,9 +232,10 @@ def _refused(plan: Plan, sent: Sequence[Sent], mine: tuple[Change, ...], last: S
 
 
 def _silent(
-    plan: Plan, sent: Sequence[Sent], silent: list[Target], now: int, soonest: int
+    plan: Plan, sent: Sequence[Sent], silent: list[Target], times: tuple[int, int, int]
 ) -> Move:  # fmt: skip
-    due = plan.stage_at + round(plan.policy.answer_s * 1000)
+    now, passed_at, soonest = times
+    due = passed_at + round(plan.policy.answer_s * 1000)
     if plan.stage == "all":
         return _hold_for(silent, soonest)
     if now < due:

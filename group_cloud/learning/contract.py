@@ -1,19 +1,19 @@
 """What every learner of the group is: it learns one labelled thing at a time and is plain data.
 
 Called by everything that runs learners; one check list in the tests runs over all of them. It
-decides nothing.
+decides nothing. numpy comes with the first array: a cloud that has nothing to learn needs none.
 """
 
 from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any, Protocol, Self, runtime_checkable
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from shared.errors import AndonError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class UnlabelledError(AndonError):
@@ -44,6 +44,8 @@ class Learner(Protocol):
 
 def packed(array: npt.NDArray[Any]) -> dict[str, Any]:
     """An array as plain data: its bytes in base64, compressed, little-endian."""
+    import numpy as np
+
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     body = base64.b64encode(zlib.compress(np.ascontiguousarray(little).tobytes(), 1))
     return {"dtype": little.dtype.str, "shape": list(array.shape), "body": body.decode()}
@@ -51,6 +53,8 @@ def packed(array: npt.NDArray[Any]) -> dict[str, Any]:
 
 def unpacked(data: dict[str, Any]) -> npt.NDArray[Any]:
     """Read what `packed` wrote."""
+    import numpy as np
+
     body = zlib.decompress(base64.b64decode(data["body"]))
     found = np.frombuffer(body, np.dtype(data["dtype"])).reshape(data["shape"])
     return found.astype(found.dtype.newbyteorder("="))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-HORIZONS_MIN = (10, 20, 40, 60, 120, 180)
-"""Minutes from the first alarm at which a flood is looked at."""
+from group_cloud.domain.floods import HORIZONS_MIN as HORIZONS_MIN
+
 SHRINK = 0.3
 FLOOR = 1e-3
 Array = npt.NDArray[np.float64]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from group_cloud.domain.floods import ALARMS, EPISODES, FEWEST
 from group_cloud.learning.contract import UnlabelledError, checked_schema
 from group_cloud.learning.flood_models import (
     HORIZONS_MIN,
@@ -29,10 +30,8 @@ from group_cloud.learning.flood_models import (
 )
 
 SCHEMA = "flood-memory/v1"
-EPISODES, POINTS, ALARMS = 600, 200, 500
-"""At the most: episodes in memory, points it tells apart, alarms of one episode."""
-FEWEST = 12
-"""Below this many episodes, or with one cause only, everything is unknown."""
+POINTS = 200
+"""Points that it tells apart at the most."""
 SURE, LIKELY, UNLIKELY = 0.7, 0.5, 0.1
 """Trust from which it answers at once, that it wants when time is up, and below which it says
 unknown before that ..."""

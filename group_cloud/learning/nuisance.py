@@ -160,14 +160,32 @@ class NuisanceRanker:
         model = self.bayes if self.champion == "bayes" else self.logistic
         return model.score(self._row(x))
 
+    def scores(self, x: Occurrence) -> tuple[float, float] | None:
+        """What the two say of it; None before they have seen two of each kind."""
+        if min(self.bayes.count) < 2:
+            return None
+        numbers = self._row(x)
+        return self.logistic.score(numbers), self.bayes.score(numbers)
+
+    @property
+    def share(self) -> float:
+        """Of nuisance in all that was learnt."""
+        return (self.bayes.count[1] + 1) / (sum(self.bayes.count) + 2)
+
+    def probability(self, x: Occurrence) -> float:
+        """How likely it is nuisance, as frequent as nuisance is here; `score` takes both kinds as
+        equally frequent."""
+        said, share = (self.score(x), self.share) if self.scores(x) else (0.5, self.share)
+        return said * share / (said * share + (1 - said) * (1 - share))
+
+    def because(self, x: Occurrence) -> tuple[str, ...]:
+        """The features that speak most for nuisance, at most three."""
+        parts = sorted(zip(self.logistic.parts(self._row(x)), FEATURES, strict=True), reverse=True)
+        return tuple(name for part, name in parts[:3] if part > 0)
+
     def rank(self, given: Sequence[Occurrence]) -> list[Ranked]:
         """All of them, the likeliest to matter first; none is left out."""
-        found = []
-        for x in given:
-            parts = sorted(
-                zip(self.logistic.parts(self._row(x)), FEATURES, strict=True), reverse=True
-            )
-            found.append(Ranked(x, self.score(x), tuple(n for p, n in parts[:3] if p > 0)))
+        found = [Ranked(x, self.score(x), self.because(x)) for x in given]
         return sorted(found, key=lambda r: (r.nuisance, r.occurrence.id))
 
     def propose(self) -> list[ShelvingProposal]:

@@ -1,89 +1,131 @@
-"""River's scaler and logistic regression, imported lean, with their state as plain data.
+"""StandardScaler and LogisticRegression on vectors, with their state as plain data.
 
-Imported by the group's classifiers only. It learns nothing by itself.
+Imported by the group's classifiers only. The maths, loss and optimiser are River's; rows are
+vectors of one length, not dictionaries, because a label costs five steps over a hundred features.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 
-import river
+import numpy as np
+import numpy.typing as npt
+from river.optim.losses import Log
+from river.optim.sgd import SGD
+
+Array = npt.NDArray[np.float64]
+CLIP_GRADIENT = 1e12
+_LOSS = Log()
 
 
-def _load(package: str, module: str) -> Any:
-    """One module without its package's other estimators.
+class Scaler:
+    """River's StandardScaler: running means and variances; what never varied becomes 0."""
 
-    The packages import scipy.stats for estimators that we do not use, which costs seconds. The
-    package's own start is skipped, and undone afterwards: whoever imports it later gets all of it,
-    with these same classes.
+    __slots__ = ("_divisor", "count", "mean", "variance")
+
+    def __init__(self, many: int) -> None:
+        self.count, self.mean, self.variance = 0, np.zeros(many), np.zeros(many)
+        self._divisor: Array | None = None
+
+    def learn_one(self, x: Array) -> None:
+        """Take one row."""
+        self.count += 1
+        before = x - self.mean
+        self.mean += before / self.count
+        before *= x - self.mean
+        before -= self.variance
+        before /= self.count
+        self.variance += before
+        self._divisor = None
+
+    def transform(self, rows: Array) -> Array:
+        """One row, or rows below one another, in the deviations known so far."""
+        if self._divisor is None:
+            self._divisor = np.sqrt(self.variance)
+            self._divisor[self._divisor == 0] = np.inf
+        return (rows - self.mean) / self._divisor
+
+
+class Logistic:
+    """River's LogisticRegression by plain SGD, judged by the average of its last weights.
+
+    A step moves the weights by what one label happened to be; their average over the newest labels
+    (Polyak and Ruppert) does not jump with it. `averaging` is the share of the newest weights in
+    it: 1 is no average, a thousandth reaches over some thousand labels.
     """
-    if package in sys.modules:
-        return importlib.import_module(f"{package}.{module}")
-    stand_in = ModuleType(package)
-    stand_in.__path__ = [str(Path(river.__file__).parent / package.rpartition(".")[2])]
-    sys.modules[package] = stand_in
-    try:
-        if package == "river.linear_model":
-            importlib.import_module(f"{package}.base")
-        return importlib.import_module(f"{package}.{module}")
-    finally:
-        del sys.modules[package]
+
+    __slots__ = (
+        "averaged", "averaging", "intercept", "l2", "labels", "level", "optimizer", "rate",
+        "weights",
+    )  # fmt: skip
+
+    def __init__(self, many: int, rate: float, l2: float, averaging: float = 1.0) -> None:
+        self.rate, self.l2, self.averaging = rate, l2, averaging
+        self.weights, self.intercept = np.zeros(many), 0.0
+        self.averaged, self.level, self.labels = np.zeros(many), 0.0, 0
+        self.optimizer = SGD(rate)
+
+    def logit(self, x: Array) -> float:
+        """Log-odds that the label is true, by the average."""
+        return float(self.averaged.dot(x)) + self.level
+
+    def learn(self, rows: Array, labels: Sequence[bool]) -> None:
+        """One step on every scaled row, for one new label and what is remembered with it."""
+        for x, y in zip(rows, labels, strict=True):
+            self._step(x, y)
+        self.labels += 1
+        share = max(self.averaging, 1 / self.labels)
+        self.averaged += share * (self.weights - self.averaged)
+        self.level += share * (self.intercept - self.level)
+
+    def _step(self, x: Array, y: bool) -> None:
+        slope = _LOSS.gradient(y, float(self.weights.dot(x)) + self.intercept)
+        slope = min(max(float(slope), -CLIP_GRADIENT), CLIP_GRADIENT)
+        self.intercept -= self.rate * slope
+        gradient = slope * x
+        if self.l2:
+            gradient += self.l2 * self.weights
+        self.optimizer.step(self.weights, gradient)
 
 
-_Scaler = _load("river.preprocessing", "scale").StandardScaler
-_Logistic = _load("river.linear_model", "log_reg").LogisticRegression
+def scaler_data(scaler: Scaler) -> list[list[float]]:
+    """Count, mean and variance of every feature."""
+    counts = [float(scaler.count)] * len(scaler.mean)
+    return [counts, scaler.mean.tolist(), scaler.variance.tolist()]
 
 
-def new_scaler() -> Any:
-    """A StandardScaler that has seen nothing."""
-    return _Scaler()
-
-
-def new_logistic(rate: float, l2: float) -> Any:
-    """A LogisticRegression that has seen nothing; plain SGD, whose only state is its count."""
-    from river.optim.sgd import SGD
-
-    return _Logistic(optimizer=SGD(rate), l2=l2, intercept_lr=rate)
-
-
-def scaler_data(scaler: Any, many: int) -> list[list[float]]:
-    """Count, mean and variance of the features 0..many-1."""
-    return [
-        [float(table[i]) for i in range(many)]
-        for table in (scaler.counts, scaler.means, scaler.vars)
-    ]
-
-
-def scaler_of(data: list[list[float]]) -> Any:
+def scaler_of(data: list[list[float]]) -> Scaler:
     """Read what `scaler_data` wrote."""
-    scaler = new_scaler()
-    for place, (count, mean, variance) in enumerate(zip(*data, strict=True)):
-        if count:
-            scaler.counts[place] = int(count)
-            scaler.means[place], scaler.vars[place] = mean, variance
-    return scaler
+    counts, means, variances = data
+    found = Scaler(len(means))
+    found.count = int(counts[0]) if counts else 0
+    found.mean, found.variance = np.array(means, float), np.array(variances, float)
+    return found
 
 
-def logistic_data(model: Any, many: int) -> dict[str, Any]:
-    """Weights, intercept and the count of steps."""
-    weights = model.weights
+def logistic_data(model: Logistic) -> dict[str, Any]:
+    """Weights, intercept and the count of steps, and the averages with the count of labels."""
+    steps = int(model.optimizer.n_iterations)
     return {
-        "weights": [float(weights.get(i, 0.0)) for i in range(many)] if weights else [],
+        "weights": model.weights.tolist() if steps else [],
         "intercept": float(model.intercept),
-        "steps": int(model.optimizer.n_iterations),
+        "steps": steps,
+        "averaged": model.averaged.tolist() if steps else [],
+        "level": float(model.level),
+        "labels": model.labels,
     }
 
 
-def logistic_of(data: dict[str, Any], rate: float, l2: float) -> Any:
-    """Read what `logistic_data` wrote."""
-    from river.utils import VectorDict
-
-    model = new_logistic(rate, l2)
-    model._weights = VectorDict(dict(enumerate(data["weights"])))
-    model.intercept = data["intercept"]
-    model.optimizer.n_iterations = data["steps"]
+def logistic_of(
+    data: dict[str, Any], many: int, rate: float, l2: float, averaging: float = 1.0
+) -> Logistic:
+    """Read what `logistic_data` wrote; what was written before there were averages is its own."""
+    model = Logistic(many, rate, l2, averaging)
+    if data["weights"]:
+        model.weights = np.array(data["weights"], float)
+        model.averaged = np.array(data.get("averaged", data["weights"]), float)
+    model.intercept, model.optimizer.n_iterations = float(data["intercept"]), int(data["steps"])
+    model.level = float(data.get("level", data["intercept"]))
+    model.labels = int(data.get("labels", data["steps"]))
     return model

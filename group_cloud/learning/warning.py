@@ -16,14 +16,14 @@ import numpy.typing as npt
 from group_cloud.learning.contract import UnlabelledError, checked_schema, packed, unpacked
 from group_cloud.learning.replay_memory import BalancedReplay
 from group_cloud.learning.river_models import (
+    Logistic,
+    Scaler,
     logistic_data,
     logistic_of,
-    new_logistic,
-    new_scaler,
     scaler_data,
     scaler_of,
 )
-from group_cloud.learning.warning_model import (
+from shared.alarm.warning_model import (
     CLIP,
     RIDGE,
     Array,
@@ -34,12 +34,15 @@ from group_cloud.learning.warning_model import (
 )
 
 SCHEMA = "warning-learner/v1"
-RATE, L2 = 0.002, 1e-3
+RATE, L2, AVERAGING = 0.002, 1e-3, 0.0005
 FIRST_RELATIONS = 128
 """Normal windows after which the relations are first computed; then each time they doubled."""
 HELD = 4000
 """Newest predictions made before the label was learnt: for threshold and calibration."""
 FALSE_SHARE = 0.1
+
+
+_NO_ROW: Array = np.zeros(0)
 
 
 class _Known:
@@ -48,7 +51,7 @@ class _Known:
     __slots__ = ("row", "vector", "version")
 
     def __init__(self, vector: Array) -> None:
-        self.vector, self.version, self.row = vector.astype(np.float32), -1, dict[int, float]()
+        self.vector, self.version, self.row = vector.astype(np.float32), -1, _NO_ROW
 
 
 class _Moments:
@@ -83,7 +86,7 @@ class WarningLearner:
         self.many = many_features(len(self.tags))
         self.replay: BalancedReplay[_Known] = BalancedReplay(seed)
         self._moments = (_Moments(len(self.tags)), _Moments(len(self.tags)))
-        self._scaler, self._model = new_scaler(), new_logistic(RATE, L2)
+        self._scaler, self._model = Scaler(self.many), Logistic(self.many, RATE, L2, AVERAGING)
         self._tested: deque[tuple[float, bool]] = deque(maxlen=HELD)
         self._next = FIRST_RELATIONS
         self._relate()
@@ -100,11 +103,10 @@ class WarningLearner:
             self._normal(known.vector.astype(float))
         row = self._row(known)
         self._scaler.learn_one(row)
-        scaled = self._scaler.transform_one(row)
-        self._tested.append((float(self._model._raw_dot_one(scaled)), bool(y)))
-        self._model.learn_one(scaled, bool(y))
-        for old, label in self.replay.drawn():
-            self._model.learn_one(self._scaler.transform_one(self._row(old)), label)
+        drawn = list(self.replay.drawn())
+        rows = self._scaler.transform(np.array([row, *(self._row(old) for old, _ in drawn)]))
+        self._tested.append((self._model.logit(rows[0]), bool(y)))
+        self._model.learn(rows, [bool(y), *(label for _, label in drawn)])
         self.replay.add(known, bool(y))
 
     def score(self, x: npt.ArrayLike) -> float:
@@ -113,21 +115,19 @@ class WarningLearner:
 
     def freeze(self) -> WarningModel:
         """The model as it would be sent down now."""
-        counts, means, variances = (np.array(c) for c in scaler_data(self._scaler, self.many))
-        sigma = np.sqrt(variances)
+        sigma = np.sqrt(self._scaler.variance)
         # Like the scaler: a feature that never varied is passed over.
-        varied = (counts > 0) & (sigma > 0)
-        data = logistic_data(self._model, self.many)
-        weights = np.where(varied, np.array(data["weights"] or [0.0] * self.many), 0.0)
+        varied = sigma > 0
+        weights = np.where(varied, self._model.averaged, 0.0)
         slope, offset = calibration(self._tested)
         quiet = [logit for logit, label in self._tested if not label]
         return WarningModel(
             self.tags,
             self._relations,
-            means,
+            self._scaler.mean.copy(),
             np.where(varied, sigma, 1.0),
             weights,
-            data["intercept"],
+            self._model.level,
             float(np.quantile(quiet, 1 - FALSE_SHARE)) if quiet else 0.0,
             slope,
             offset,
@@ -151,10 +151,10 @@ class WarningLearner:
         self._version = self._next
         self._relations = (self._moments[0].relation(), self._moments[1].relation())
 
-    def _row(self, known: _Known) -> dict[int, float]:
+    def _row(self, known: _Known) -> Array:
         if known.version != self._version:
             vector = known.vector.astype(float)
-            known.row = dict(enumerate(features(vector, self._relations)))
+            known.row = np.array(features(vector, self._relations))
             known.version = self._version
         return known.row
 
@@ -164,8 +164,8 @@ class WarningLearner:
         return {
             "schema": SCHEMA,
             "tags": list(self.tags),
-            "scaler": scaler_data(self._scaler, self.many),
-            "model": logistic_data(self._model, self.many),
+            "scaler": scaler_data(self._scaler),
+            "model": logistic_data(self._model),
             "moments": [
                 {"count": m.count, "total": packed(m.total), "outer": packed(m.outer)}
                 for m in self._moments
@@ -187,7 +187,7 @@ class WarningLearner:
         checked_schema(data, SCHEMA)
         found = cls(data["tags"])
         found._scaler = scaler_of(data["scaler"])
-        found._model = logistic_of(data["model"], RATE, L2)
+        found._model = logistic_of(data["model"], found.many, RATE, L2, AVERAGING)
         for moments, held in zip(found._moments, data["moments"], strict=True):
             moments.count = held["count"]
             moments.total, moments.outer = unpacked(held["total"]), unpacked(held["outer"])

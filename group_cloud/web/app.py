@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -11,19 +11,24 @@ from fastapi import FastAPI
 from group_cloud.application.fleet import FactoryView
 from group_cloud.application.fleet_push import FleetPush
 from group_cloud.application.fleet_view import GroupFleet
+from group_cloud.application.floods.view import FloodView
 from group_cloud.application.live import GroupLive
 from group_cloud.application.operator_state import OperatorStates
 from group_cloud.application.proposals import ProposalDesk
 from group_cloud.application.rollout.desk import RolloutDesk
 from group_cloud.application.tenants import Tenants
 from group_cloud.application.total_view import TotalView
+from group_cloud.application.warning.desk import WarningDesk
 from group_cloud.web.routes import group_router, health_router
 from group_cloud.web.routes_dispatch import DispatchParts, dispatch_router
 from group_cloud.web.routes_fleet import fleet_router
+from group_cloud.web.routes_floods import flood_router
+from group_cloud.web.routes_notices import NoticeParts, notice_router
 from group_cloud.web.routes_playbooks import BookParts, playbook_router
 from group_cloud.web.routes_proposals import ProposalParts, proposal_router
 from group_cloud.web.routes_rollouts import rollout_router
 from group_cloud.web.routes_total import total_router
+from group_cloud.web.routes_warning import warning_router
 from shared.clock import Clock, SystemClock
 from shared.paths import console_dist
 from shared.web.app import WebOptions, create_base_app, serve_console
@@ -51,6 +56,9 @@ class Parts:
     push: FleetPush
     proposing: ProposalParts
     books: BookParts
+    floods: FloodView
+    warnings: WarningDesk
+    notices: NoticeParts
     health: HealthParts = field(default_factory=HealthParts)
 
 
@@ -66,6 +74,9 @@ def create_app(
     app.include_router(fleet_router(parts.fleet, parts.push))
     app.include_router(proposal_router(parts.proposing))
     app.include_router(playbook_router(parts.books))
+    app.include_router(flood_router(parts.floods))
+    app.include_router(warning_router(parts.warnings))
+    app.include_router(notice_router(parts.notices))
     app.include_router(health_router(parts.ready))
     app.include_router(probe_router(parts.health))
     serve_console(app, console_dist(), "command.html")
@@ -75,4 +86,4 @@ def create_app(
 def openapi_app() -> FastAPI:
     """The application without anything behind it, to export its OpenAPI document."""
     nothing = cast(Any, None)
-    return create_app(SystemClock(), None, Parts(*([nothing] * 13)))
+    return create_app(SystemClock(), None, Parts(*([nothing] * (len(fields(Parts)) - 1))))

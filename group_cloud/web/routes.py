@@ -19,6 +19,7 @@ from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, once, while_allowed
 from shared.web.dto import DecisionRequest, FactoryList, Proposal, ProposalList
 from shared.web.dto_desk import OperatorState
+from shared.web.may_answer import may_answer
 from shared.web.problem import ProblemError
 from shared.web.streaming import ClosingStream
 
@@ -60,7 +61,9 @@ def group_router(
         answer: Any = await once(request, who.user, key, act)
         return answer
 
-    @router.get("/stream", response_class=ClosingStream)
+    @router.get(
+        "/stream", response_class=ClosingStream, responses=may_answer(text="text/event-stream")
+    )
     async def stream(
         who: Viewer, request: Request, last_event_id: Annotated[str | None, Header()] = None
     ) -> ClosingStream:

@@ -11,6 +11,7 @@ from math import inf, nextafter
 from typing import Literal
 
 from shared.alarm.condition import ConditionSpec, Factor, ModelParameters, model_fault
+from shared.alarm.filters import Filter
 from shared.alarm.machine import Policy
 from shared.alarm.point import Setting, Side, is_high
 
@@ -56,6 +57,10 @@ class Bounds:
     off_delay_max_ms: int = 900_000
     deadband_max: float | None = None
     locked: bool = False
+    filters: tuple[Filter, ...] = ()
+    """What the limit may be held against beside the samples and what the site's files say."""
+    centre: float | None = None
+    """The tag's normal value, as the engineer knows it: the filter `day` is written around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +110,34 @@ class AlarmDefinition:
     factors: tuple[Factor, ...] = ()
     """Which of man, machine, material, method and environment the condition speaks of."""
     settings_version: int = 1
+    engineer: Setting | None = None
+    """What the site's files say, where something that came down has made another of it."""
 
     def with_setting(self, setting: Setting, version: int) -> AlarmDefinition:
         """The definition under a new setting."""
         if self.inclusive and self.side is not None:
             setting = replace(setting, limit=inclusive_limit(setting.limit, self.side))
-        return replace(self, setting=setting, settings_version=version)
+        site = self.engineer or self.setting
+        return replace(self, setting=setting, settings_version=version, engineer=site)
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """The filters that this alarm runs, or may come to run, beside raw samples."""
+        if self.kind != "limit" or self.condition is not None:
+            return ()
+        own = (self.engineer or self.setting).filter
+        wanted = dict.fromkeys((own, self.setting.filter, *self.bounds.filters))
+        return tuple(each for each in wanted if each != "raw")
+
+    @property
+    def fallback(self) -> Setting:
+        """What the samples are held against while a filter's window is not known."""
+        return (self.engineer or self.setting).on_raw
+
+    @property
+    def centre(self) -> float:
+        """What the filter `day` is written around."""
+        return self.bounds.centre or 0.0
 
     def with_model(self, model: ModelParameters, version: int) -> AlarmDefinition:
         """The definition under parameters that the cloud has sent; raises ValueError."""

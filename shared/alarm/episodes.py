@@ -6,15 +6,12 @@ episodes for a whole grid at once and is tested against this module.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from math import isfinite
 
-from shared.alarm.grid import Filter
-from shared.alarm.point import PointState, Setting, Side, due, sample, tick
+from shared.alarm.filters import Filter, SignalFilter
+from shared.alarm.point import PointState, Setting, Side, beyond, due, follow, tick
 
-MEAN_MS = 300_000
-DAY_MS = 86_400_000
 Episode = tuple[int, int | None]
 """When it was raised and when it cleared; None: it still stands."""
 
@@ -24,27 +21,35 @@ def episodes(
     values: Iterable[float],
     setting: Setting,
     side: Side,
-    filter: Filter = "raw",
+    filter: Filter | None = None,
     centre: float = 0.0,
     until: int | None = None,
+    fallback: Setting | None = None,
 ) -> list[Episode]:
     """What the setting would have told, oldest first.
 
     Times do not decrease, and of samples at the same millisecond the last counts; what is not a
     finite number is passed over, as a bad sample is. Delays end by the clock, also between two
-    samples; after the last sample time runs on to `until`.
+    samples; after the last sample time runs on to `until`. `filter`: in place of the setting's own.
+    While its window is not known the samples themselves are held against `fallback`, else against
+    the setting; a delay under way is the one that it began with.
     """
-    state, found, at = PointState(), list[Episode](), None
-    for at, value in filtered(times_ms, values, filter, centre):
-        ends = due(setting, state)
+    kind, bare = filter or setting.filter, fallback or setting
+    # `under`: the setting by which the present delay runs.
+    state, found, under = PointState(), list[Episode](), setting
+    for at, value, known in filtered(times_ms, values, kind, centre):
+        ends = due(under, state)
         if ends is not None and ends < at:
-            state, change = tick(setting, state, ends)
+            state, change = tick(under, state, ends)
             _note(found, change, ends)
-        state, change = sample(setting, side, state, value, at)
+        now = setting if known else bare
+        if beyond(now, side, state.beyond, value) != state.beyond:
+            under = now
+        state, change = follow(under, state, beyond(now, side, state.beyond, value), at)
         _note(found, change, at)
-    ends = due(setting, state)
+    ends = due(under, state)
     if ends is not None and until is not None and ends <= until:
-        _note(found, tick(setting, state, ends)[1], ends)
+        _note(found, tick(under, state, ends)[1], ends)
     return found
 
 
@@ -57,24 +62,15 @@ def _note(found: list[Episode], change: str | None, at: int) -> None:
 
 def filtered(
     times_ms: Iterable[int], values: Iterable[float], filter: Filter, centre: float = 0.0
-) -> Iterator[tuple[int, float]]:
-    """The finite samples as the limit sees them: each uses what was known at its own time only."""
-    finite = _last_of_each(zip(times_ms, values, strict=True))
-    if filter == "raw":
-        yield from finite
-        return
-    span = MEAN_MS if filter == "mean5min" else DAY_MS
-    window: deque[tuple[int, float]] = deque()
-    origin, total = 0.0, 0.0
-    for at, value in finite:
-        if not window and not total:
-            origin = value
-        window.append((at, value - origin))
-        total += value - origin
-        while window[0][0] <= at - span:
-            total -= window.popleft()[1]
-        mean = origin + total / len(window)
-        yield at, mean if filter == "mean5min" else value - mean + centre
+) -> Iterator[tuple[int, float, bool]]:
+    """(time, value as the limit sees it, whether the filter's window is known) of finite samples.
+
+    Each uses what was known at its own time only; the sample itself, where it is not known.
+    """
+    run = SignalFilter(filter)
+    for at, value in _last_of_each(zip(times_ms, values, strict=True)):
+        run.take(at, value)
+        yield at, run.seen(value, centre), run.filled
 
 
 def _last_of_each(samples: Iterable[tuple[int, float]]) -> Iterator[tuple[int, float]]:

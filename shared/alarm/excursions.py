@@ -13,8 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.alarm.episodes import DAY_MS, MEAN_MS, episodes
-from shared.alarm.grid import Filter, Grid
+from shared.alarm.episodes import episodes
+from shared.alarm.filters import (
+    DAY_BUCKET_MS,
+    DAY_BUCKETS,
+    DAY_LEAST,
+    LARGEST,
+    MEAN_BUCKET_MS,
+    MEAN_BUCKETS,
+    MEAN_MS,
+    PAUSE_MS,
+    Filter,
+)
+from shared.alarm.grid import Grid
 from shared.alarm.point import Setting, Side, is_high
 
 __all__ = ["Counts", "Spans", "count", "episodes", "filtered", "grid_spans", "spans", "verdicts"]
@@ -25,6 +36,7 @@ NEVER = np.iinfo(np.int64).max
 """The clearing time of an episode that still stands."""
 Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +118,10 @@ def spans(
     values: npt.ArrayLike,
     setting: Setting,
     side: Side,
-    filter: Filter = "raw",
+    filter: Filter | None = None,
     centre: float = 0.0,
     until: int | None = None,
+    fallback: Setting | None = None,
 ) -> Spans:
     """The episodes of one setting as columns; the same as `episodes`, many times faster."""
     grid = Grid(
@@ -117,8 +130,9 @@ def spans(
         (setting.deadband,),
         (setting.on_delay_ms,),
         (setting.off_delay_ms,),
-        (filter,),
+        (filter or setting.filter,),
         centre,
+        fallback,
     )
     return next(grid_spans(times_ms, values, grid, until))[1]
 
@@ -132,17 +146,70 @@ def grid_spans(
     yield from _grid_spans(times, signal, grid, end)
 
 
-def filtered(times: Times, values: Values, filter: Filter, centre: float = 0.0) -> Values:
-    """The samples as the limit sees them: each uses what was known at its own time only."""
+def filtered(
+    times: Times, values: Values, filter: Filter, centre: float = 0.0
+) -> tuple[Values, Bools | None]:
+    """The samples as the limit sees them, and where the filter's window is known (None: all over).
+
+    Each uses what was known at its own time only. The same as `SignalFilter` sample by sample, to
+    the last bit: sums are made in the same order.
+    """
     if filter == "raw" or not len(times):
-        return values
-    span = MEAN_MS if filter == "mean5min" else DAY_MS
-    origin = values[0]
-    total = np.concatenate(([0.0], np.cumsum(values - origin)))
-    first = np.searchsorted(times, times - span, side="right")
-    behind = np.arange(1, len(times) + 1)
-    mean = origin + (total[behind] - total[first]) / (behind - first)
-    return mean if filter == "mean5min" else values - mean + centre
+        return values, None
+    clipped = np.clip(values, -LARGEST, LARGEST)
+    if filter == "mean5min":
+        pieces = _pieces(times, clipped, MEAN_BUCKET_MS)
+        total, closed, _ = _behind(pieces, MEAN_BUCKETS - 1)
+        seen = (total[pieces.of] + pieces.running) / (closed[pieces.of] + pieces.rank + 1)
+        fresh = np.concatenate(([True], np.diff(times) > PAUSE_MS))
+        known = times - times[np.maximum.accumulate(np.where(fresh, np.arange(len(times)), 0))]
+        return np.where(known >= MEAN_MS, seen, values), known >= MEAN_MS
+    pieces = _pieces(times, clipped, DAY_BUCKET_MS)
+    total, closed, many = _behind(pieces, DAY_BUCKETS)
+    full = (many >= DAY_LEAST)[pieces.of]
+    usual = (total / np.maximum(closed, 1))[pieces.of]
+    return np.where(full, clipped - usual + centre, values), full
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """A signal cut at multiples of a length of time."""
+
+    number: Times
+    """Of each piece that holds samples."""
+    sums: Values
+    counts: Times
+    of: npt.NDArray[np.intp]
+    """By sample: the place of its piece."""
+    rank: npt.NDArray[np.intp]
+    """By sample: how many of its piece come before it."""
+    running: Values
+    """By sample: the sum of its piece up to and with it."""
+
+
+def _pieces(times: Times, values: Values, length: int) -> _Pieces:
+    number, first, counts = np.unique(times // length, return_index=True, return_counts=True)
+    of = np.repeat(np.arange(len(number)), counts)
+    rank = np.arange(len(times)) - first[of]
+    running = values.copy()
+    # One addition after the other within a piece, for all pieces at once.
+    for place in range(1, int(counts.max())):
+        at = first[counts > place] + place
+        running[at] = running[at - 1] + values[at]
+    return _Pieces(number, running[first + counts - 1], counts, of, rank, running)
+
+
+def _behind(pieces: _Pieces, many: int) -> tuple[Values, Times, Times]:
+    """By piece: sum and samples of the `many` pieces of time before it, and how many hold any."""
+    number, size = pieces.number, len(pieces.number)
+    total, closed = np.zeros(size), np.zeros(size, np.int64)
+    first = np.searchsorted(number, number - many)
+    held = np.arange(size) - first
+    for back in range(int(held.max()), 0, -1):  # oldest first
+        at = np.flatnonzero(held >= back)
+        total[at] += pieces.sums[at - back]
+        closed[at] += pieces.counts[at - back]
+    return total, closed, held
 
 
 def _finite(
@@ -167,52 +234,82 @@ def _finite(
 
 def _grid_spans(times: Times, signal: Values, grid: Grid, end: int) -> Iterator[tuple[int, Spans]]:
     sign = 1.0 if is_high(grid.side) else -1.0
-    index = 0
+    # A low limit is a high one of the mirrored signal, to the last bit.
+    plain, index = sign * signal, 0
     for filter in grid.filters:
-        # A low limit is a high one of the mirrored signal, to the last bit.
-        seen = sign * filtered(times, signal, filter, grid.centre)
+        values, known = filtered(times, signal, filter, grid.centre)
+        bare = None if known is None or known.all() else grid.fallback
+        seen = sign * values
         for limit in grid.limits:
             above = seen > sign * limit
+            if bare is not None and known is not None:
+                above = np.where(known, above, plain > sign * bare.limit)
             for deadband in grid.deadbands:
-                back = above if deadband == 0 else seen > sign * limit - deadband
-                runs = _runs(times, above, back)
+                back = above if deadband == 0 and bare is None else seen > sign * limit - deadband
+                if bare is not None and known is not None:
+                    back = np.where(known, back, plain > sign * bare.limit - bare.deadband)
+                begins, ends = _runs(above, back)
                 for on_ms in grid.on_ms:
+                    on = _by_sample(on_ms, begins, known, bare and bare.on_delay_ms)
                     for off_ms in grid.off_ms:
-                        yield index, _delayed(*runs, on_ms, off_ms, end)
+                        off = _by_sample(off_ms, ends, known, bare and bare.off_delay_ms)
+                        yield index, _delayed(_at(times, begins), _at(times, ends), on, off, end)
                         index += 1
 
 
-def _runs(times: Times, above: Any, back: Any) -> tuple[Times, Times]:
-    """Times at which the signal went beyond the limit and came back past the deadband."""
+def _by_sample(
+    delay: int, places: npt.NDArray[np.intp], known: Bools | None, bare: int | None
+) -> int | Times:
+    """The delay that a change at each of these samples begins."""
+    if known is None or bare is None or bare == delay:
+        return delay
+    return np.where(known[np.minimum(places, len(known) - 1)], delay, bare).astype(np.int64)
+
+
+def _at(times: Times, places: npt.NDArray[np.intp]) -> Times:
+    """Times of samples; the place behind the last is never."""
+    over = places == len(times)
+    if not over.any():
+        return times[places]
+    return np.where(over, NEVER, times[np.minimum(places, len(times) - 1)])
+
+
+def _runs(above: Any, back: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Samples at which the signal went beyond the limit and came back past the deadband."""
     step = np.flatnonzero(above[1:] & ~above[:-1]) + 1
     begins = np.concatenate(([0], step)) if len(above) and above[0] else step
     if not len(begins):
-        return times[:0], times[:0]
+        return begins[:0], begins[:0]
     below = np.flatnonzero(~back)
     place = np.searchsorted(below, begins)
     # Runs that end at the same sample are one: the deadband held it.
     new = np.ones(len(begins), np.bool_)
     new[1:] = place[1:] != place[:-1]
     begins, place = begins[new], place[new]
-    ends = np.full(len(begins), NEVER, np.int64)
+    ends = np.full(len(begins), len(above), np.intp)
     over = place < len(below)
-    ends[over] = times[below[place[over]]]
-    return times[begins], ends
+    ends[over] = below[place[over]]
+    return begins, ends
 
 
-def _delayed(begins: Times, ends: Times, on_ms: int, off_ms: int, end: int) -> Spans:
+def _delayed(
+    begins: Times, ends: Times, on_ms: int | Times, off_ms: int | Times, end: int
+) -> Spans:
     """The episodes that runs beyond the limit make under an on-delay and an off-delay."""
     if not len(begins):
         return Spans(begins, begins)
     # The pending change is made at its time if the signal has not turned by then; a run that is
     # still open has until `end`.
-    long = begins + on_ms < ends if on_ms else np.ones(len(begins), np.bool_)
-    if ends[-1] == NEVER and begins[-1] + on_ms > end:
+    told = begins + on_ms
+    long = (told < ends) | (told == begins)
+    if ends[-1] == NEVER and told[-1] > end:
         long[-1] = False
     # Runs with gaps that the off-delay bridges belong together: one may raise, all must end.
+    closed = ends != NEVER  # only the last one may not be
+    over = ends.copy()
+    over[closed] += off_ms if isinstance(off_ms, int) else off_ms[closed]
     last = np.ones(len(begins), np.bool_)
-    if off_ms:
-        last[:-1] = ends[:-1] + off_ms < begins[1:]
+    last[:-1] = (over[:-1] < begins[1:]) | (over[:-1] == ends[:-1])
     group = np.concatenate(([0], np.cumsum(last)[:-1]))
     raising = np.flatnonzero(long)
     if not len(raising):
@@ -220,9 +317,6 @@ def _delayed(begins: Times, ends: Times, on_ms: int, off_ms: int, end: int) -> S
     of = group[raising]
     first = np.ones(len(raising), np.bool_)
     first[1:] = of[1:] != of[:-1]
-    closing = ends[np.flatnonzero(last)[of[first]]]
-    cleared = np.full(len(closing), NEVER, np.int64)
-    closed = closing != NEVER
-    cleared[closed] = closing[closed] + off_ms
+    cleared = over[np.flatnonzero(last)[of[first]]]
     cleared[cleared > end] = NEVER
-    return Spans(begins[raising[first]] + on_ms, cleared)
+    return Spans(told[raising[first]], cleared)

@@ -11,18 +11,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from shared.alarm.definition import Bounds
+from shared.alarm.filters import FILTERS, Filter
 from shared.alarm.point import Setting, Side, is_high
 from shared.alarm.shadow import outside
 
-Filter = Literal["raw", "mean5min", "day"]
-"""What the limit is held against: the sample, the mean of 5 min, or the deviation from the mean of
-a day (written around `Grid.centre`, so that limits of all filters are in the tag's own scale)."""
-FILTERS: tuple[Filter, ...] = get_args(Filter)
+__all__ = ["FILTERS", "MOST", "Filter", "Grid", "grid_around"]
 MOST = 1350
 """Candidates of one alarm point at the most: 10 limits, 3 deadbands, 5 x 3 delays, 3 filters."""
+MOST_EVER = 3 * MOST
+"""Of a grid that is never counted: the lattice on which those of many points find their places."""
 LIMIT_OFFSETS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Limits around the one in use, in steps of a sigma; positive is the later alarm."""
 DEADBANDS = (0.0, 0.5, 1.0)
@@ -43,20 +43,24 @@ class Grid:
     filters: tuple[Filter, ...] = ("raw",)
     centre: float = 0.0
     """The value that stands for "no deviation" under the filter `day`."""
+    fallback: Setting | None = None
+    """What the samples are held against while a filter's window is not known yet: the engineer's
+    setting on raw samples. None: the candidate's own numbers."""
 
     def __post_init__(self) -> None:
         axes = (self.limits, self.deadbands, self.on_ms, self.off_ms, self.filters)
         if not all(axes) or any(len(set(axis)) != len(axis) for axis in axes):
             raise ValueError("every axis of a grid has values, each of them once")
         numbers = (*self.limits, *self.deadbands, *self.on_ms, *self.off_ms, self.centre)
+        numbers += _numbers(self.fallback) if self.fallback is not None else ()
         if not all(isfinite(number) for number in numbers):
             raise ValueError("a grid has finite numbers only")
         if min(*self.deadbands, *self.on_ms, *self.off_ms, 0) < 0:
             raise ValueError("deadbands and delays of a grid are not negative")
         if not set(self.filters) <= set(FILTERS):
             raise ValueError(f"unknown filter among {self.filters}; there are {FILTERS}")
-        if len(self) > MOST:
-            raise ValueError(f"{len(self)} candidates; at most {MOST}")
+        if len(self) > MOST_EVER:
+            raise ValueError(f"{len(self)} candidates; at most {MOST_EVER}")
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -74,21 +78,24 @@ class Grid:
         return filters * limits * deadbands * on * off
 
     def setting(self, index: int) -> Setting:
-        """The candidate's numbers; its filter is `filter_of`."""
+        """The candidate's numbers and its filter."""
         rest, off = divmod(self._checked(index), len(self.off_ms))
         rest, on = divmod(rest, len(self.on_ms))
         rest, band = divmod(rest, len(self.deadbands))
         limit = rest % len(self.limits)
-        return Setting(self.limits[limit], self.deadbands[band], self.on_ms[on], self.off_ms[off])
+        return Setting(
+            self.limits[limit], self.deadbands[band], self.on_ms[on], self.off_ms[off],
+            self.filter_of(index),
+        )  # fmt: skip
 
     def filter_of(self, index: int) -> Filter:
         """What the candidate's limit is held against."""
         return self.filters[self._checked(index) // (len(self) // len(self.filters))]
 
-    def index(self, setting: Setting, filter: Filter = "raw") -> int | None:
-        """The candidate with these very numbers, None if the grid has none."""
+    def index(self, setting: Setting) -> int | None:
+        """The candidate with these very numbers and this filter, None if the grid has none."""
         try:
-            place = self.filters.index(filter)
+            place = self.filters.index(setting.filter)
             place = place * len(self.limits) + self.limits.index(setting.limit)
             place = place * len(self.deadbands) + self.deadbands.index(setting.deadband)
             place = place * len(self.on_ms) + self.on_ms.index(setting.on_delay_ms)
@@ -103,7 +110,10 @@ class Grid:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        # Left out where there is none: a grid of raw samples keeps the name that it always had.
+        data.pop("fallback")
+        return data if self.fallback is None else {**data, "fallback": [*_numbers(self.fallback)]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Grid:
@@ -112,7 +122,7 @@ class Grid:
             side = cast(Side, data["side"])
             if side not in get_args(Side):
                 raise ValueError(f"unknown side {side!r}")
-            return cls(
+            made = cls(
                 side,
                 tuple(float(v) for v in data["limits"]),
                 tuple(float(v) for v in data["deadbands"]),
@@ -120,8 +130,12 @@ class Grid:
                 tuple(int(v) for v in data["off_ms"]),
                 tuple(data["filters"]),
                 float(data.get("centre", 0.0)),
+                _fallback(data.get("fallback")),
             )
-        except (KeyError, TypeError, OverflowError) as error:
+            if len(made) > MOST:
+                raise ValueError(f"{len(made)} candidates; at most {MOST}")
+            return made
+        except (KeyError, TypeError, IndexError, OverflowError) as error:
             raise ValueError(f"not a grid: {error!r}") from error
 
     @property
@@ -159,7 +173,16 @@ def grid_around(
         _axis(setting.off_delay_ms, [v for v in OFF_MS if allowed(_with(setting, off=v))], 3),
         filters,
         centre,
+        None if filters == ("raw",) else setting.on_raw,
     )
+
+
+def _numbers(setting: Setting) -> tuple[float, float, int, int]:
+    return setting.limit, setting.deadband, setting.on_delay_ms, setting.off_delay_ms
+
+
+def _fallback(row: Any) -> Setting | None:
+    return None if row is None else Setting(float(row[0]), float(row[1]), int(row[2]), int(row[3]))
 
 
 def _with(
@@ -174,6 +197,7 @@ def _with(
         setting.deadband if deadband is None else deadband,
         setting.on_delay_ms if on is None else on,
         setting.off_delay_ms if off is None else off,
+        setting.filter,
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from shared.alarm.filters import Filter
+
 Side = Literal["HIHI", "HI", "LO", "LOLO"]
 Change = Literal["raise", "clear"]
 
@@ -21,6 +23,13 @@ class Setting:
     deadband: float = 0.0
     on_delay_ms: int = 0
     off_delay_ms: int = 0
+    filter: Filter = "raw"
+    """What the limit is held against."""
+
+    @property
+    def on_raw(self) -> Setting:
+        """The same numbers held against the samples themselves."""
+        return self if self.filter == "raw" else replace(self, filter="raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,13 @@ def sample(
     setting: Setting, side: Side, state: PointState, value: float, at: int
 ) -> tuple[PointState, Change | None]:
     """Take one good sample at source time `at`; bad ones are not passed (they hold the state)."""
-    now_beyond = beyond(setting, side, state.beyond, value)
+    return follow(setting, state, beyond(setting, side, state.beyond, value), at)
+
+
+def follow(
+    setting: Setting, state: PointState, now_beyond: bool, at: int
+) -> tuple[PointState, Change | None]:
+    """The value is past the limit, or is not, from `at` on."""
     if now_beyond != state.beyond:
         state = replace(state, beyond=now_beyond, since=at)
     return tick(setting, state, at)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import cast
 
 from shared.alarm.definition import AlarmDefinition, Bounds
+from shared.alarm.filters import FILTERS, Filter
 from shared.alarm.point import PointState, Setting, Side, due, is_high, sample, tick
 from shared.errors import Rejected
 
@@ -21,6 +23,8 @@ AFTER_MS = 30_000
 LIMIT_STEPS = (-1, 0, 1, 2)
 """Steps towards a later alarm (up for a high limit, down for a low one)."""
 DELAY_FACTOR = 3
+FILTER_ = "filter_"
+"""Before the name of a filter that bounds allow, as they travel."""
 SHORTEST_LONG_DELAY_MS = 3_000
 """What "three times the delay" means where there is no delay yet."""
 
@@ -56,7 +60,18 @@ def outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
         return Rejected("point_locked")
     if not (math.isfinite(new.limit) and math.isfinite(new.deadband)):
         return Rejected("not_a_number")
-    return _limit_outside(bounds, site, new) or _times_outside(bounds, site, new)
+    return (
+        _limit_outside(bounds, site, new)
+        or _times_outside(bounds, site, new)
+        or _filter_outside(bounds, site, new)
+    )
+
+
+def _filter_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
+    """Raw samples are always allowed: everything falls back to them."""
+    if new.filter in ("raw", site.filter, *bounds.filters):
+        return None
+    return Rejected("filter_not_allowed", {"filter": new.filter, "allowed": [*bounds.filters]})
 
 
 def _limit_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
@@ -85,7 +100,8 @@ def _times_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | No
 
 def candidate_id(setting: Setting) -> str:
     """An id that names the numbers themselves, so that it means the same in every record."""
-    return f"{setting.limit!r}_{setting.deadband!r}_{setting.on_delay_ms}_{setting.off_delay_ms}"
+    name = f"{setting.limit!r}_{setting.deadband!r}_{setting.on_delay_ms}_{setting.off_delay_ms}"
+    return name if setting.filter == "raw" else f"{name}_{setting.filter}"
 
 
 def candidates(
@@ -99,7 +115,9 @@ def candidates(
         # Step 0 keeps the very number in use: rounding it would make a "new" setting of it.
         limit = _tidy(setting.limit + sign * step * unit_step) if step else setting.limit
         for delay in delays:
-            candidate = Setting(limit, setting.deadband, delay, setting.off_delay_ms)
+            candidate = Setting(
+                limit, setting.deadband, delay, setting.off_delay_ms, setting.filter
+            )
             if outside(bounds, setting, candidate) is None:
                 found[candidate_id(candidate)] = candidate
     return found
@@ -152,13 +170,23 @@ def verdict(
 
 
 def setting_data(setting: Setting) -> dict[str, float | None]:
-    """A setting as it travels: limit and deadband in the tag's unit, delays in seconds."""
+    """A setting as it travels: limit and deadband in the tag's unit, delays in seconds.
+
+    A filter goes as its number in `FILTERS`, and only where there is one.
+    """
     return {
         "limit": setting.limit,
         "deadband": setting.deadband,
         "on_delay_s": setting.on_delay_ms / 1000,
         "off_delay_s": setting.off_delay_ms / 1000,
+        **filter_data(setting.filter),
     }
+
+
+def filter_data(name: str) -> dict[str, float]:
+    """A setting's filter as it travels with its numbers; nothing for raw samples."""
+    known = FILTERS.index(cast(Filter, name)) if name in FILTERS else 0
+    return {"filter": float(known)} if known else {}
 
 
 def setting_of(data: Mapping[str, float | None]) -> Setting:
@@ -168,12 +196,15 @@ def setting_of(data: Mapping[str, float | None]) -> Setting:
         float(data.get("deadband") or 0.0),
         round(float(data.get("on_delay_s") or 0.0) * 1000),
         round(float(data.get("off_delay_s") or 0.0) * 1000),
+        FILTERS[min(max(0, int(data.get("filter") or 0)), len(FILTERS) - 1)],
     )
 
 
 def bounds_data(bounds: Bounds, step: float) -> dict[str, float]:
     """The engineer's bounds as they travel, with the size of one limit step."""
     data = {**asdict(bounds), "locked": float(bounds.locked), "step": step}
+    data.pop("filters")
+    data |= {f"{FILTER_}{name}": 1.0 for name in bounds.filters}
     return {name: value for name, value in data.items() if value is not None}
 
 
@@ -187,6 +218,8 @@ def bounds_of(data: Mapping[str, float]) -> Bounds:
         round(data.get("off_delay_max_ms", plain.off_delay_max_ms)),
         data.get("deadband_max"),
         bool(data.get("locked", False)),
+        tuple(name for name in FILTERS if data.get(f"{FILTER_}{name}")),
+        data.get("centre"),
     )
 
 

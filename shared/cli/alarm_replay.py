@@ -28,7 +28,7 @@ from shared.alarm.replay import (
     tried,
     worst_ten_minutes,
 )
-from shared.cli.alarm_trials import hiding, numbers, settings_trial, trial_text
+from shared.cli.alarm_trials import centre_of, hiding, numbers, settings_trial, trial_text
 from shared.cli.sample_file import Samples, read_samples
 from shared.errors import ConfigError
 
@@ -66,7 +66,11 @@ def replay(
 ) -> None:
     """先试后改：设定、搁置或抑制会隐藏哪些报警 / what a setting, shelf or such would hide."""
     try:
-        trials = _trials(settings or [], shelves or [], suppressions or [], together)
+        # Samples take whole settings, a journal knows delays only.
+        delays = [] if settings and (tag or now) else settings or []
+        trials = [] if settings and not delays else _trials(
+            delays, shelves or [], suppressions or [], together
+        )  # fmt: skip
         found: dict[str, dict[str, Any]] = {}
         for path in _files(files):
             samples = read_samples(path, tag) if tag or now else None
@@ -134,14 +138,16 @@ def _of_journal(path: Path, trials: list[tuple[str, Trial]], listed: int) -> dic
 def _of_samples(
     samples: Samples, now: str, side: str, settings: list[str], listed: int
 ) -> dict[str, Any]:
-    current = numbers(now, None, "--now")
-    base: Journal = {samples.name: samples.episodes(current, side)}
+    current, centre = numbers(now, None, "--now"), centre_of(now, where="--now")
+
+    def told(text: str) -> Journal:
+        # Until a filter knows its window, what runs now counts, on raw samples.
+        new, around = numbers(text, current), centre_of(text, centre)
+        return {samples.name: samples.episodes(new, side, current.on_raw, around)}
+
+    base = told(now)
     end = samples.times[-1] if len(samples.times) else 0
-    answers = [
-        _answer(text, base, {samples.name: samples.episodes(numbers(text, current), side)}, end,
-                listed)
-        for text in settings
-    ]  # fmt: skip
+    answers = [_answer(text, base, told(text), end, listed) for text in settings]
     return {
         "kind": "samples", "samples": len(samples.times), "tag": samples.name,
         "now": trial_text(current), "alarms": sum(map(len, base.values())), "points": 1,

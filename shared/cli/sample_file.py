@@ -31,15 +31,17 @@ class Samples:
     times: array[int]
     values: array[float]
 
-    def episodes(self, setting: Setting, side: str) -> list[Episode]:
-        """What the setting would have told."""
+    def episodes(
+        self, setting: Setting, side: str, fallback: Setting | None = None, centre: float = 0.0
+    ) -> list[Episode]:
+        """What the setting would have told; `fallback` while its filter's window is not known."""
         chosen: Side | None = next((each for each in get_args(Side) if each == side.upper()), None)
         if chosen is None:
             raise ConfigError(
                 f"{side!r} is no side", where="--side", mend="give HI, HIHI, LO or LOLO"
             )
         last = self.times[-1] if len(self.times) else None
-        return episodes(self.times, self.values, setting, chosen, until=last)
+        return episodes(self.times, self.values, setting, chosen, None, centre, last, fallback)
 
 
 def read_samples(path: Path, tag: str) -> Samples:

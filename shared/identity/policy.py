@@ -34,6 +34,7 @@ POLICY: dict[str, set[str]] = {
     "read_audit": {"shift-lead", "engineer", "administrator"},
     "propose_setting": {"shift-lead", "engineer", "dispatcher", "administrator"},
     "decide_proposal": {"engineer", "dispatcher", "administrator"},
+    "decide_directive": {"engineer", "administrator"},
     "steer_rollout": {"engineer", "dispatcher", "administrator"},
     "dispatch": {"dispatcher", "administrator"},
     "administer": {"administrator"},

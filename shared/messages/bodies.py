@@ -16,6 +16,7 @@ from shared.messages.learning import (
     ShadowVerdicts,
     TrialAnswer,
 )
+from shared.messages.warning import WarningReport, WarningWindows
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t"):
@@ -279,6 +280,9 @@ class IncidentRecord(Struct, frozen=True, tag="incident"):
     runs: list[str] = []
     names: dict[str, str] = {}
     """What its first alarm is called."""
+    cause_names: dict[str, str] = {}
+    comment: str = ""
+    """What was said when it was contained and closed."""
 
 
 class AlarmPoints(Struct, frozen=True, tag="alarm_points"):
@@ -297,6 +301,8 @@ class AlarmPoints(Struct, frozen=True, tag="alarm_points"):
     """alarm -> setting that runs, bounds, side, unit: of those whose settings may be moved."""
     four_eyes: bool = False
     """Whether this site wants two people to agree before its settings are moved."""
+    kinds: dict[str, list[str]] = {}
+    """alarm -> [kind of condition, side]."""
 
 
 class FleetReport(Struct, frozen=True, tag="fleet_report"):
@@ -389,4 +395,6 @@ Body = (
     | MailReceipt
     | PlaybookPushReport
     | FactorySummary
+    | WarningWindows
+    | WarningReport
 )

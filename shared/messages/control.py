@@ -46,6 +46,8 @@ class Health(Control, frozen=True):
     """Version of the site's files that it runs."""
     site_desired: str = ""
     """Version of the site's files as they stand in its folder; other: some were refused."""
+    filters: list[str] = []
+    """What it can hold a limit against beside raw samples; an edge of before says nothing."""
 
 
 class Hello(Control, frozen=True):

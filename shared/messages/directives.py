@@ -6,6 +6,7 @@ group's release key and by the factory's approval key. Data only, never code.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,6 +21,10 @@ LANES: dict[str, tuple[str, ...]] = {SETTINGS: ("settings", "rollback"), DRY_RUN
 MAX_BYTES = 262_144
 """A larger directive is refused unread."""
 MAX_SETTINGS = 2_000
+PLAIN, FILTERED = "directive/v1", "directive/v2"
+"""What a directive's `schema` says. One that brings a filter is of the second kind: an edge that
+does not know filters refuses the whole of it, and never takes the limit without its filter."""
+SCHEMAS = (PLAIN, FILTERED)
 
 
 def numbered(edge: str, kind: str) -> str:
@@ -35,6 +40,8 @@ class AlarmSetting(msgspec.Struct, frozen=True, kw_only=True):
     deadband: float
     on_delay_s: float
     off_delay_s: float
+    filter: str = ""
+    """What the limit is held against; empty: raw samples, as before there were filters."""
 
 
 class AlarmModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +63,7 @@ class AlarmModel(msgspec.Struct, frozen=True, kw_only=True):
 class Directive(msgspec.Struct, frozen=True, kw_only=True):
     """One bundle for one target; `counter` rises with every directive to that target."""
 
-    schema: str = "directive/v1"
+    schema: str = PLAIN
     id: str
     site: str
     edge: str
@@ -79,6 +86,18 @@ class SignedDirective(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     release_signature: bytes
     approval_signature: bytes = b""
+
+
+def schema_of(settings: Iterable[AlarmSetting]) -> str:
+    """The schema that a bundle with these settings must name."""
+    return FILTERED if any(each.filter for each in settings) else PLAIN
+
+
+def known_schema(directive: Directive) -> bool:
+    """Whether it is of a kind that is known here, and of no lesser one than its settings want."""
+    return directive.schema in SCHEMAS and schema_of(directive.settings) in (
+        PLAIN, directive.schema
+    )  # fmt: skip
 
 
 def canonical(directive: Directive) -> bytes:

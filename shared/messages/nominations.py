@@ -24,7 +24,7 @@ class Nomination(msgspec.Struct, frozen=True, kw_only=True):
 
     alarm: str
     reason: str
-    """worst, missed, drifted or candidate."""
+    """worst, nuisance, missed, drifted or candidate."""
     candidate: dict[str, float | None] = {}
     """The setting of a roll-out in shadow, as `shared.alarm.shadow.setting_data` writes it."""
     grid: dict[str, Any] = {}

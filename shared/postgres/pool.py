@@ -31,6 +31,14 @@ def redacted(url: str) -> str:
     return urlunsplit((parts.scheme, user + host, parts.path, "", ""))
 
 
+_BOUNDED = (
+    "SELECT set_config(name, $1, false) FROM pg_settings "
+    "WHERE name IN ('transaction_timeout', 'idle_in_transaction_session_timeout')"
+)
+"""Idleness alone does not do: a process that is frozen between two messages of one statement is not
+idle to the server. The other setting is there from PostgreSQL 17 on."""
+
+
 async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "json", schema="pg_catalog", encoder=msgspec.json.encode, decoder=msgspec.json.decode,
@@ -55,22 +63,30 @@ async def _as_it_is(_: object) -> None:
 
 async def connect_pool(
     url: str, *, size: int = 5, timeout_s: float = 15.0, name: str = "andon",
-    statement_ms: int = 0,
+    statement_ms: int = 0, transaction_s: float = 0,
 ) -> asyncpg.Pool:  # fmt: skip
     """Open the pool; raises ConfigError that names the database and the mend.
 
     `name` is who the database is told that this is; `statement_ms` is how long one statement may
-    take before the database itself ends it (0: as the database has it).
+    take before the database itself ends it (0: as the database has it). `transaction_s` is how long
+    a transaction may last before the database ends it with its session: a process that is frozen,
+    or whose host is gone, must not keep what it has locked from everybody else.
     """
     where = redacted(url)
     # Short statements by the thousand: compiling one costs more than running it.
     server = {"jit": "off", "application_name": name[:63]}
     if statement_ms:
         server["statement_timeout"] = str(statement_ms)
+
+    async def prepare(connection: asyncpg.Connection) -> None:
+        await _prepare(connection)
+        if transaction_s:
+            await connection.execute(_BOUNDED, str(round(transaction_s * 1000)))
+
     try:
         return await asyncio.wait_for(
             asyncpg.create_pool(
-                url, min_size=1, max_size=size, init=_prepare, command_timeout=30,
+                url, min_size=1, max_size=size, init=prepare, command_timeout=30,
                 max_inactive_connection_lifetime=300, server_settings=server, reset=_as_it_is,
             ),
             timeout_s,

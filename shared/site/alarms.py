@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from shared.alarm.filters import Filter
 from shared.site.conditions import ConditionFields
 from shared.site.fields import AlarmId, AssetId, Duration, Model, Names, TagId, Token
 from shared.site.life_cycle import (
@@ -39,6 +40,10 @@ class BoundsSpec(Model):
     off_delay_max: Duration = 900_000
     deadband_max: float | None = None
     locked: bool = False
+    filters: list[Filter] = Field(default_factory=list, max_length=3)
+    """What the group may come to hold the limit against, beside the samples: `mean5min`, `day`."""
+    centre: float | None = None
+    """The tag's normal value: under `day` the limit is held against value - day's mean + this."""
 
 
 class AlarmSpec(ConditionFields, LifeCycleFields):
@@ -52,6 +57,8 @@ class AlarmSpec(ConditionFields, LifeCycleFields):
     side: Literal["HIHI", "HI", "LO", "LOLO"] | None = None
     on_delay: Duration = 0
     off_delay: Duration = 0
+    filter: Filter = "raw"
+    """What a limit is held against: the samples, their mean of 5 min, the deviation from a day."""
     stale_after: Duration = 10_000
     priority: Annotated[int, Field(ge=1, le=4)] | None = None
     consequence: str = ""
@@ -69,6 +76,19 @@ class AlarmSpec(ConditionFields, LifeCycleFields):
     def _kind_has_its_parts(self) -> AlarmSpec:
         if self.kind == "limit" and (self.limit is None or self.side is None):
             raise ValueError("a limit alarm needs `side` (HIHI, HI, LO or LOLO) and `limit`")
+        return self
+
+    @model_validator(mode="after")
+    def _filter_fits(self) -> AlarmSpec:
+        wanted = {self.filter, *self.bounds.filters} - {"raw"}
+        if not wanted:
+            return self
+        if self.kind != "limit" or self.repeats is not None or self.schedule:
+            raise ValueError("a `filter` is for limit alarms without `repeats` and `schedule`")
+        if self.safety or (self.bounds.locked and self.bounds.filters):
+            raise ValueError("a safety alarm or a locked one stays on raw samples")
+        if "day" in wanted and self.bounds.centre is None:
+            raise ValueError("`day` needs `bounds.centre`: the tag's normal value")
         return self
 
     @model_validator(mode="after")

@@ -61,7 +61,7 @@ def definition(
         name=_words(spec.name),
         priority=spec.priority or _priority(spec, matrix),
         side=spec.side,
-        setting=Setting(_limit(spec), spec.deadband, spec.on_delay, spec.off_delay),
+        setting=Setting(_limit(spec), spec.deadband, spec.on_delay, spec.off_delay, spec.filter),
         equals=spec.equals,
         when=spec.when,
         condition=condition_spec(spec, timezone),
@@ -78,6 +78,8 @@ def definition(
             bounds.off_delay_max,
             bounds.deadband_max,
             bounds.locked or spec.safety,
+            tuple(dict.fromkeys(bounds.filters)),
+            bounds.centre,
         ),
         response=Response(
             _words(sheet.cause),

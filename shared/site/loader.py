@@ -18,6 +18,7 @@ from shared.site.condition_checks import check_conditions
 from shared.site.definitions import definition
 from shared.site.documents import Documents
 from shared.site.expressions import check_expressions
+from shared.site.filter_checks import check_filters
 from shared.site.incidents import IncidentsFile, check_incidents
 from shared.site.kpi import KPI_FILE, KpiFile
 from shared.site.life_cycle import with_groups
@@ -134,6 +135,7 @@ def _load(reader: Reader, folder: Path, checks: Sequence[Check], brain: bool) ->
     check_life_cycle(site, reader)
     check_expressions(site, reader)
     check_conditions(site, reader)
+    check_filters(site, reader)
     for check in checks:
         check(site, reader)
     reader.drop_consequences(read)

@@ -84,6 +84,14 @@ class ProposalsSpec(Model):
     """Whether two people at the group have to agree before a setting of this site is changed."""
 
 
+class DirectivesSpec(Model):
+    """What the site asks of its own people before the group's directives pass."""
+
+    four_eyes: bool = False
+    """Whether two people of this site have to agree where one has to (see
+    `auto_approve_directives`)."""
+
+
 class SiteFile(Model):
     """`site.yaml`."""
 
@@ -110,5 +118,6 @@ class SiteFile(Model):
     """What every raise takes along at full rate."""
     playbooks: PlaybooksSpec = PlaybooksSpec()
     proposals: ProposalsSpec = ProposalsSpec()
+    directives: DirectivesSpec = DirectivesSpec()
     simulated: bool = False
     """All its devices are simulators: a drill of a playbook may move them."""

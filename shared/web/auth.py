@@ -28,6 +28,7 @@ from shared.identity.throttle import FAILURE_WINDOW_MS as FAILURE_WINDOW_MS
 from shared.identity.throttle import MAX_FAILURES as MAX_FAILURES
 from shared.identity.throttle import Throttle as Throttle
 from shared.web.dto import GrantOut, Login, Session, Text
+from shared.web.may_answer import may_answer
 from shared.web.problem import ProblemError
 
 COOKIE = "andon_session"
@@ -250,7 +251,7 @@ def session_router(place: Place, clock: Clock) -> APIRouter:
     router = APIRouter(prefix="/api/session", tags=["session"])
     throttle = Throttle(clock)
 
-    @router.post("", status_code=204)
+    @router.post("", status_code=204, responses=may_answer(401))
     async def log_in(login: Login, request: Request, response: Response) -> None:
         check_origin(request)
         who = f"{request.client.host if request.client else ''} {login.username[:100]}"

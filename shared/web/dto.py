@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from shared.alarm.filters import Filter as FilterName
 from shared.web.dto_base import Dto as Dto
 from shared.web.dto_base import LaneCounts as LaneCounts
 from shared.web.dto_base import Text as Text
@@ -126,6 +127,8 @@ class AlarmRow(Dto):
     """An acknowledgement is recorded here and not yet confirmed by the edge."""
     system: bool = False
     """About Andon itself: no figure of the plant counts it."""
+    alarm_class: Literal["plant", "early_warning"] = "plant"
+    """`early_warning`: what a learnt model says of the tags together; `value` is its confidence."""
     assigned_to: str = ""
     comments: int = 0
     shelf: Shelf | None = None
@@ -191,6 +194,8 @@ class Banner(Dto):
     horn: bool
     """This console sounds now."""
     system: list[Text] = Field(default_factory=list)
+    early_warnings: int = 0
+    """Standing early warnings: in none of the other counts."""
 
 
 class AlarmSnapshot(Dto):
@@ -246,6 +251,8 @@ class AlarmDetail(Dto):
     deadband: float
     on_delay_s: float
     off_delay_s: float
+    filter: FilterName = "raw"
+    """What the limit is held against; the trend shows samples."""
     settings_version: int
     response: ResponseSheet
     timeline: list[TimelineEntry]

@@ -186,6 +186,8 @@ class FleetFactory(Dto):
     site_here: str
     buffered: int
     oldest_buffered_ms: int | None = None
+    console: str = ""
+    """Where its own console is found; empty: it has not said, or nothing that may be linked to."""
     edges: list[FleetEdge]
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.web.dto_base import Dto
+from shared.web.dto_base import Dto, Text
+from shared.web.dto_group import Setting
 
 
 class FaultOut(Dto):
@@ -55,3 +56,51 @@ class FaultWithdrawal(Dto):
     """POST /api/faults/{fault}/withdraw: it was none after all."""
 
     reason: str = Field(min_length=1, max_length=1000)
+
+
+class CountedPoint(Dto):
+    """An alarm point whose other settings are counted in shadow, and why."""
+
+    alarm: str
+    edge: str
+    name: Text
+    asset: str
+    source: str
+    """group: the group asked for it; site: chosen here while the group is silent."""
+    reason: str
+    """worst, nuisance, missed, drifted or candidate."""
+    since: int
+    runs: Setting | None
+    candidate: Setting | None
+    """A setting on its way in a roll-out, counted beside."""
+    candidates: int
+    """Settings that are counted at once; 0: nothing has been counted yet."""
+    limits: list[float]
+    """The limits among them."""
+    days: int
+    """Days counted so far, of the last sixty."""
+    until: int | None
+    """How far it is counted."""
+
+
+class CountedPoints(Dto):
+    """GET /api/shadow-points."""
+
+    enabled: bool
+    most: int
+    """Alarm points of one edge that may be counted."""
+    points: list[CountedPoint]
+
+
+class AssetOut(Dto):
+    """One asset of the site."""
+
+    id: str
+    name: Text
+    kind: str
+
+
+class AssetList(Dto):
+    """GET /api/assets: what a fault may lie in."""
+
+    assets: list[AssetOut]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from shared.alarm.filters import FILTERS
+from shared.alarm.filters import Filter as FilterName
 from shared.web.dto_base import Dto, LaneCounts, Text
 from shared.web.dto_proposals import ProposalBars, ShadowEvidence, TrendDay
 
@@ -26,6 +28,14 @@ class Setting(Dto):
     deadband: float
     on_delay_s: float
     off_delay_s: float
+    filter: FilterName = "raw"
+    """What the limit is held against: samples, their mean of 5 min, the deviation from a day."""
+
+    @field_validator("filter", mode="before")
+    @classmethod
+    def _by_number(cls, told: Any) -> Any:
+        """On the wire a filter is its number."""
+        return FILTERS[int(told)] if isinstance(told, int | float) else told
 
 
 class CandidateScore(Dto):
@@ -89,7 +99,9 @@ class RolloutState(Dto):
 
     directive: str
     counter: int
-    status: Literal["signed", "sent", "relayed", "applied", "refused", "rolled_back"]
+    status: Literal[
+        "signed", "sent", "waiting", "relayed", "applied", "refused", "rolled_back"
+    ]  # fmt: skip
     at: int
     code: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)

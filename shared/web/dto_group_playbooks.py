@@ -88,6 +88,17 @@ class VariantIn(Dto):
     note: str = Field(default="", max_length=2000)
 
 
+class TunableInput(Dto):
+    """An input that the group may move, within the document's own bounds."""
+
+    name: str
+    type: str
+    unit: str
+    default: Any
+    least: Any
+    most: Any
+
+
 class VariantOut(Dto):
     """One version that the group keeps."""
 
@@ -100,6 +111,8 @@ class VariantOut(Dto):
     note: str
     added_by: str
     added_at: int
+    inputs: list[TunableInput] = Field(default_factory=list)
+    """Its tunable inputs."""
 
 
 class VariantList(Dto):
@@ -204,6 +217,11 @@ class PlaybookRolloutOut(Dto):
     agreed_by: str
     reason: str
     expires_at: int
+    dwell_s: float
+    """How long the canary is watched."""
+    min_runs: int
+    stage_at: int
+    """Since when it is where it is."""
     hold: str
     code: str
     params: dict[str, Any]

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from shared.web.dto import TimelineEntry
 from shared.web.dto_base import Dto, Text
+from shared.web.dto_floods import FloodLikeness
 
 IncidentStatus = Literal["open", "acknowledged", "contained", "closed", "merged"]
 FirstOutMark = Literal["", "first", "tie"]
@@ -130,6 +131,8 @@ class IncidentDetail(Dto):
     timeline: list[IncidentEntry]
     similar: list[SimilarIncident]
     causes: list[Cause]
+    likeness: FloodLikeness | None = None
+    """What the group says it resembles, where it is a flood: advice, nothing follows from it."""
 
 
 class NoteRequest(Dto):

@@ -62,7 +62,9 @@ class RolloutResult(Dto):
     kind: Literal["settings", "rollback", "dry_run"]
     stage: str
     counter: int
-    status: Literal["signed", "sent", "relayed", "applied", "refused", "rolled_back"]
+    status: Literal[
+        "signed", "sent", "waiting", "relayed", "applied", "refused", "rolled_back"
+    ]  # fmt: skip
     at: int
     alarms: list[str]
     code: str = ""
@@ -80,12 +82,67 @@ class RolloutStage(Dto):
     dwell_s: float
 
 
+class GateFigure(Dto):
+    """What the health gate sees of one alarm point now."""
+
+    site: str
+    edge: str
+    alarm: str
+    phase: Literal["ahead", "shadow", "live", "back"]
+    """ahead: nothing is counted yet; live: its edge runs it; back: it ran and was taken back."""
+    since: int = 0
+    until: int = 0
+    days: float = 0.0
+    """Time with data: of the shadow its covered days."""
+    alarms: float = 0.0
+    least: int = 0
+    """Fewest alarms that agree with the forecast; judged when the time is over."""
+    most: int | None = None
+    """Most alarms that agree with it; None: there is no forecast at all."""
+    expected: float | None = None
+    needed_days: float | None = None
+    """Covered days that the shadow wants."""
+    faults: int = 0
+    """Recorded faults of that time."""
+    engineer_only: int = 0
+    """Episodes that the engineer's own setting alone told."""
+    missed: list[str] = Field(default_factory=list)
+    """Recorded faults among those: one is enough to fail."""
+    verdict: Literal["ahead", "no_data", "good", "below", "above", "missed"] = "ahead"
+
+
+class SiteHealth(Dto):
+    """How far a factory of the roll-out has told its events."""
+
+    site: str
+    heard_until: int
+    edges_down: int
+
+
+class RolloutMove(Dto):
+    """One step of the life cycle, as it was audited."""
+
+    at: int
+    actor: str
+    action: str
+    state: str = ""
+    came_from: str = ""
+    code: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    reason: str = ""
+
+
 class RolloutDetail(RolloutSummary):
     """GET /api/rollouts/{id}."""
 
     stages: list[RolloutStage]
     changes: list[RolloutChange]
     results: list[RolloutResult]
+    gate: list[GateFigure] = Field(default_factory=list)
+    """At most 200 alarm points, those that stand worst first."""
+    gate_more: int = 0
+    factories: list[SiteHealth] = Field(default_factory=list)
+    moves: list[RolloutMove] = Field(default_factory=list)
 
 
 class RolloutRequest(Dto):

@@ -16,6 +16,7 @@ from shared.metrics import CONTENT_TYPE
 from shared.web.checks import Check as Check
 from shared.web.checks import HealthParts as HealthParts
 from shared.web.dto_base import Dto
+from shared.web.may_answer import may_answer
 
 CHECK_S = 3.0
 
@@ -60,7 +61,7 @@ def health_router(parts: HealthParts) -> APIRouter:
     if parts.metrics is not None or not parts.checks:
         metrics = parts.metrics
 
-        @router.get("/metrics", response_class=Response)
+        @router.get("/metrics", response_class=Response, responses=may_answer(text="text/plain"))
         async def prometheus() -> Response:
             text = await metrics() if metrics is not None else ""
             return Response(text, media_type=CONTENT_TYPE)

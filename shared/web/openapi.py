@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from shared.web.dto import Problem
+from shared.web.may_answer import problem_answer
 from shared.web.openapi_words import EXAMPLES, TAGS, WORDS
-from shared.web.problem import MEDIA_TYPE
 from shared.web.route_rights import OPEN, RIGHT, route_rights
 
 ABOUT = """安灯的接口：时间为 UTC 毫秒；写操作带 `Idempotency-Key`；列表用 `limit` 与 `cursor`，
@@ -32,29 +32,6 @@ _SCHEMES = {
         "description": "服务账户的令牌 / The token of a service account or of the identity server",
     },
 }  # fmt: skip
-_PROBLEMS: dict[int, str] = {
-    400: "请求或游标无效 / The request or its cursor is not valid",
-    401: "未登录 / Not logged in",
-    403: "无权 / Not allowed",
-    404: "没有 / Not there",
-    406: "不提供所要的格式 / Not offered in the wanted form",
-    408: "太慢 / Too slow",
-    409: "与现状冲突 / In conflict with how it is now",
-    410: "已失效 / No longer valid",
-    412: "已被他人改动 / Somebody has changed it",
-    413: "太大 / Too large",
-    415: "格式不支持 / Not of a form that is taken",
-    422: "字段无效 / A field is not valid",
-    428: "须带 If-Match / If-Match is needed",
-    429: "太频繁 / Too often",
-    500: "内部错误，带 trace / A fault of ours, with its trace",
-    503: "暂时不可用 / Not available now",
-}
-_CONTENT = {
-    "/api/stream": "text/event-stream", "/api/journal.csv": "text/csv",
-    "/api/attachments/{attachment}": "*/*", "/metrics": "text/plain",
-}  # fmt: skip
-"""What routes answer that answer no JSON."""
 
 
 def describe(app: FastAPI) -> None:
@@ -88,9 +65,6 @@ def _complete(app: FastAPI, document: dict[str, Any]) -> None:
             used.update(operation.get("tags", []))
             if right.kind != OPEN:
                 operation["security"] = [{"session": []}, {"token": []}]
-            if verb == "get" and path in _CONTENT:
-                content = {_CONTENT[path]: {"schema": {"type": "string"}}}
-                operation["responses"]["200"]["content"] = content
             _problems(operation, verb, path, right.kind)
     document["tags"] = [
         {"name": name, "description": f"{zh} / {en}"}
@@ -116,6 +90,7 @@ def _tell(operation: dict[str, Any], name: str, action: str) -> None:
 
 
 def _problems(operation: dict[str, Any], verb: str, path: str, kind: str) -> None:
+    """What comes of what all routes share; what is a route's own stands at the route."""
     answers = operation["responses"]
     answers.pop("422", None)
     if not path.startswith("/api/"):
@@ -127,20 +102,8 @@ def _problems(operation: dict[str, Any], verb: str, path: str, kind: str) -> Non
     wanted |= {404} if "{" in path else set()
     named = {parameter["name"] for parameter in operation.get("parameters", [])}
     wanted |= {400} if named & {"cursor", "since"} else set()
-    wanted |= {404} if "edge" in named else set()
     wanted |= {412} if "If-Match" in named else set()
-    wanted |= {428} if path.endswith("/approve") and "If-Match" in named else set()
-    wanted |= {404} if named & {"station", "out_of_limits"} else set()
-    public = kind == OPEN and ("{" in path or "oidc" in path)
-    wanted |= {400, 401, 404, 408, 410} if public else set()
-    wanted |= {401} if path == "/api/session" and verb == "post" else set()
     for status in sorted(wanted):
-        answers.setdefault(
-            str(status),
-            {
-                "description": _PROBLEMS[status],
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
+        answers.setdefault(str(status), problem_answer(status))
     if verb == "get" and "application/json" in answers.get("200", {}).get("content", {}):
         answers.setdefault("304", {"description": "未变 / As it was under If-None-Match"})

@@ -17,6 +17,7 @@ TAGS: dict[str, tuple[str, str]] = {
     "handover": ("交接班", "The hand-over of shifts"),
     "incidents": ("事件：相关报警的归并", "Incidents: alarms that belong together"),
     "faults": ("故障记录", "The record of faults"),
+    "early warnings": ("早期预警", "Early warning"),
     "figures": ("报警绩效指标", "The figures of the alarm system"),
     "links": ("外部系统与设备", "Linked systems and devices"),
     "notifications": ("通知与值班", "Notifications and rosters"),
@@ -28,6 +29,7 @@ TAGS: dict[str, tuple[str, str]] = {
     "plant": ("边缘节点与水位", "Edges and watermarks"),
     "group": ("集团视图", "The group's view"),
     "dispatch": ("指挥调度中心", "The dispatch centre"),
+    "notices": ("漂移通知与无效报警排序", "Notices of drift, the ranking of nuisance"),
     "fleet": ("边缘与工厂清单、批量推送", "The fleet's inventory and pushes"),
     "rollouts": ("分阶段下发", "Roll-outs in stages"),
     "health": ("存活、就绪、度量", "Alive, ready, metrics"),
@@ -57,6 +59,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "DELETE /api/attachments/{attachment}": ("删除附件", "Take a file away"),
     "GET /api/audit": ("审计日志，新的在前", "The audit log, newest first"),
     "GET /api/desk/alarms": ("查找本厂的报警", "Find any alarm of the site"),
+    "GET /api/early-warnings": (
+        "早期预警：工厂的在用模型与近期判断，集团的学习情况与模型",
+        "Early warning: at a factory the models that run and what they said, at the group what is "
+        "learnt and which models there are",
+    ),
+    "POST /api/early-warnings/{model}/decision": (
+        "批准、驳回或撤回一个早期预警模型", "Approve, reject or withdraw a model of early warning",
+    ),
     "GET /api/faults": ("故障记录，新的在前", "Recorded faults, newest first"),
     "POST /api/faults": ("记录一次故障（也可没有报警）", "Record a fault, alarm or not"),
     "GET /api/faults/{fault}": ("一条故障记录（带 ETag）", "One recorded fault, with its ETag"),
@@ -182,6 +192,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "一次报警的人员状态", "What people said about an occurrence",
     ),
     "GET /api/group/events": ("各工厂的事件流水", "The events of all factories"),
+    "GET /api/group/floods": (
+        "各次报警泛滥像过去的哪一次", "What floods resemble, as far as was answered"
+    ),
+    "GET /api/group/floods/figures": (
+        "泛滥记忆答得对不对", "How right the memory of floods has been"
+    ),
     "GET /api/group/incidents": ("各工厂的事件", "The incidents of all factories"),
     "GET /api/group/incidents/{site}/{incident}": (
         "一个事件、结论与处置", "One incident: what was said and run for it",
@@ -224,6 +240,39 @@ WORDS: dict[str, tuple[str, str]] = {
     "GET /api/group-playbooks/{push}": ("一次下发与现行版本的对照", "One push and what is live"),
     "POST /api/group-playbooks/{push}/decision": (
         "接受或拒绝集团的输入值，或拒绝其版本", "Take or refuse what the group has sent"
+    ),
+    "GET /api/tunable-points": (
+        "一个工厂可调的报警点及其现行设定",
+        "A factory's alarm points that may be moved, and what runs",
+    ),
+    "POST /api/setting-tries": (
+        "任一设定在工厂历史上会怎样（不做改变）",
+        "What any setting would have told over the history; changes nothing",
+    ),
+    "GET /api/setting-tries/{name}": ("试算的结果", "What came of a try"),
+    "GET /api/shadow-points": (
+        "影子计数的报警点及原因", "Alarm points that are counted in shadow, and why"
+    ),
+    "GET /api/assets": ("本厂资产", "The assets of this site"),
+    "GET /api/directives": (
+        "集团下发、等待本厂批准的设定，以及近期的决定",
+        "What the group wants to change here and waits for people; decided ones",
+    ),
+    "POST /api/directives/{edge}/{counter}/decision": (
+        "批准或拒绝集团的一项设定变更", "Let a directive of the group pass, or refuse it"
+    ),
+    "GET /api/notices": ("漂移通知：什么与以前不一样了", "Notices: what is no longer as it was"),
+    "POST /api/notices/{notice}/take": ("认领一条通知", "Take a notice: somebody looks into it"),
+    "POST /api/notices/{notice}/close": (
+        "说明原因并关闭一条通知", "Close a notice and say what it was"
+    ),
+    "GET /api/nuisance": (
+        "按无效可能性排列的报警点（只排序）", "Alarm points by probable nuisance; it only ranks"
+    ),
+    "GET /api/shelving-proposals": ("搁置建议", "Proposals to shelve an alarm point"),
+    "POST /api/shelving-proposals/{proposal}/decision": (
+        "批准或驳回搁置建议：批准后发消息给工厂值班台",
+        "Decide on shelving: approved, it is a message to the factory's desk",
     ),
     "GET /api/playbook-variants": ("集团收存的预案版本", "Versions that the group keeps"),
     "POST /api/playbook-variants": ("收存一个预案版本", "Keep a version of a playbook"),

@@ -15,6 +15,7 @@ from shared.errors import Rejected, RetryableTransportError
 from shared.web.auth import set_session_cookie
 from shared.web.dto_identity import SignInWays
 from shared.web.identity_ports import SignIn, identity_of
+from shared.web.may_answer import may_answer
 from shared.web.problem import ProblemError
 
 LOGIN = "/api/session/oidc/login"
@@ -48,7 +49,9 @@ def sign_in_router() -> APIRouter:
         local = identity.settings.mode == "local" or identity.settings.break_glass
         return SignInWays(local=local, oidc=oidc, login_url=LOGIN if oidc else "")
 
-    @router.get("/oidc/login", response_class=RedirectResponse, status_code=303)
+    @router.get(
+        "/oidc/login", response_class=RedirectResponse, status_code=303, responses=may_answer(404)
+    )
     async def login(
         request: Request, back_to: Annotated[str, Query(alias="next", max_length=500)] = "/"
     ) -> Response:
@@ -65,7 +68,10 @@ def sign_in_router() -> APIRouter:
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    @router.get("/oidc/callback", response_class=RedirectResponse, status_code=303)
+    @router.get(
+        "/oidc/callback", response_class=RedirectResponse, status_code=303,
+        responses=may_answer(404),
+    )  # fmt: skip
     async def callback(request: Request) -> Response:
         query = dict(request.query_params)
         cookie = request.cookies.get(STATE_COOKIE, "")

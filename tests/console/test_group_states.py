@@ -37,7 +37,7 @@ def a_rollout(state: str, stage: str | None, **more: Any) -> Body:
              "new": {**setting, "on_delay_s": 6.0}, "stage": "canary_line", "per_day": 2.0,
              "before_per_day": 9.0, "excluded": ""}
         ],
-        "results": [],
+        "results": [], "gate": [], "gate_more": 0, "factories": [], "moves": [],
         **more,
     }  # fmt: skip
 

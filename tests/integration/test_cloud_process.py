@@ -19,7 +19,8 @@ from shared.security import generate_key
 from tests.support.servers import NatsForTests
 
 pytestmark = pytest.mark.timeout(240)
-RSS_BUDGET = 176 << 20
+RSS_BUDGET = 140 << 20
+"""127 MiB measured; numpy and River come with their first use, not at the start."""
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def test_it_is_small_quiet_and_stops_when_told(
 ):
     running, _ = process
     seen = psutil.Process(running.pid)
-    assert seen.memory_info().rss < RSS_BUDGET
+    assert seen.memory_info().rss < RSS_BUDGET, seen.memory_info().rss >> 20
     running.send_signal(signal.SIGTERM)
     out, err = await asyncio.wait_for(running.communicate(), 30)
     assert running.returncode == 0, err

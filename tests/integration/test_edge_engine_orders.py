@@ -30,6 +30,8 @@ from shared.messages.control import (
 )
 from shared.messages.directives import (
     DRY_RUN,
+    FILTERED,
+    PLAIN,
     SETTINGS,
     AlarmModel,
     AlarmSetting,
@@ -113,10 +115,18 @@ async def test_a_hung_driver_stops_no_reflex_and_its_tags_go_stale(
     await until(lambda: len(above.alarms("X-1.TT-2.STALE")) == 2, 10)
 
 
+MEAN = "X-1.SP-2.HI"
+
+
 def directive(engine: Engine, counter: int, alarm: str, limit: float, **more: Any) -> bytes:
     models = more.pop("models", [])
-    setting = AlarmSetting(alarm=alarm, limit=limit, deadband=2, on_delay_s=0, off_delay_s=0)
+    deadband = 0 if alarm == MEAN else 2
+    setting = AlarmSetting(
+        alarm=alarm, limit=limit, deadband=deadband, on_delay_s=0, off_delay_s=0,
+        filter=more.pop("filter", ""),
+    )  # fmt: skip
     body = Directive(
+        schema=more.pop("schema", PLAIN),
         id=f"d{counter}", site="f9", edge=more.pop("edge", "e9"), counter=counter, issued_at=0,
         kind=more.pop("kind", "settings"),
         expires_at=more.pop("expires_at", 1 << 60), settings=[] if models else [setting],
@@ -185,6 +195,17 @@ async def test_directives_are_verified_swapped_and_survive_offline(
 
     again = await until(raised_offline, 15)
     assert (again.settings_version, again.value) == (9, 106)
+    # A filter comes by another schema; until it is filled the engineer's limit stands for samples.
+    assert set(above.health[-1].filters) == {"mean5min", "day"}
+    assert (await put(directive(engine, 10, MEAN, 550, filter="mean5min"))).code == "unknown_kind"
+    filtered = {"filter": "mean5min", "schema": FILTERED}
+    assert (await put(directive(engine, 11, HI, 105, **filtered))).code == "out_of_bounds"
+    assert (await put(directive(engine, 12, MEAN, 550, **filtered))).status == "applied"
+    await engine.tell("s2", samples=[["SP-2", 520]])
+    await until(lambda: above.alarms(MEAN), 10)
+    [raised] = [each for each in above.bodies(AlarmTransition) if each.alarm == MEAN]
+    assert (raised.settings_version, raised.value) == (12, 520)
+    assert engine.events("filter_filling")
 
 
 def model(**more: Any) -> AlarmModel:

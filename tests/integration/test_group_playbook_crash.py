@@ -15,7 +15,6 @@ from group_cloud.adapters.postgres.playbook_store import PlaybookStore
 from group_cloud.adapters.postgres.record_store import RecordStore
 from group_cloud.application.playbooks.desk import BookDesk
 from group_cloud.application.playbooks.drive import BookDrive, Store
-from group_cloud.bootstrap import MIGRATIONS
 from group_cloud.domain.scope import ALL, Scope
 from shared.clock import SystemClock
 from shared.errors import Rejected
@@ -23,7 +22,6 @@ from shared.messages.bodies import PlaybookPushReport
 from shared.messages.codec import decode
 from shared.messages.playbook_push import PushBag, read
 from shared.postgres.audit import audit
-from shared.postgres.migrate import migrate
 from shared.postgres.pool import connect_pool
 from shared.web import dto_group_playbooks as dto
 from tests.support.playbook_authors import book
@@ -56,16 +54,10 @@ class Buckets:
 
 
 @pytest.fixture(scope="module")
-def url(postgres: PostgresForTests) -> Iterator[str]:
+def url(postgres: PostgresForTests, cloud_template: str) -> Iterator[str]:
     name = f"t_{secrets.token_hex(4)}"
-
-    async def make() -> str:
-        made = await postgres.create(name)
-        await migrate(made, MIGRATIONS)
-        return made
-
-    yield asyncio.run(make())
-    asyncio.run(asyncio.wait_for(postgres.drop(name), 20))
+    yield asyncio.run(postgres.copy(cloud_template, name))
+    asyncio.run(asyncio.wait_for(postgres.drop(name, owner=False), 20))
 
 
 @pytest.fixture

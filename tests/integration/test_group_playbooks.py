@@ -26,6 +26,12 @@ from tests.support.nats_world import World
 from tests.support.playbook_authors import WAIT, Person, book
 
 pytest_plugins = ("tests.support.cloud_fixtures",)
+ASKS = """\
+  - id: sure
+    ask: {to: [role:shift-lead], question: {zh: 继续？, en: Go on?}, options: [go], within: 5m}
+    on_timeout: fail
+"""
+"""A run that is under way until somebody says so, however quick or slow the machine."""
 PEOPLE = {"wu": "engineer", "lin": "engineer", "sun": "shift-lead"}
 
 
@@ -97,7 +103,7 @@ async def both(world: World, group: Group, brain_url: str, tmp_path: Path) -> As
     books = tmp_path / "books"
     books.mkdir()
     (tmp_path / "brain").mkdir()
-    (books / "noted.yaml").write_text(book(1, more="  - {id: rest, wait: 4s}\n"))
+    (books / "noted.yaml").write_text(book(1, more=ASKS))
     server = world.servers["f1"]
     private, _ = generate_key()
     for name, data in {"app": server.app_password.encode(), "site.key": private}.items():
@@ -128,6 +134,13 @@ async def both(world: World, group: Group, brain_url: str, tmp_path: Path) -> As
 async def test_check_24_group_push_approved_here_is_what_the_next_run_runs(both: Both) -> None:
     wu, sun = both.here["wu"], both.here["sun"]
     running = await sun.ask("POST", "/playbooks/noted/runs")
+    path = f"/runs/{running['id']}"
+
+    async def asked() -> Any:
+        found = await wu.ask("GET", path)
+        return any(s["id"] == "sure" and s["status"] == "waiting" for s in found["steps"])
+
+    await until(asked, 30)
     text = book(2, more="  - {id: more, log: more}\n")
     kept = await both.there["wu"].ask("POST", "/playbook-variants", {"text": text}, 201)
     assert (kept["version"], kept["errors"]) == (2, 0)
@@ -143,11 +156,14 @@ async def test_check_24_group_push_approved_here_is_what_the_next_run_runs(both:
     assert live["version"] == 1  # nothing by itself
     await wu.approve(draft, {"note": "good"})
     now = await wu.ask("GET", "/playbooks/noted")
-    still = await wu.ask("GET", f"/runs/{running['id']}")
+    still = await wu.ask("GET", path)
+    assert still["ended_at"] is None
     assert (now["version"], still["version"]) == (2, 1)
+    said = await sun.ask("POST", f"{path}/answers", {"step": "sure", "option": "go"})
+    assert said["accepted"], said
 
     async def ended() -> Any:
-        found = await wu.ask("GET", f"/runs/{running['id']}")
+        found = await wu.ask("GET", path)
         return found if found["ended_at"] else None
 
     finished = await until(ended, 30)

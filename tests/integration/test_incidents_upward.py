@@ -47,11 +47,14 @@ async def test_an_opening_a_close_and_a_reopening_are_told_at_once(plant: World)
     assert len(await said(plant)) == 1  # it only has other figures: within the minute
     await plant.desk.acknowledge(name, ANNA)
     cause = plant.site.incidents.causes[0].id
-    assert await plant.desk.close(name, cause, "nuisance", "", ANNA) == name
+    assert await plant.desk.close(name, cause, "nuisance", "seal replaced", ANNA) == name
     await plant.desk.reopen(name, "again", ANNA)
     told = [each for each in await said(plant) if isinstance(each, IncidentRecord)]
     assert [each.status for each in told] == ["open", "acknowledged", "closed", "open"]
     assert (told[2].cause, told[2].outcome, told[2].standing) == (cause, "nuisance", 0)
+    assert (told[2].comment, told[2].cause_names["zh"]) == (
+        "seal replaced", plant.site.incidents.causes[0].name.zh,
+    )  # fmt: skip
     assert [e.revision for e in told] == sorted({e.revision for e in told})
 
 
@@ -78,6 +81,18 @@ async def test_figures_alone_are_told_once_a_minute_and_the_last_ones_not_forgot
     last = (await said(plant))[-1]
     assert isinstance(last, IncidentRecord)
     assert last.alarms_total == 6
+
+
+async def test_a_flood_is_told_as_soon_as_it_is_one(plant: World) -> None:
+    upward(plant)
+    await plant.send(change("a", 0))
+    await plant.settle()
+    for n in range(12):
+        await plant.send(change(f"b{n}", 1_000 + n))
+    await plant.settle()
+    told = [each for each in await said(plant) if isinstance(each, IncidentRecord)]
+    assert [each.flood for each in told] == [False, True]
+    assert told[1].alarms_total == 13
 
 
 async def test_what_is_undone_was_not_told(plant: World) -> None:
@@ -111,3 +126,4 @@ async def test_where_alarms_stand_is_told_once_and_again_when_it_changes(plant: 
         "e1", "FUR-01", "temperature", plant.site.alarms[HIHI].priority,
     )  # fmt: skip
     assert process
+    assert told.kinds[HIHI] == ["limit", "HIHI"]

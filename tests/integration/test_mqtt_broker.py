@@ -16,7 +16,7 @@ from edge_node.adapters.sources.mqtt_batch import encode_batch
 from shared.clock import SystemClock
 from shared.errors import AndonError
 from tests.integration.test_driver_cuts import Proxy
-from tests.support.driver_here import here
+from tests.support.driver_here import Here, here
 from tests.support.edge_children import driver
 from tests.support.edge_plants import tag
 from tests.support.mosquitto import Broker, Device
@@ -102,34 +102,80 @@ async def test_payloads_of_every_kind_arrive_and_orders_are_published(
         device.stop()
 
 
+async def keep(heard: Here) -> None:
+    """As the driver child does: close, connect, run, and again."""
+    delay = 0.25
+    while True:
+        try:
+            await heard.driver.connect()
+            delay = 0.25
+            await heard.driver.run()
+        except AndonError as error:
+            heard.state("failed", str(error))
+        await heard.driver.close()
+        await asyncio.sleep(delay)
+        delay = min(2.0, delay * 2)
+
+
+class LosesLastWords(Proxy):
+    """A wire that is cut as the driver says that a QoS 2 delivery is over."""
+
+    losses = 0
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def before() -> None:
+            while data := await reader.read(65_536):
+                if b"\x70\x02" in data and self.losses < 3:
+                    self.losses += 1
+                    self.cut(True)
+                    self.cut(False)
+                    return
+                writer.write(data)
+                await writer.drain()
+
+        with contextlib.suppress(ConnectionError):
+            await before()
+        writer.close()
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+async def test_a_delivery_whose_end_was_lost_holds_no_place_at_the_broker(
+    tmp_path: Path, version: str
+) -> None:
+    """The broker's window has room for one: what is never ended would be the last thing heard."""
+    async with Broker(tmp_path, "max_inflight_messages 1") as broker:
+        device, proxy = Device(broker.port).start(), LosesLastWords(broker.port)
+        async with proxy.running():
+            given = source(proxy.port, version=version, subscriptions=[{"filter": "#", "qos": 2}])
+            async with here(given, [tag("N", "count#n")]) as heard:
+                heard.task.cancel()
+                heard.task = asyncio.create_task(keep(heard))
+                await heard.until(lambda: heard.states and heard.states[-1][0] == "connected")
+                for n in range(10):
+                    device.publish("count", json.dumps({"n": n}), 2)
+                await heard.until(lambda: heard.last(0) == (9.0, 0), 15)
+                assert proxy.losses == 3
+                assert [v for _, v, _ in heard.of(0)] == list(range(10))
+        device.stop()
+
+
 async def test_nothing_of_qos_1_and_2_is_lost_over_a_cut_of_seconds_and_no_order_is_repeated(
     tmp_path: Path,
 ) -> None:
     tags = [tag("ONE", "count/one#n"), tag("TWO", "count/two#n")]
-    async with Broker(tmp_path) as broker:
+    # Order is the broker's to keep (MQTT 4.6), and mosquitto 2.0.11 does not: what is published
+    # while it works off what waited for the reconnected driver may overtake that, through a place
+    # that comes free in its window of 20 (seen on the wire in every second run, the publisher and
+    # the driver in perfect order). Without a window nothing waits but what came during the cut.
+    async with Broker(tmp_path, "max_inflight_messages 0") as broker:
         device = Device(broker.port).start("cmd/#")
         proxy = Proxy(broker.port)
         async with proxy.running():
             given = source(proxy.port, subscriptions=[{"filter": "count/two", "qos": 2}])
             async with here(given, tags) as heard:
-
-                async def keep() -> None:
-                    """As the driver child does: close, connect, run, and again."""
-                    delay = 0.25
-                    while True:
-                        try:
-                            await heard.driver.connect()
-                            delay = 0.25
-                            await heard.driver.run()
-                        except AndonError as error:
-                            heard.state("failed", str(error))
-                        await heard.driver.close()
-                        await asyncio.sleep(delay)
-                        delay = min(2.0, delay * 2)
-
                 # The rig's own run ends with the first cut; ours goes on.
                 heard.task.cancel()
-                heard.task = asyncio.create_task(keep())
+                heard.task = asyncio.create_task(keep(heard))
                 total, cut_at, back_at = 600, 200, 400
 
                 async def count() -> None:

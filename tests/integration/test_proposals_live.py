@@ -89,7 +89,7 @@ class Samples:
     def __init__(self, site: SiteEvidence, first: int) -> None:
         self._faults, self._first = site.faults, first
 
-    async def signal(self, tag: str, since: int, until: int) -> Signal:
+    async def signal(self, tag: str, since: int, until: int, lead_ms: int = 0) -> Signal:
         times, values = signal(1, self._faults, self._first)
         kept = (times >= since) & (times < until)
         found = array("q", times[kept].tolist()), array("d", values[kept].tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 import factory_brain
+from factory_brain.adapters.postgres.pools import open_common, open_rest
 from shared.clock import ManualClock
 from shared.messages.bodies import GapRecord, SystemEvent
 from shared.messages.codec import encode
@@ -86,6 +88,38 @@ async def test_a_fault_in_apply_leaves_neither_rows_nor_watermark(receiving) -> 
     assert await stored(pool) == []
     assert (await receiver.receive(frame(1, event(1)))).applied == 1
     assert await stored(pool) == [1]
+
+
+@pytest.mark.parametrize("within_a_statement", [False, True])
+async def test_a_frozen_receiver_keeps_a_lane_from_the_others_for_a_while_only(
+    receiving, brain_url: str, within_a_statement: bool
+) -> None:
+    """A brain stopped in its transaction; its successor's wait is bounded by the database."""
+    receiver, _, pool = receiving
+    await receiver.receive(frame(1, event(1)))
+    theirs = await connect_pool(brain_url, transaction_s=0.5)
+    async with theirs.acquire() as frozen:
+        await frozen.execute("BEGIN")
+        await frozen.execute("SELECT 1 FROM watermark FOR UPDATE")
+        if within_a_statement:  # the server waits for its next message, and does not call it idle
+            await frozen.prepare("SELECT 2")
+            state = await pool.fetchval(
+                "SELECT state FROM pg_stat_activity WHERE pid = $1", frozen.get_server_pid()
+            )
+            assert state == "active"
+        async with asyncio.timeout(10):
+            assert (await receiver.receive(frame(2, event(2)))).applied == 1
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):  # it goes on too late
+            await frozen.execute("COMMIT")
+    await theirs.close()
+
+
+async def test_every_pool_of_a_brain_bounds_its_transactions(brain_url: str) -> None:
+    pools = await open_rest(await open_common(brain_url, "brain"), brain_url, "brain")
+    for _, pool in pools.each():
+        assert await pool.fetchval("SHOW transaction_timeout") != "0"
+        assert await pool.fetchval("SHOW idle_in_transaction_session_timeout") != "0"
+        await pool.close()
 
 
 async def test_same_position_with_other_content_is_quarantined(receiving) -> None:

@@ -13,10 +13,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from group_cloud.bootstrap import MIGRATIONS
 from group_cloud.domain.rollout_plan import ENDED
 from shared.errors import Rejected
-from shared.postgres.migrate import migrate
 from shared.postgres.pool import connect_pool
 from tests.support.rollout_world import EDGES, FAST, NEW, OLD, TABLES, WANTED, World
 from tests.support.servers import PostgresForTests
@@ -26,16 +24,10 @@ KILLS = int(os.environ.get("ANDON_ROLLOUT_KILLS", "8"))
 
 
 @pytest.fixture(scope="module")
-def url(postgres: PostgresForTests) -> Iterator[str]:
+def url(postgres: PostgresForTests, cloud_template: str) -> Iterator[str]:
     """One database for all tests here."""
-
-    async def make() -> str:
-        made = await postgres.create("rollouts")
-        await migrate(made, MIGRATIONS)
-        return made
-
-    yield asyncio.run(make())
-    asyncio.run(postgres.drop("rollouts"))
+    yield asyncio.run(postgres.copy(cloud_template, "rollouts"))
+    asyncio.run(postgres.drop("rollouts", owner=False))
 
 
 @pytest.fixture

@@ -7,9 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from group_cloud.adapters.postgres.flood_store import FloodStore
+from group_cloud.adapters.postgres.notice_store import NoticeStore
+from group_cloud.adapters.postgres.nuisance_store import NuisanceStore
 from group_cloud.application.dispatching.desk import Asked
 from group_cloud.application.dispatching.ports import Assignment
 from group_cloud.application.fleet import FactoryView
+from group_cloud.application.floods.learning import FloodLearning
+from group_cloud.application.notices.ports import Notice
+from group_cloud.application.nuisance.ports import PointRank, Spot
 from group_cloud.domain.assignment import Resource
 from group_cloud.domain.scope import ALL, Scope
 from shared.messages.bodies import (
@@ -20,6 +26,7 @@ from shared.messages.bodies import (
     PlaybookOutcome,
 )
 from shared.web.dto_dispatch import MessageOut, MessageRequest
+from tests.support.notice_world import noticing_on
 from tests.support.summary import say
 from tests.support.total_world import (
     DAY,
@@ -58,6 +65,7 @@ async def tell_all(total: Total, site: str, word: str) -> None:
         (at, IncidentRecord(
             site=site, id=f"{word}-i", revision=1, status="open", opened_at=at, priority=1,
             asset=word, occurrences=[f"{word}-o"], alarms=[alarm], runs=[run], cause=word,
+            flood=True,
         )),
         (at, PlaybookOutcome(
             run=run, playbook=f"{word}-book", version=1, alarm=alarm, occurrence=f"{word}-o",
@@ -69,6 +77,19 @@ async def tell_all(total: Total, site: str, word: str) -> None:
             points={alarm: ["e1", word, word, "furnace", "temperature", 2]},
         )),
     )  # fmt: skip
+
+
+async def notice_all(total: Total, word: str, site: str) -> None:
+    """A notice, a ranked point and a proposal to shelve it."""
+    noticing, at = noticing_on(total.pool, total.clock), total.clock.now_ms()
+    made = Notice(f"{word}-n", site, "alarms", f"{word}.HI", "e1", "alarm_rate", 1, 1, 9)
+    rank = PointRank(f"{word}.HI", "e1", 0.9, 0.8, 1.0, 40, 38, 9, None, ())
+    spot = Spot(f"{word}.HI", "e1", 4, True, 40, 38, None)
+    async with total.records.transaction() as tx:
+        assert await NoticeStore(total.pool).add(tx, made, 9)
+        await NuisanceStore(total.pool).keep_ranks(tx, site, [rank], at)
+        shelving = noticing.parts.shelving
+        await shelving.propose(tx, site, [rank.alarm], [rank], {rank.alarm: spot})
 
 
 @pytest.fixture
@@ -83,12 +104,16 @@ async def tokens(total: Total) -> dict[str, str]:
         await tell_all(total, "fb", SECRET)
         assert await total.tenants.give("fa", "a", "t") is None
         assert await total.tenants.give("fb", "b", "t") is None
+        learning = FloodLearning(FloodStore(total.pool), total.records, total.clock)
+        assert await learning.take_up() >= 2
+        assert await learning.begin() >= 2
         parts = centre(total, FactoryView(total.records, total.clock))
         desk, mail = parts["dispatch"].desk, parts["dispatch"].mail
         made = Resource(f"{SECRET}-expert", "b", "expert", {}, (), "fb", True, SECRET)
         assert await desk.put_resource(made, "t", ALL) is None
         asked = Asked("fb", f"{SECRET}-i", (), None, 600, 6000, SECRET)
         assert isinstance(await desk.assign(asked, "t", ALL), Assignment)
+        await notice_all(total, SECRET, "fb")
         sent = await mail.send(MessageRequest(site="fb", text=SECRET), "t", ALL)
         assert isinstance(sent, MessageOut)
     held = {
@@ -113,6 +138,9 @@ READS = (
     "/api/dispatch/factories", "/api/dispatch/resources", "/api/dispatch/assignments",
     "/api/dispatch/assignments?site=fb", f"/api/dispatch/assignments?incident={SECRET}-i",
     "/api/dispatch/messages", "/api/dispatch/messages?site=fb", "/api/group/fleet",
+    "/api/group/floods", "/api/group/floods?site=fb", f"/api/group/floods?incident={SECRET}-i",
+    "/api/notices", "/api/notices?site=fb&state=all", "/api/nuisance", "/api/nuisance?site=fb",
+    "/api/shelving-proposals", "/api/shelving-proposals?site=fb",
 )  # fmt: skip
 
 

@@ -25,12 +25,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-async def group(world: World, database_url: str, tmp_path: Path) -> AsyncIterator[Group]:
+async def group(world: World, cloud_url: str, tmp_path: Path) -> AsyncIterator[Group]:
     # The servers serve all tests of this file: what an earlier one left must not come back.
     hub = await world.connect("cloud")
     await hub.jetstream().purge_stream("EVENTS")
     await hub.close()
-    made = Group(world, database_url, tmp_path)
+    made = Group(world, cloud_url, tmp_path)
     await made.start()
     yield made
     await made.stop()

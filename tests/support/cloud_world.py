@@ -12,7 +12,13 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from factory_brain.application.directive_relay import DirectiveRelay, Keys, Plant, RelayEntry
+from factory_brain.application.directive_relay import (
+    UNDECIDED,
+    DirectiveRelay,
+    Keys,
+    Plant,
+    RelayEntry,
+)
 from group_cloud.bootstrap import Cloud
 from group_cloud.settings import CloudSettings
 from shared.alarm.point import Setting
@@ -216,17 +222,21 @@ class Ledger:
         mine = [e for e in self.entries.values() if e.edge == edge]
         return max(mine, key=lambda e: e.counter, default=None)
 
-    async def waiting(self) -> list[RelayEntry]:
+    async def undecided(self) -> list[RelayEntry]:
         return []
 
     async def passed(self, edge: str) -> list[RelayEntry]:
         return [e for e in self.entries.values() if (e.edge, e.status) == (edge, "relayed")]
 
-    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
+    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
         if entry is not None:
+            known = self.entries.get((entry.edge, entry.counter))
+            if known is not None and known.status not in UNDECIDED:
+                return False
             self.entries[entry.edge, entry.counter] = entry
         if report is not None:
             await self.factory.say(report)
+        return True
 
 
 def relay_of(factory: Factory, group: Group) -> DirectiveRelay:

@@ -68,6 +68,9 @@ SITE = {
              "stale_after": "2s", "priority": 3, "name": {"zh": "无数据", "en": "stale"}},
             {"id": "X-1.TT-2.HI", "edge": "e9", "asset": "X-1", "tag": "TT-2", "side": "HI",
              "limit": 100, "priority": 3, "name": {"zh": "高", "en": "HI"}},
+            {"id": "X-1.SP-2.HI", "edge": "e9", "asset": "X-1", "tag": "SP-2", "side": "HI",
+             "limit": 500, "priority": 3, "name": {"zh": "高", "en": "HI"},
+             "bounds": {"limit_min": 490, "limit_max": 600, "filters": ["mean5min"]}},
         ]
     },
     "reflexes/r.yaml": {

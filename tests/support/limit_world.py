@@ -62,27 +62,29 @@ def spans(many: int = 3, first: int = FIRST) -> tuple[Span, ...]:
 
 def factory(
     site: str, seed: int, faults: tuple[Span, ...], tags: tuple[str, ...] = ("TT-1", "TT-2"),
-    first: int = FIRST,
+    first: int = FIRST, bounds: Bounds = BOUNDS,
 ) -> SiteEvidence:  # fmt: skip
     """A factory with an alarm on each tag; nobody has judged anything but the faults."""
     points = tuple(
-        point(Point(site, "e1", f"FUR.{tag}.HI"), seed + n, faults, first)
+        point(Point(site, "e1", f"FUR.{tag}.HI"), seed + n, faults, first, bounds)
         for n, tag in enumerate(tags)
     )
     return SiteEvidence(site, points, faults, tuple(fault.recorded_at for fault in faults))
 
 
-def point(spot: Point, seed: int, faults: tuple[Span, ...], first: int = FIRST) -> PointEvidence:
+def point(
+    spot: Point, seed: int, faults: tuple[Span, ...], first: int = FIRST, bounds: Bounds = BOUNDS
+) -> PointEvidence:
     """One counted point with its verdicts."""
     times, values = signal(seed, faults, first)
-    grid = grid_around(NOW, "HI", BOUNDS, 1.0)
+    grid = grid_around(NOW, "HI", bounds, 1.0, ("raw", *bounds.filters), bounds.centre or 0.0)
     days = tuple(_day(times, values, grid, first + n) for n in range(DAYS))
     held = {
         f.id: verdicts(times, values, grid, f.start, f.end).astype("<f4").tobytes() for f in faults
     }
     return PointEvidence(
         point=spot, key=f"heating/{spot.alarm}/HI", tag_class="temperature", side="HI", unit="°C",
-        names={"zh": "炉温", "en": "Furnace"}, current=NOW, bounds=bounds_data(BOUNDS, 1.0),
+        names={"zh": "炉温", "en": "Furnace"}, current=NOW, bounds=bounds_data(bounds, 1.0),
         grid=grid.to_dict(), days=days, verdicts=held,
         labelled=frozenset(first + n for n in range(DAYS)), true_alarms=3, nuisance=20,
     )  # fmt: skip

@@ -26,6 +26,7 @@ import httpx
 from factory_brain.adapters.outward_http import HttpCalls
 from factory_brain.adapters.postgres import run_deliveries
 from factory_brain.adapters.postgres.alarm_store import AlarmStore
+from factory_brain.adapters.postgres.pools import SHORT_S
 from factory_brain.adapters.postgres.run_incidents import RunIncidents
 from factory_brain.adapters.postgres.run_store import PgRunStore
 from factory_brain.adapters.postgres.run_writes import RunWrites
@@ -117,7 +118,7 @@ async def live(order: dict[str, Any]) -> int:
     clock = SystemClock()
     run_deliveries.SEND_AGAIN_MS = order.get("send_again_ms", 300)
     engine_module.IDLE_S, keeping.NEWS_S = 0.06, 0.2
-    pool = await connect_pool(order["database"], size=3)
+    pool = await connect_pool(order["database"], size=3, transaction_s=SHORT_S)
     bus = await NatsBus.connect(
         order["nats"], user="app", password=order["password"], name="brain",
         inbox=Node("f1", "brain").inbox, site="f1",

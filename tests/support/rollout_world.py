@@ -19,7 +19,13 @@ from edge_node.application.directive_handler import DirectiveHandler
 from edge_node.application.records import Emit, PutMeta
 from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.settings_gate import Keys as EdgeKeys
-from factory_brain.application.directive_relay import DirectiveRelay, Keys, Plant, RelayEntry
+from factory_brain.application.directive_relay import (
+    UNDECIDED,
+    DirectiveRelay,
+    Keys,
+    Plant,
+    RelayEntry,
+)
 from group_cloud.adapters.postgres.plan_store import PlanStore
 from group_cloud.adapters.postgres.record_store import RecordStore
 from group_cloud.adapters.postgres.rollout_health import RolloutHealth
@@ -137,19 +143,23 @@ class Ledger:
         mine = [e for e in self.entries.values() if e.edge == edge]
         return max(mine, key=lambda e: e.counter, default=None)
 
-    async def waiting(self) -> list[RelayEntry]:
-        return [e for e in self.entries.values() if e.status == "waiting"]
+    async def undecided(self) -> list[RelayEntry]:
+        return [e for e in self.entries.values() if e.status in UNDECIDED]
 
     async def passed(self, edge: str) -> list[RelayEntry]:
         return [e for e in self.entries.values() if (e.edge, e.status) == (edge, "relayed")]
 
-    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
+    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
         self._fate.pass_by("relay before commit")
         if entry is not None:
+            known = self.entries.get((entry.edge, entry.counter))
+            if known is not None and known.status not in UNDECIDED:
+                return False
             self.entries[entry.edge, entry.counter] = entry
         if report is not None:
             self._tell(report)
         self._fate.pass_by("relay after commit")
+        return True
 
 
 class Disk:
@@ -160,6 +170,12 @@ class Disk:
         self._tell, self._fate = tell, fate
 
     def write(self, rows: Any, *, urgent: bool = False) -> asyncio.Future[None]:
+        self.keep(rows)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def keep(self, rows: Any) -> None:
         self._fate.pass_by("edge before commit")
         for row in rows:
             if isinstance(row, PutMeta):
@@ -167,9 +183,6 @@ class Disk:
             elif isinstance(row, Emit) and isinstance(row.event.body, DirectiveReport):
                 self._tell(row.event.body)
         self._fate.pass_by("edge after commit")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
 
     async def durable(self, done: asyncio.Future[None], timeout_s: float) -> bool:
         return True
@@ -201,6 +214,8 @@ class Edge:
             self.node, keys, self.book, self.disk, self.world.clock  # type: ignore[arg-type]
         )  # fmt: skip
         self.handler.recover(self.disk.meta)
+        if rows := self.handler.interrupted():
+            self.disk.keep(rows)
 
     def limits(self) -> dict[str, float]:
         """Alarm -> the limit that runs, of the alarms of the change set."""

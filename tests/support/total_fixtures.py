@@ -11,20 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from group_cloud.bootstrap import MIGRATIONS
-from shared.postgres.migrate import migrate
 from tests.support.servers import PostgresForTests
 
 
 @pytest.fixture(scope="session")
-def total_url(postgres: PostgresForTests) -> Iterator[str]:
+def total_url(postgres: PostgresForTests, cloud_template: str) -> Iterator[str]:
     """A migrated database of the group."""
     name = f"t_{secrets.token_hex(4)}"
-
-    async def make() -> str:
-        url = await postgres.create(name)
-        await migrate(url, MIGRATIONS)
-        return url
-
-    yield asyncio.run(make())
-    asyncio.run(asyncio.wait_for(postgres.drop(name), 20))
+    yield asyncio.run(postgres.copy(cloud_template, name))
+    asyncio.run(asyncio.wait_for(postgres.drop(name, owner=False), 20))

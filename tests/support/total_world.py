@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from group_cloud.adapters.postgres.dispatch_store import DispatchStore
 from group_cloud.adapters.postgres.fleet_store import FleetStore
+from group_cloud.adapters.postgres.flood_reads import FloodReads
 from group_cloud.adapters.postgres.mail_store import MailStore
 from group_cloud.adapters.postgres.record_store import RecordStore
 from group_cloud.adapters.postgres.tenant_store import TenantStore
@@ -29,6 +30,7 @@ from group_cloud.application.dispatching.view import DispatchView
 from group_cloud.application.fleet import FactoryView
 from group_cloud.application.fleet_push import FleetPush
 from group_cloud.application.fleet_view import GroupFleet
+from group_cloud.application.floods.view import FloodView
 from group_cloud.application.ingest import Ingest
 from group_cloud.application.live import GroupLive
 from group_cloud.application.operator_state import OperatorStates
@@ -52,6 +54,7 @@ from shared.postgres.pool import connect_pool
 from shared.postgres.receiver import FrameReceiver
 from shared.web.auth import COOKIE
 from shared.web.health import HealthParts
+from tests.support.notice_world import noticing_on
 
 DAY = 86_400_000
 DAYS = 400
@@ -183,6 +186,8 @@ def application(total: Total) -> FastAPI:
     made: dict[str, Any] = {each.name: nothing for each in fields(Parts)} | {
         "factories": factories, "live": live, "states": OperatorStates(total.records),
         "total": total.view, "tenants": total.tenants, "health": HealthParts(),
+        "floods": FloodView(FloodReads(total.pool)),
+        "notices": noticing_on(total.pool, total.clock).parts,
         **centre(total, factories),
     }  # fmt: skip
     parts = Parts(**made)

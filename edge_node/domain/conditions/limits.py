@@ -17,7 +17,8 @@ _FIRST_CODE = 2.0**900
 
 def in_kernel(definition: AlarmDefinition) -> bool:
     """Whether the kernel runs this alarm's condition."""
-    return definition.kind in KERNEL_KINDS and definition.condition is None
+    plain = definition.kind in KERNEL_KINDS and definition.condition is None
+    return plain and not definition.filters
 
 
 class TextCodes:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shared.alarm.point import Setting
 from shared.expression import AlarmView, Reading, WindowUse
 
 
@@ -22,6 +23,10 @@ class Names(Protocol):
 
     def watch(self, use: WindowUse) -> None:
         """Keep a window of a tag."""
+        ...
+
+    def time_of(self, tag: str) -> int:
+        """Source time of a tag's last sample."""
         ...
 
 
@@ -59,6 +64,10 @@ class Answer:
     params: dict[str, Any] | None = None
     again_at: int | None = None
     """Steady time at which the answer may change by itself: look again then."""
+    under: Setting | None = None
+    """The setting that a change runs by, where it is not the alarm's own."""
+    filling: bool = False
+    """The signal's filter does not know its window yet: the samples themselves are looked at."""
 
 
 class Condition(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from edge_node.domain.conditions.deviation import DeviationCondition
 from edge_node.domain.conditions.discrepancy import DiscrepancyCondition
 from edge_node.domain.conditions.expression import ExpressionCondition
+from edge_node.domain.conditions.filtered import FilteredLimit
 from edge_node.domain.conditions.model import ModelCondition
 from edge_node.domain.conditions.plain import PlainCondition
 from edge_node.domain.conditions.port import Condition, Names
@@ -51,6 +52,8 @@ def _bare(
             return ZScoreCondition(definition, spec)
         case "model":
             return ModelCondition(definition, spec, names)
+        case "limit" if definition.condition is None:
+            return FilteredLimit(definition, lambda: names.time_of(definition.tag))
         case "limit" | "discrete" | "stale" | "bad_quality":
             return PlainCondition(definition)
     raise ConfigError(

@@ -10,9 +10,19 @@ from typing import Any
 import asyncpg
 
 from factory_brain.application.playbooks.from_group.ports import Settled
+from shared.errors import RetryableTransportError
+from shared.messages.playbook_push import read
 from shared.postgres.pool import Connection
 
 LISTED = 100
+_FAULTS = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, RetryableTransportError,
+)  # fmt: skip
+_UNSTORABLE = (
+    asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError,
+    asyncpg.IntegrityConstraintViolationError,
+)  # fmt: skip
+"""Content is to blame; what a driver cannot even send is a ValueError as well."""
 _FIELDS = tuple(Settled.__dataclass_fields__)
 _COLUMNS = ", ".join(_FIELDS)
 _SAVE = (
@@ -33,9 +43,21 @@ class PgGroupPlaybooks:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def newest(self, tx: Connection, /) -> int:
-        """The highest number that was ever taken up."""
-        return await tx.fetchval("SELECT max(counter) FROM group_push") or 0
+    async def newest(self, tx: Connection, /, rollbacks: bool) -> int:
+        """The highest number that was ever taken up, of rollbacks or of all others."""
+        query = "SELECT max(counter) FROM group_push WHERE (kind = 'rollback') = $1"
+        return await tx.fetchval(query, rollbacks) or 0
+
+    async def taken_back(self, tx: Connection, /, push: str, playbook: str) -> bool:
+        """Whether a rollback named this push before it came."""
+        rows = await tx.fetch(
+            "SELECT payload FROM group_push WHERE kind = 'rollback' AND playbook = $1", playbook
+        )
+        return any(read(row["payload"]).restores == push for row in rows)
+
+    def blames(self, error: Exception) -> bool:
+        """Whether a push itself is to blame for an error, and not the database."""
+        return isinstance(error, _UNSTORABLE) or not isinstance(error, _FAULTS)
 
     async def at(self, tx: Connection, /, counter: int) -> Settled | None:
         """What has this number."""

@@ -9,13 +9,16 @@ from collections.abc import Collection, Sequence
 
 from factory_brain.adapters.postgres.incident_rows import INCIDENT_FIELDS, incident
 from factory_brain.application.incidents.upward import Part, Untold
+from shared.messages.floods import WORDS
 from shared.postgres.pool import Connection
 
+# A flood is told as soon as it is one: what it resembles is looked up from then on.
+_STATUS = "i.status || CASE WHEN i.flood THEN ' flood' ELSE '' END"
 _UNTOLD = (
     f"SELECT {', '.join(f'i.{name}' for name in INCIDENT_FIELDS)}, i.changed FROM incident i "
     "LEFT JOIN told_upward t ON t.kind = 'incident' AND t.name = i.id "
     "WHERE ($1::text[] IS NULL OR i.id = ANY($1)) AND i.changed > $4 "
-    "AND (t.name IS NULL OR t.status <> i.status OR (t.revision < i.changed AND t.at <= $2)) "
+    f"AND (t.name IS NULL OR t.status <> {_STATUS} OR (t.revision < i.changed AND t.at <= $2)) "
     "ORDER BY i.changed LIMIT $3"
 )
 _HELD_BACK = (
@@ -65,12 +68,26 @@ class IncidentTold:
             found.setdefault(row["incident"], []).append(Part(**dict(row)))
         return found
 
+    async def closing_words(self, tx: Connection, /, names: Collection[str]) -> dict[str, str]:
+        """What was said when these were contained and closed."""
+        rows = await tx.fetch(
+            "SELECT incident, left(string_agg(params->>'text', ' · ' ORDER BY at, id), $2) AS said "
+            "FROM incident_entry WHERE incident = ANY($1::text[]) AND params->>'text' <> '' "
+            "AND kind IN ('incident_contain', 'incident_close') GROUP BY incident",
+            list(names), WORDS,
+        )  # fmt: skip
+        return {row["incident"]: row["said"] or "" for row in rows}
+
     async def told(self, tx: Connection, /, found: Sequence[Untold], at: int) -> None:
         """The group hears of these when the transaction commits."""
         await tx.execute(
             _TOLD,
             [each.incident.id for each in found], [each.revision for each in found],
-            [each.incident.status for each in found], at,
+            [
+                each.incident.status + (" flood" if each.incident.flood else "")
+                for each in found
+            ],
+            at,
         )  # fmt: skip
 
     async def points_told(self, tx: Connection, /) -> str:

@@ -6,15 +6,17 @@ from typing import Any
 
 import asyncpg
 
-from factory_brain.application.directive_relay import RelayEntry
+from factory_brain.application.directive_relay import UNDECIDED, RelayEntry
 from factory_brain.application.uplink import Uplink
+from shared.alarm.shadow import filter_data
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode
 from shared.messages.directives import SignedDirective, read
 from shared.postgres.pool import Connection
 
 
-def _entry(row: asyncpg.Record | None) -> RelayEntry | None:
+def entry_of(row: asyncpg.Record | None) -> RelayEntry | None:
+    """A row of the table as an entry."""
     if row is None:
         return None
     return RelayEntry(
@@ -38,7 +40,7 @@ class PgRelayStore:
 
     async def get(self, edge: str, counter: int) -> RelayEntry | None:
         """The entry of one number."""
-        return _entry(
+        return entry_of(
             await self._pool.fetchrow(
                 "SELECT * FROM directive_relay WHERE edge = $1 AND counter = $2", edge, counter
             )
@@ -46,18 +48,18 @@ class PgRelayStore:
 
     async def newest(self, edge: str) -> RelayEntry | None:
         """The entry with the highest number of an edge."""
-        return _entry(
+        return entry_of(
             await self._pool.fetchrow(
                 "SELECT * FROM directive_relay WHERE edge = $1 ORDER BY counter DESC LIMIT 1", edge
             )
         )
 
-    async def waiting(self) -> list[RelayEntry]:
-        """Entries that wait for the factory's approval."""
+    async def undecided(self) -> list[RelayEntry]:
+        """Entries that wait for the factory's approval, or have it and are not passed on yet."""
         rows = await self._pool.fetch(
-            "SELECT * FROM directive_relay WHERE status = 'waiting' ORDER BY at"
+            "SELECT * FROM directive_relay WHERE status = ANY($1) ORDER BY at", list(UNDECIDED)
         )
-        return [entry for row in rows if (entry := _entry(row)) is not None]
+        return [entry for row in rows if (entry := entry_of(row)) is not None]
 
     async def passed(self, edge: str) -> list[RelayEntry]:
         """What was let pass to an edge, the newest of it."""
@@ -66,22 +68,26 @@ class PgRelayStore:
             "ORDER BY counter DESC LIMIT 200",
             edge,
         )
-        return [entry for row in rows if (entry := _entry(row)) is not None]
+        return [entry for row in rows if (entry := entry_of(row)) is not None]
 
-    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> None:
+    async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
         """Store the entry and put the report into the outbox, in one transaction."""
         async with self._pool.acquire() as connection, connection.transaction():
             if entry is not None:
-                await connection.execute(
+                taken = await connection.fetchval(
                     "INSERT INTO directive_relay (edge, counter, directive, status, code, params, "
                     "payload, approved_by, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
                     "ON CONFLICT (edge, counter) DO UPDATE SET status = $4, code = $5, "
-                    "params = $6, payload = $7, approved_by = $8, at = $9",
+                    "params = $6, payload = $7, approved_by = $8, at = $9 "
+                    "WHERE directive_relay.status = ANY($10) RETURNING true",
                     entry.edge, entry.counter, entry.directive, entry.status, entry.code or None,
-                    entry.params, entry.signed, entry.approved_by, entry.at,
+                    entry.params, entry.signed, entry.approved_by, entry.at, list(UNDECIDED),
                 )  # fmt: skip
+                if not taken:
+                    return False
             if report is not None:
                 await self._uplink.say(connection, "directive_report", report)
+        return True
 
     async def applied(self, connection: Connection, edge: str, report: DirectiveReport) -> None:
         """The edge runs a directive's settings now: the console shows them from here on.
@@ -90,7 +96,7 @@ class PgRelayStore:
         """
         if report.status != "applied":
             return
-        entry = _entry(
+        entry = entry_of(
             await connection.fetchrow(
                 "SELECT * FROM directive_relay WHERE edge = $1 AND counter = $2",
                 edge, report.counter,
@@ -107,6 +113,7 @@ class PgRelayStore:
                     "deadband": s.deadband,
                     "on_delay_s": s.on_delay_s,
                     "off_delay_s": s.off_delay_s,
+                    **filter_data(s.filter),
                 },
                 report.settings_version or report.counter,
                 entry.at,

@@ -11,7 +11,6 @@ from typing import Any
 
 import asyncpg
 
-from factory_brain.adapters.postgres.run_writes import FROZEN
 from factory_brain.application.playbooks.ports import LIVE_STATES
 from shared.postgres.audit import audit
 from shared.postgres.pool import Connection
@@ -52,7 +51,6 @@ class RunAnswers:
         """
         who, choice = str(data.get("by", "")), str(data.get("answer", ""))
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(FROZEN)
             live = await connection.fetchval(
                 f"SELECT {LIVE} FROM run WHERE id = $1 FOR UPDATE", run
             )
@@ -114,7 +112,6 @@ class RunAnswers:
     ) -> bool:
         """Note a word (`cancel`, `suspend`), or take it back with None; False: the run is over."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(FROZEN)
             change = "control - $3::text" if data is None else "control || $3::jsonb"
             tag = await connection.execute(
                 f"UPDATE run SET control = {change}, news = news + 1, "

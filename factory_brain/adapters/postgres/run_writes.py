@@ -26,8 +26,6 @@ from shared.redaction import clean
 
 MOST = 200
 """Runs that share one commit at most."""
-FROZEN = "SET LOCAL idle_in_transaction_session_timeout = 10000"
-"""A brain that is frozen in the middle of a transaction must not keep a run's row locked."""
 _FAULTS = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
 _CONTENT = (
     asyncpg.DataError, asyncpg.ProgramLimitExceededError, RecursionError, UnicodeError
@@ -156,7 +154,6 @@ class RunWrites:
             if not any(order.rides for order in orders):
                 return await self._rows(connection, orders)
             async with connection.transaction():
-                await connection.execute(FROZEN)
                 found = await self._rows(connection, orders)
                 held = [order for order in orders if found.get(order.run.id) is not None]
                 await self._riders(connection, held)

@@ -66,10 +66,12 @@ class ShadowDays:
         rows = await self._pool.fetch(_STORED, tags, since, until)
         return {row["tag"]: row["rows"] for row in rows}
 
-    async def signal(self, tag: str, since: int, until: int) -> Signal:
+    async def signal(
+        self, tag: str, since: int, until: int, lead_ms: int = LEAD_MS
+    ) -> Signal:  # fmt: skip
         """The samples of a tag from a while before `since` up to `until`."""
         number = await self._pool.fetchval("SELECT no FROM tag_name WHERE tag = $1", tag)
-        start = since - LEAD_MS
+        start = since - lead_ms
         times, values = array("q"), array("d")
         marks, fine = array("q"), bytearray()
         if number is not None:

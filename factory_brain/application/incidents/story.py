@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from factory_brain.application.details import Details
 from factory_brain.application.incidents.ports import IncidentReads, Listed, Member
@@ -12,6 +12,7 @@ from factory_brain.domain.rows import text
 from shared.clock import Clock
 from shared.site.site import Site
 from shared.web.dto import Text
+from shared.web.dto_floods import FloodLikeness
 from shared.web.dto_incidents import (
     Cause,
     Done,
@@ -91,6 +92,8 @@ class IncidentStory:
     ) -> None:  # fmt: skip
         self.words, self._clock, self._reads = words, clock, reads
         self._alarms, self._details = alarms, details
+        self.likeness: Callable[[str], Awaitable[FloodLikeness | None]] = _unlike
+        """What the group says an incident's flood resembles."""
 
     async def page(
         self, state: str, limit: int, before: tuple[int, str] | None
@@ -111,6 +114,7 @@ class IncidentStory:
             timeline=await self._timeline(listed, members),
             similar=await self._similar(listed, members),
             causes=self.words.causes(),
+            likeness=await self.likeness(listed.incident.id),
         )
 
     async def own_entries(self, name: str) -> list[IncidentEntry]:
@@ -181,6 +185,10 @@ class IncidentStory:
             local_actions=sorted({each.local_action for each in members if each.local_action}),
             notes=notes[-10:],
         )  # fmt: skip
+
+
+async def _unlike(_: str) -> FloodLikeness | None:
+    return None
 
 
 def _pattern(listed: Listed, members: Sequence[Member]) -> Pattern:

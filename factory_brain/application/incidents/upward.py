@@ -70,6 +70,10 @@ class ToldRows(Protocol):
         """The earliest occurrences of each."""
         ...
 
+    async def closing_words(self, tx: Transaction, /, names: Collection[str]) -> dict[str, str]:
+        """What was said when these were contained and closed."""
+        ...
+
     async def told(self, tx: Transaction, /, found: Sequence[Untold], at: int) -> None:
         """The group hears of these when the transaction commits."""
         ...
@@ -105,13 +109,18 @@ class Upward:
         if not found:
             return 0
         parts = await self._rows.parts(tx, [each.incident.id for each in found], MEMBERS)
-        records = [self._record(each, parts.get(each.incident.id, [])) for each in found]
+        closed = [each.incident.id for each in found if each.incident.status == "closed"]
+        words = await self._rows.closing_words(tx, closed) if closed else {}
+        records = [
+            self._record(each, parts.get(each.incident.id, []), words.get(each.incident.id, ""))
+            for each in found
+        ]
         await self._rows.told(tx, found, now)
         # Last: the outbox's lane is one row, held until the commit that follows.
         await self._forward(tx, [self._event("incident", record, now) for record in records])
         return len(found)
 
-    def _record(self, told: Untold, parts: Sequence[Part]) -> IncidentRecord:
+    def _record(self, told: Untold, parts: Sequence[Part], comment: str) -> IncidentRecord:
         row = told.incident
         first = next((each for each in parts if each.occurrence in row.first_out), None)
         definition = self._site.alarms.get(first.alarm if first else "")
@@ -128,14 +137,20 @@ class Upward:
             first_out=list(row.first_out[:MEMBERS]),
             runs=_once(each.run for each in parts if each.run),
             names=definition.name.to_dict() if definition else {},
+            cause_names=self._cause(row.cause), comment=comment,
         )  # fmt: skip
+
+    def _cause(self, cause: str) -> dict[str, str]:
+        found = (each.name for each in self._site.incidents.causes if each.id == cause)
+        return next(({"zh": name.zh, "en": name.en} for name in found), {})
 
     async def points(self, tx: Transaction) -> bool:
         """Where the site's alarms stand, if the group has another picture; whether it was told."""
         points, names = self._points()
         tuning = self._tuning(await self.pushed())
         four_eyes = self._site.info.proposals.four_eyes
-        told = msgspec.msgpack.encode([points, names, tuning, four_eyes])
+        kinds = {name: [each.kind, each.side or ""] for name, each in self._site.alarms.items()}
+        told = msgspec.msgpack.encode([points, names, tuning, four_eyes, kinds])
         version = hashlib.blake2b(told, digest_size=12).hexdigest()
         if await self._rows.points_told(tx) == version:
             return False
@@ -149,7 +164,7 @@ class Upward:
                     points={name: points[name] for name in part},
                     names={name: names[name] for name in part},
                     tuning={name: tuning[name] for name in part if name in tuning},
-                    four_eyes=four_eyes,
+                    four_eyes=four_eyes, kinds={name: kinds[name] for name in part},
                 ),
                 now,
             )

@@ -48,11 +48,13 @@ class PlantTags:
         self._peaks: dict[tuple[int, str], tuple[int, float | None]] = {}
 
     async def readings(self, tags: list[str]) -> dict[str, TagReading]:
-        """Newest reading of each tag that has one."""
-        edges = {
-            tag: self._sources[self._tags[tag].source].edge for tag in tags if tag in self._tags
-        }
-        await self._fleet.hear(set(edges.values()))
+        """Newest reading of each tag that has one; edges not heard yet are listened for first."""
+        await self._fleet.hear(self._edges(tags).values())
+        return await self.stored(tags)
+
+    async def stored(self, tags: list[str]) -> dict[str, TagReading]:
+        """The same at once, for who only compares: what no edge was heard for counts as stale."""
+        edges = self._edges(tags)
         now = self._clock.now_ms()
         found: dict[str, TagReading] = {}
         for tag, (at, value, quality) in (await self._rows(tags)).items():
@@ -64,6 +66,9 @@ class PlantTags:
             typed = bool(value) if spec.type == "boolean" and value is not None else value
             found[tag] = Reading(typed, good, max(0, now - at) / 1000, "" if online else "stale")
         return found
+
+    def _edges(self, tags: Iterable[str]) -> dict[str, str]:
+        return {t: self._sources[self._tags[t].source].edge for t in tags if t in self._tags}
 
     def forget(self, tags: Iterable[str]) -> None:
         """Newer samples of these are committed."""

@@ -320,7 +320,11 @@ class TagSource(Protocol):
     """Newest values of tags, for conditions."""
 
     async def readings(self, tags: list[str]) -> dict[str, TagReading]:
-        """Newest reading of each tag that has one."""
+        """Newest reading of each tag that has one; right after a start it listens first."""
+        ...
+
+    async def stored(self, tags: list[str]) -> dict[str, TagReading]:
+        """The same at once, for who only compares."""
         ...
 
     async def peaks(self, tags: list[str], since: int) -> dict[str, float]:

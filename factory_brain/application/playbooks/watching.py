@@ -115,7 +115,7 @@ class Watching:
         """Look at the newest values of all that is waited for."""
         if not self._of:
             return
-        readings = await self._tags.readings(sorted(self._of))
+        readings = await self._tags.stored(sorted(self._of))
         now = {tag: (one.value, one.good) for tag, one in readings.items()}
         changed = [tag for tag, seen in now.items() if self._seen.get(tag, seen) != seen]
         self._seen.update(now)
@@ -137,7 +137,7 @@ class Watching:
         What has changed while nobody looked comes first.
         """
         tags = sorted({tag for run in runs for tag in self._runs[run]})
-        readings = await self._tags.readings(tags)
+        readings = await self._tags.stored(tags)
         ages = {tag: one.age_s for tag, one in readings.items()}
         never = float("inf")
         youngest = {

@@ -136,7 +136,8 @@ class ShadowJob:
         self, span: _Span, due: list[Point], points: dict[str, Point],
         done: dict[tuple[str, int], Done],
     ) -> None:  # fmt: skip
-        signal = await self._days.signal(span.tag, span.day * DAY_MS, span.until)
+        lead = max(self._questions.lead(point) for point in due)
+        signal = await self._days.signal(span.tag, span.day * DAY_MS, span.until, lead)
         if not signal.rows:
             return  # nothing was stored of that day: nothing can be said about it
         live = await self._questions.live()

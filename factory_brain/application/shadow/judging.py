@@ -79,7 +79,8 @@ class Judging:
         self, fault: Fault, tag: str, due: list[Point], known: dict[tuple[str, str], Judged]
     ) -> None:
         end = min(fault.end, fault.start + LONGEST_MS)
-        signal = await self._days.signal(tag, fault.start, end + AFTER_MS)
+        lead = max(self._questions.lead(point) for point in due)
+        signal = await self._days.signal(tag, fault.start, end + AFTER_MS, lead)
         fresh = [p for p in due if self._news(fault, known.get((fault.id, p.alarm)), signal)]
         if not fresh:
             return

@@ -96,8 +96,12 @@ def _grid_of(item: Nomination, definition: AlarmDefinition | None) -> bool:
         grid = Grid.from_dict(item.grid)
     except ValueError:
         return False
-    # The edge runs raw values only: what it cannot run need not be counted.
-    return definition is not None and grid.side == definition.side and grid.filters == ("raw",)
+    # What the engineer does not allow need not be counted.
+    return (
+        definition is not None
+        and grid.side == definition.side
+        and {*grid.filters} <= {"raw", definition.setting.filter, *definition.bounds.filters}
+    )
 
 
 class Nominating:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from factory_brain.application.ports import Transaction
 from factory_brain.application.shadow.tasks import DayCount, FaultCount, Question
 from factory_brain.domain.faults import Case, Fault
-from factory_brain.domain.shadow import Signal
+from factory_brain.domain.shadow import LEAD_MS, Signal
 from shared.alarm.point import Setting
 from shared.messages.bodies import Body
 from shared.messages.nominations import Nomination
@@ -129,7 +129,9 @@ class Days(Protocol):
         """tag -> how many samples are stored in [since, until)."""
         ...
 
-    async def signal(self, tag: str, since: int, until: int) -> Signal:
+    async def signal(
+        self, tag: str, since: int, until: int, lead_ms: int = LEAD_MS
+    ) -> Signal:  # fmt: skip
         """The samples of a tag from a while before `since` up to `until`."""
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from factory_brain.application.shadow.trials import TrialWork, Tried
 from factory_brain.domain.shadow import Episode, Signal
 from shared.alarm.excursions import NEVER, spans
-from shared.alarm.point import Setting, Side
+from shared.alarm.point import Setting
 from shared.alarm.replay import compare
 
 LISTED = 500
@@ -21,8 +21,8 @@ AT_LEAST_MS = 300_000
 
 def tried(signal: Signal, work: TrialWork) -> Tried:
     """What both settings told, and which alarms and faults that concerns."""
-    now = _episodes(signal, work.side, work.current)
-    new = _episodes(signal, work.side, work.proposed)
+    now = _episodes(signal, work, work.current)
+    new = _episodes(signal, work, work.proposed)
     found = compare(_within(now, signal), _within(new, signal))
     return Tried(
         before=found.before, after=found.after,
@@ -66,8 +66,11 @@ def _delay(episodes: list[Episode], start: int, end: int, signal: Signal) -> flo
     return -1.0
 
 
-def _episodes(signal: Signal, side: Side, setting: Setting) -> list[Episode]:
-    found = spans(signal.times, signal.values, setting, side, until=signal.until)
+def _episodes(signal: Signal, work: TrialWork, setting: Setting) -> list[Episode]:
+    found = spans(
+        signal.times, signal.values, setting, work.side, until=signal.until, centre=work.centre,
+        fallback=work.fallback,
+    )  # fmt: skip
     return [
         (began, None if ended == NEVER else ended)
         for began, ended in zip(found.raised.tolist(), found.cleared.tolist(), strict=True)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from factory_brain.application.shadow.ports import Days, Faults, Group
-from factory_brain.domain.shadow import DAY_MS, Signal, countable, line_of
+from factory_brain.domain.shadow import DAY_MS, Signal, countable, lead_of, line_of
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.point import Setting, Side
 from shared.alarm.shadow import setting_of
@@ -34,6 +34,8 @@ log = logger("shadow")
 EVERY_S = 60.0
 AGAIN_MS = 600_000
 """After this a question that still stands is answered again: the first answer may be lost."""
+EMPTY_AGAIN_MS = 60_000
+"""Sooner, where there was no sample yet to answer from."""
 REMEMBERED = 1_000
 MOST_FAULTS = 200
 
@@ -61,6 +63,10 @@ class TrialWork:
     current: Setting
     proposed: Setting
     faults: tuple[tuple[str, int, int], ...]
+    centre: float = 0.0
+    """What the filter `day` is written around."""
+    fallback: Setting | None = None
+    """The engineer's setting on raw samples: it counts while a filter's window is not known."""
 
 
 class Tries(Protocol):
@@ -98,6 +104,7 @@ class TrialDesk:
         self._node = Node(here.site, BRAIN)
         self._wake = asyncio.Event()
         self._done: OrderedDict[tuple[str, str], int] = OrderedDict()
+        """Question -> when it may be answered again."""
         self.answered = 0
         self.refused = 0
         """Bundles of questions that the group had not signed for this factory."""
@@ -135,14 +142,14 @@ class TrialDesk:
             return 0
         before, now = self.answered, self._clock.now_ms()
         for item in asked.items[:MOST]:
-            at = self._done.get((item.proposal, item.digest))
+            again_at = self._done.get((item.proposal, item.digest))
             definition = self._here.definitions.get(item.alarm)
-            if at is not None and now - at < AGAIN_MS:
+            if again_at is not None and now < again_at:
                 continue
             if definition is None or definition.edge != item.edge or not countable(definition):
                 continue
-            await self._answer(item, definition, now)
-            self._done[item.proposal, item.digest] = now
+            known = await self._answer(item, definition, now)
+            self._done[item.proposal, item.digest] = now + (AGAIN_MS if known else EMPTY_AGAIN_MS)
             while len(self._done) > REMEMBERED:
                 self._done.popitem(last=False)
         return self.answered - before
@@ -160,11 +167,14 @@ class TrialDesk:
             return None
         return asked
 
-    async def _answer(self, item: TrialItem, definition: AlarmDefinition, now: int) -> None:
+    async def _answer(self, item: TrialItem, definition: AlarmDefinition, now: int) -> bool:
+        """Answer one question; whether there was any sample to answer from."""
         assert definition.side is not None
         days = min(max(item.days, 1 / 24), float(self._here.days))
         since = now - round(days * DAY_MS)
-        signal = await self._days.signal(definition.tag, since, now)
+        current, proposed = setting_of(item.current), setting_of(item.proposed)
+        lead = lead_of(current, proposed)
+        signal = await self._days.signal(definition.tag, since, now, lead)
         line = line_of(self._here.assets, definition.asset)
         faults = tuple(
             (fault.id, fault.start, fault.end)
@@ -172,8 +182,8 @@ class TrialDesk:
             if fault.line == line and fault.start >= since
         )
         work = TrialWork(
-            definition.side, setting_of(item.current), setting_of(item.proposed), faults
-        )  # fmt: skip
+            definition.side, current, proposed, faults, definition.centre, definition.fallback
+        )
         found = await self._tries.tried(signal, work)
         body = TrialAnswer(
             site=self._here.site, edge=item.edge, alarm=item.alarm, proposal=item.proposal,
@@ -186,3 +196,4 @@ class TrialDesk:
             await self._group.fence(tx)
             await self._group.say(tx, "trial_answer", body)
         self.answered += 1
+        return bool(found.points)

@@ -23,7 +23,7 @@ from factory_brain.domain.shadow import (
 )
 from shared.alarm.excursions import NEVER, count, spans, verdicts
 from shared.alarm.grid import Grid, grid_around
-from shared.alarm.point import Setting, Side
+from shared.alarm.point import Setting
 from shared.alarm.shadow import bounds_of
 
 
@@ -37,7 +37,7 @@ def _count(signal: Signal, asked: Question, spread: tuple[float, float] | None) 
     grid = grid_of(asked, spread[1] if spread else 0.0)
     since, until = signal.since, signal.until
     found = count(signal.times, signal.values, grid, since=since, until=until)
-    told = {name: _episodes(signal, asked.side, each) for name, each in asked.named.items()}
+    told = {name: _episodes(signal, asked, each) for name, each in asked.named.items()}
     alone = told_alone(told.get(ENGINEER, []), told.get(LIVE, []), since, until)
     return DayCount(
         alarm=asked.alarm,
@@ -62,7 +62,7 @@ def judge(signal: Signal, start: int, end: int, questions: list[Question]) -> li
         named = {
             name: float(
                 verdicts(
-                    signal.times, signal.values, _only(each, asked.side), start, end,
+                    signal.times, signal.values, _only(each, asked), start, end,
                     until=signal.until,
                 )[0]
             )
@@ -76,18 +76,24 @@ def grid_of(asked: Question, sigma: float) -> Grid:
     """The grid that was given, else one around the engineer's setting."""
     if asked.grid:
         return Grid.from_dict(asked.grid)
-    return grid_around(asked.named[ENGINEER], asked.side, bounds_of(asked.bounds), sigma)
+    bounds, own = bounds_of(asked.bounds), asked.named[ENGINEER]
+    filters = tuple(dict.fromkeys((own.filter, *bounds.filters)))
+    return grid_around(own, asked.side, bounds, sigma, filters, bounds.centre or 0.0)
 
 
-def _only(setting: Setting, side: Side) -> Grid:
+def _only(setting: Setting, asked: Question) -> Grid:
     return Grid(
-        side, (setting.limit,), (setting.deadband,), (setting.on_delay_ms,),
-        (setting.off_delay_ms,),
+        asked.side, (setting.limit,), (setting.deadband,), (setting.on_delay_ms,),
+        (setting.off_delay_ms,), (setting.filter,), bounds_of(asked.bounds).centre or 0.0,
+        None if setting.filter == "raw" else asked.named[ENGINEER].on_raw,
     )  # fmt: skip
 
 
-def _episodes(signal: Signal, side: Side, setting: Setting) -> list[Episode]:
-    found = spans(signal.times, signal.values, setting, side, until=signal.until)
+def _episodes(signal: Signal, asked: Question, setting: Setting) -> list[Episode]:
+    found = spans(
+        signal.times, signal.values, setting, asked.side, until=signal.until,
+        centre=bounds_of(asked.bounds).centre or 0.0, fallback=asked.named[ENGINEER].on_raw,
+    )  # fmt: skip
     return [
         (began, None if ended == NEVER else ended)
         for began, ended in zip(found.raised.tolist(), found.cleared.tolist(), strict=True)

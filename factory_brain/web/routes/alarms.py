@@ -23,6 +23,7 @@ from shared.web.dto import (
     Samples,
 )
 from shared.web.etags import tag_of
+from shared.web.may_answer import may_answer
 from shared.web.problem import ProblemError
 from shared.web.sse import Broadcaster, StreamFrame
 from shared.web.streaming import ClosingStream
@@ -61,7 +62,9 @@ def alarm_router(
         tag = tag_of(_AT.sub(b"", body, count=1))
         return Response(body, media_type="application/json", headers={"ETag": f"W/{tag}"})
 
-    @router.get("/stream", response_class=ClosingStream)
+    @router.get(
+        "/stream", response_class=ClosingStream, responses=may_answer(text="text/event-stream")
+    )
     async def stream(
         user: Viewer, request: Request, last_event_id: Annotated[str | None, Header()] = None
     ) -> ClosingStream:

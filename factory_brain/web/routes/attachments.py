@@ -19,6 +19,7 @@ from factory_brain.web.routes.desk import DeskParts
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, User, allowed, once
 from shared.web.dto_desk import Attachment, AttachmentList
+from shared.web.may_answer import may_answer
 from shared.web.problem import ProblemError
 
 Viewer = Annotated[User, Depends(allowed("view"))]
@@ -67,7 +68,7 @@ def attachment_router(desk: Desk, parts: DeskParts) -> APIRouter:
         found = await parts.attachments.listed(_subject(occurrence, incident))
         return AttachmentList(items=[_dto(each) for each in found])
 
-    @router.get("/{attachment}", response_class=Response)
+    @router.get("/{attachment}", response_class=Response, responses=may_answer(text="*/*"))
     async def download(attachment: str, _: Viewer) -> Response:
         found = await parts.attachments.get(attachment)
         if found is None:

@@ -36,6 +36,7 @@ from shared.web.dto_playbooks import (
 )
 from shared.web.dto_replays import PastRequest, ReplayOut, TestCaseOut, TestOut
 from shared.web.etags import IfMatch, if_match, tag_of
+from shared.web.may_answer import may_answer
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
 
@@ -174,7 +175,7 @@ def _steps(router: APIRouter, parts: PlaybookParts) -> None:
     ) -> DraftOut:  # fmt: skip
         return await step(parts.drafts.discard, draft, body, user, key, request, match)
 
-    @router.post("/{draft}/approve")
+    @router.post("/{draft}/approve", responses=may_answer(428))
     async def approve(
         draft: Named, body: DraftNote, user: Reviewer, key: IdempotencyKey, request: Request,
         match: IfMatch = None,

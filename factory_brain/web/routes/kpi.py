@@ -21,6 +21,7 @@ from shared.site.site import Site
 from shared.web.auth import User, allowed
 from shared.web.dto import Text
 from shared.web.dto_kpi import KpiAlarm, KpiAlarms, KpiLimitsOut, KpiReport, LiveKpi, Metric
+from shared.web.may_answer import may_answer
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
 from shared.web.streaming import ClosingStream
@@ -69,7 +70,7 @@ def kpi_router(parts: KpiParts) -> APIRouter:
     """Routes of the figures."""
     router = APIRouter(prefix="/api", tags=["figures"])
 
-    @router.get("/kpi")
+    @router.get("/kpi", responses=may_answer(404))
     async def period(user: Viewer, asked: Request) -> KpiReport:
         return _report(parts.site, await _figures(parts, user, asked, "view"))
 
@@ -86,7 +87,7 @@ def kpi_router(parts: KpiParts) -> APIRouter:
             windows=windows, limits=_limits(parts.site.kpi.limits()),
         )  # fmt: skip
 
-    @router.get("/kpi/alarms")
+    @router.get("/kpi/alarms", responses=may_answer(404))
     async def alarms(
         user: Viewer, asked: Request, metric: Metric,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
@@ -103,7 +104,9 @@ def kpi_router(parts: KpiParts) -> APIRouter:
         more = start + limit < len(found)
         return KpiAlarms(items=items, next=cursor_of(start + limit) if more else None)
 
-    @router.get("/journal.csv", response_class=ClosingStream)
+    @router.get(
+        "/journal.csv", response_class=ClosingStream, responses=may_answer(404, text="text/csv")
+    )
     async def journal(user: Exporter, asked: Request) -> ClosingStream:
         since, until = _period(parts, asked)
         scope = _scope(parts.site, user, asked, "export")

@@ -24,6 +24,7 @@ from shared.web.dto_linked import (
     Replayed,
     ReplayRequest,
 )
+from shared.web.may_answer import may_answer
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
 
@@ -48,7 +49,7 @@ def link_router(parts: LinkParts) -> APIRouter:
 
 
 def _hooks(router: APIRouter, parts: LinkParts) -> None:
-    @router.post("/hooks/{link}")
+    @router.post("/hooks/{link}", responses=may_answer(401, 408))
     async def hook(link: str, request: Request, response: Response) -> HookAnswer:
         """A linked system's message, believed by its signature (see `links.yaml`)."""
         most = parts.inbound.limit(link)

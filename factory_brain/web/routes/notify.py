@@ -29,6 +29,7 @@ from shared.web.dto_notify import (
     Outcome,
     OverrideRequest,
 )
+from shared.web.may_answer import may_answer
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError, worded
 
@@ -161,7 +162,7 @@ def _answers(router: APIRouter, parts: NotifyParts) -> None:
 
     @router.get(
         "/notifications/{token}/ack", response_model=NotificationLink,
-        responses={200: {"content": {"text/html": {}}}},
+        responses={200: {"content": {"text/html": {}}}, **may_answer(410)},
     )  # fmt: skip
     async def look(token: str, request: Request) -> Any:
         """What a message's link is about. Nothing is done by looking: mail scanners look too."""
@@ -181,7 +182,7 @@ def _answers(router: APIRouter, parts: NotifyParts) -> None:
 
     @router.post(
         "/notifications/{token}/ack", response_model=NotificationAnswer,
-        responses={200: {"content": {"text/html": {}}}},
+        responses={200: {"content": {"text/html": {}}}, **may_answer(410)},
     )  # fmt: skip
     async def answer(token: str, request: Request) -> Any:
         """Acknowledge as the person of the message; the link is used up by it."""

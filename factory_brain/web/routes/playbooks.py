@@ -53,6 +53,7 @@ Writer = Annotated[User, Depends(allowed("write_playbook"))]
 Keeper = Annotated[User, Depends(allowed("review_playbook", everywhere=True))]
 Named = Annotated[str, Path(max_length=96, pattern=r"^[^\x00]+$")]
 Limit = Annotated[int, Query(ge=1, le=200)]
+Version = Annotated[int, Path(ge=1, lt=1 << 31)]
 DAY_MS = 86_400_000
 _STATUS = {
     "unknown_playbook": 404, "unknown_version": 404, "unknown_input": 404, "unknown_run": 404,
@@ -122,27 +123,26 @@ def _reads(router: APIRouter, parts: PlaybookParts) -> None:
         return ReleasePage(items=[release_out(each) for each in found[:limit]], next=more)
 
     @router.get("/playbooks/{playbook}/versions/{version}")
-    async def version(
-        playbook: Named, version: Annotated[int, Path(ge=1, lt=1 << 31)], _: Viewer
-    ) -> ReleaseText:
-        found = await parts.shelf.store.get(playbook, version)
-        if found is None:
-            raise ProblemError(404, "unknown_version", playbook=playbook, version=version)
+    async def version(playbook: Named, version: Version, _: Viewer) -> ReleaseText:
+        found = await _released(parts, playbook, version)
         names = ReleaseText.model_fields
         return ReleaseText(**{name: getattr(found, name) for name in names})
 
     @router.get("/playbooks/{playbook}/versions/{version}/cacao")
-    async def version_for_others(
-        playbook: Named, version: Annotated[int, Path(ge=1, lt=1 << 31)], _: Viewer
-    ) -> dict[str, Any]:
+    async def version_for_others(playbook: Named, version: Version, _: Viewer) -> dict[str, Any]:
         """The version as an OASIS CACAO v2 document."""
-        found = await parts.shelf.store.get(playbook, version)
-        if found is None:
-            raise ProblemError(404, "unknown_version", playbook=playbook, version=version)
+        found = await _released(parts, playbook, version)
         loaded = await document_of(found)
         if loaded is None:
             raise ProblemError(409, "playbook_has_errors", errors=1)
         return await as_document(loaded, found.at)
+
+
+async def _released(parts: PlaybookParts, playbook: str, version: int) -> Release:
+    found = await parts.shelf.store.get(playbook, version)
+    if found is None:
+        raise ProblemError(404, "unknown_version", playbook=playbook, version=version)
+    return found
 
 
 def _releases(router: APIRouter, parts: PlaybookParts) -> None:

@@ -26,6 +26,7 @@ from shared.web.dto_trace import (
     UnitDetail,
     UnitPage,
 )
+from shared.web.may_answer import may_answer
 from shared.web.paging import cursor_of, parts_of
 from shared.web.problem import ProblemError
 
@@ -79,7 +80,7 @@ def unit_router(parts: UnitParts) -> APIRouter:
     async def stations(_: Viewer) -> list[StationOut]:
         return parts.questions.words.stations()
 
-    @router.get("/units")
+    @router.get("/units", responses=may_answer(404))
     async def units(
         _: Viewer, out_of_limits: Ids = "", since: Time = None, until: Time = None,
         station: Ids = "", batch: Ids = "", unit: Ids = "",

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from group_cloud.adapters.postgres.rollout_store import proposal_of
-from group_cloud.application.histories import Question
+from group_cloud.application.histories import Known, Question
 from group_cloud.application.ports import ProposalRow
 from shared.messages.bodies import TrialAnswer
 
@@ -33,13 +33,13 @@ class HistoryStore:
         found = map(proposal_of, rows)
         return [Question(row.id, row.point, row.current, row.proposed) for row in found]
 
-    async def known(self) -> dict[str, str]:
-        """proposal -> digest of the question that was answered, of open proposals."""
+    async def known(self) -> dict[str, Known]:
+        """proposal -> what was answered, of open proposals."""
         rows = await self._pool.fetch(
-            "SELECT h.proposal, h.digest FROM proposal_history h JOIN proposal p "
-            "ON p.id = h.proposal WHERE p.status = 'open'"
+            "SELECT h.proposal, h.digest, h.at, coalesce(h.body->'points', '[]') = '[]' AS empty "
+            "FROM proposal_history h JOIN proposal p ON p.id = h.proposal WHERE p.status = 'open'"
         )
-        return {row["proposal"]: row["digest"] for row in rows}
+        return {row["proposal"]: Known(row["digest"], row["at"], row["empty"]) for row in rows}
 
     async def proposal(self, proposal: str) -> ProposalRow | None:
         """One proposal."""

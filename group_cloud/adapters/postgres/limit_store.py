@@ -131,6 +131,22 @@ class LimitStore:
             row["names"], row["tuning"],
         )  # fmt: skip
 
+    async def all_tunable(self, scope: Scope, site: str, limit: int) -> list[TunablePoint]:
+        """Those of a factory that may be moved."""
+        rows = await self._ask.fetch(
+            scope,
+            "SELECT p.* FROM alarm_point p WHERE {mine:p} AND p.site = $2 "
+            "AND p.tuning IS NOT NULL ORDER BY p.process, p.asset, p.alarm LIMIT $3",
+            site, limit,
+        )  # fmt: skip
+        return [
+            TunablePoint(
+                Point(row["site"], row["edge"], row["alarm"]), row["process"] or row["asset"],
+                row["names"], row["tuning"],
+            )
+            for row in rows
+        ]  # fmt: skip
+
 
 def _day(row: asyncpg.Record) -> CountedDay:
     body, live = row["body"], row["named"].get("live", [0.0])

@@ -39,6 +39,12 @@ WHERE f.site = $1 AND f."end" >= $2 AND NOT f.withdrawn
 GROUP BY v.edge, v.alarm
 LIMIT $3
 """
+# Points of which most alarms are nuisance nine times of ten, by their expected nuisance.
+_NUISANCE = (
+    "SELECT edge, alarm, probability * raised AS n FROM nuisance_point WHERE site = $1 "
+    "AND labels >= $2 AND low >= 0.5 AND raised > 0 ORDER BY n DESC, alarm LIMIT $3"
+)
+FEWEST_LABELS = 5
 
 
 class NominationStore:
@@ -73,7 +79,9 @@ class NominationStore:
         for row in await self._pool.fetch(_MISSED, site, since, MOST, COVERED):
             spot = Spot(row["edge"], row["alarm"])
             missed[spot] = max(missed[spot], row["n"])
+        nuisance = await self._pool.fetch(_NUISANCE, site, FEWEST_LABELS, MOST)
         return Grounds(
+            nuisance={Spot(r["edge"], r["alarm"]): float(r["n"]) / days for r in nuisance},
             raised={Spot(r["edge"], r["alarm"]): float(r["n"]) / days for r in raised},
             missed=missed,
             drifted=await self._drifted(site, now),

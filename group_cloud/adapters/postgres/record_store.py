@@ -170,19 +170,30 @@ class RecordStore:
         )
 
     async def prune_total(self, before: int) -> None:
-        """Delete figures, past occurrences, closed incidents and runs that are older."""
+        """Delete figures, and what was over before: occurrences, incidents, runs.
+
+        What began long ago and ended lately is kept as long as all else that ended then.
+        """
         day = before // 86_400_000
         for statement, limit in (
             ("DELETE FROM stat_day WHERE day < $1", day),
             ("DELETE FROM stat_alarm WHERE day < $1", day),
             ("DELETE FROM stat_ten WHERE ten < $1", before // 600_000),
-            ("DELETE FROM group_occurrence WHERE raised_at < $1 AND returned_at > 0", before),
             (
-                "DELETE FROM group_incident WHERE opened_at < $1 "
-                "AND status IN ('closed', 'merged')",
+                "DELETE FROM group_occurrence WHERE raised_at < $1 AND returned_at > 0 "
+                "AND returned_at < $1",
                 before,
             ),
-            ("DELETE FROM playbook_outcome WHERE ended_at < $1", before),
+            (
+                "DELETE FROM group_incident WHERE opened_at < $1 "
+                "AND status IN ('closed', 'merged') AND coalesce(closed_at, opened_at) < $1",
+                before,
+            ),
+            (  # an older factory does not say when a run ended
+                "DELETE FROM playbook_outcome WHERE ended_at < $1 "
+                "AND (ended_at > 0 OR received_at < $1)",
+                before,
+            ),
         ):
             await self._pool.execute(statement, limit, timeout=300)
 

@@ -5,10 +5,10 @@ Called by the drive of the roll-outs in its transaction; counts only, judges not
 
 from __future__ import annotations
 
-import asyncpg
-
+from group_cloud.application.rollout.ports import PlanMove
 from group_cloud.domain.evidence import Point
-from group_cloud.domain.rollout_gate import Factory, Shadowed, Watched
+from group_cloud.domain.rollout_gate import Factory, Shadowed, Told, Watched
+from shared.postgres.pool import Connection
 
 HOUR_MS = 3_600_000
 _TOLD = """
@@ -17,8 +17,14 @@ WHERE site = $1 AND alarm = $2 AND time >= $3 AND time < $4 AND received_at >= $
     AND body->>'kind' = 'raised'
 """
 # A fault counts against the new setting if the engineer's own set told it (an episode of that set
-# alone touches the fault) and the point itself raised nothing between its begin and its end.
-_MISSED = """
+# alone touches the fault) and the point itself raised nothing between its begin and its end. One
+# that names no alarm is a matter of the line where it lay; only if nobody knows where that is, or
+# where the point stands, of every point.
+_THERE = """
+    p.site = $1 AND (f.line <> '' AND f.line IN (p.process, p.asset)
+        OR f.asset <> '' AND f.asset = p.asset)
+"""
+_MISSED = f"""
 SELECT DISTINCT f.id FROM shadow_count c
 CROSS JOIN LATERAL jsonb_array_elements(c.body->'engineer_only') e
 JOIN fault f ON f.site = c.site AND NOT f.withdrawn
@@ -27,7 +33,10 @@ JOIN fault f ON f.site = c.site AND NOT f.withdrawn
 WHERE c.site = $1 AND c.edge = $6 AND c.alarm = $2
     AND c.day BETWEEN $3::bigint / 86400000 AND $4::bigint / 86400000
     AND (e->>0)::bigint >= $3::bigint AND (e->>0)::bigint < $4::bigint AND f.start >= $3::bigint
-    AND (f.alarms = '[]'::jsonb OR f.alarms ? $2)
+    AND (f.alarms ? $2 OR f.alarms = '[]'::jsonb AND (
+        NOT EXISTS (SELECT 1 FROM alarm_point p WHERE {_THERE})
+        OR NOT EXISTS (SELECT 1 FROM alarm_point p WHERE p.site = $1 AND p.alarm = $2)
+        OR EXISTS (SELECT 1 FROM alarm_point p WHERE {_THERE} AND p.alarm = $2)))
     AND NOT EXISTS (
         SELECT 1 FROM group_event g WHERE g.site = $1 AND g.alarm = $2
             AND g.time BETWEEN f.start AND f."end" AND g.received_at >= $5::bigint
@@ -52,12 +61,26 @@ WHERE v.site = $1 AND v.edge = $2 AND v.alarm = $3 AND f.start >= $4 AND f.start
 ORDER BY v.fault LIMIT 20
 """
 
+_FAULTS = f"""
+SELECT count(*) FROM fault f WHERE f.site = $1 AND NOT f.withdrawn AND f.start >= $3
+    AND f.start < $4 AND (f.alarms ? $2 OR f.alarms = '[]'::jsonb AND (
+        NOT EXISTS (SELECT 1 FROM alarm_point p WHERE {_THERE})
+        OR EXISTS (SELECT 1 FROM alarm_point p WHERE {_THERE} AND p.alarm = $2)))
+"""
+_ENGINEER_ONLY = """
+SELECT count(*) FROM shadow_count c CROSS JOIN LATERAL jsonb_array_elements(
+    c.body->'engineer_only') e
+WHERE c.site = $1 AND c.edge = $2 AND c.alarm = $3 AND (e->>0)::bigint BETWEEN $4 AND $5
+    AND c.day BETWEEN $4::bigint / 86400000 AND $5::bigint / 86400000
+"""
+MOST_MOVES = 200
+
 
 class RolloutHealth:
     """Reads what the health gate needs."""
 
     async def watched(
-        self, connection: asyncpg.Connection, point: Point, since: int, until: int
+        self, connection: Connection, point: Point, since: int, until: int
     ) -> Watched:
         """What a changed point has told since, and the recorded faults that it missed."""
         told = (point.site, point.alarm, since, until, since - HOUR_MS)
@@ -66,7 +89,7 @@ class RolloutHealth:
         return Watched(point, since, until, alarms or 0, tuple(row["id"] for row in missed))
 
     async def shadowed(
-        self, connection: asyncpg.Connection, point: Point, since: int, until: int
+        self, connection: Connection, point: Point, since: int, until: int
     ) -> Shadowed:
         """What the candidate would have told by the shadow counts of these days."""
         asked = (point.site, point.edge, point.alarm, since, until)
@@ -77,7 +100,27 @@ class RolloutHealth:
             point, float(row["days"]), float(row["alarms"]), tuple(row["fault"] for row in missed)
         )
 
-    async def factory(self, connection: asyncpg.Connection, site: str) -> Factory:
+    async def told(self, connection: Connection, point: Point, since: int, until: int) -> Told:
+        """Recorded faults and episodes of the engineer's setting alone, in that time."""
+        faults = await connection.fetchval(_FAULTS, point.site, point.alarm, since, until)
+        alone = await connection.fetchval(
+            _ENGINEER_ONLY, point.site, point.edge, point.alarm, since, until
+        )
+        return Told(faults or 0, alone or 0)
+
+    async def moves(self, connection: Connection, plan: str) -> list[PlanMove]:
+        """What happened to a roll-out, oldest first, as it was audited."""
+        rows = await connection.fetch(
+            "SELECT at, actor, action, data, why FROM audit WHERE target = $1 "
+            "AND action LIKE 'rollout\\_%' ORDER BY id DESC LIMIT $2",
+            plan, MOST_MOVES,
+        )  # fmt: skip
+        return [
+            PlanMove(r["at"], r["actor"], r["action"], r["data"] or {}, r["why"] or "")
+            for r in reversed(rows)
+        ]
+
+    async def factory(self, connection: Connection, site: str) -> Factory:
         """How far a factory has told its events."""
         row = await connection.fetchrow(
             "SELECT last_seen, edges_total - edges_online AS down FROM factory WHERE site = $1",

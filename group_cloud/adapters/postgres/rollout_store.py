@@ -11,7 +11,7 @@ import asyncpg
 
 from group_cloud.application.ports import ProposalRow, RolloutRow
 from group_cloud.domain.evidence import Point
-from group_cloud.domain.rollout import UNHEARD
+from group_cloud.domain.rollout import UNDECIDED
 from group_cloud.learning.registry import KEPT_VERSIONS, next_version
 from shared.alarm.shadow import setting_data, setting_of
 
@@ -195,10 +195,10 @@ class RolloutStore:
         )
 
     async def unheard(self) -> list[RolloutRow]:
-        """Directives whose factory has not answered."""
+        """Directives that their factory has not decided on."""
         rows = await self._pool.fetch(
             f"SELECT {_ROLLOUT} FROM rollout WHERE status = ANY($1) ORDER BY site, edge, counter",
-            list(UNHEARD),
+            list(UNDECIDED),
         )
         return [_rollout(row) for row in rows]
 

@@ -96,8 +96,14 @@ class OutcomeRow(SQLModel, table=True):
     __table_args__ = (
         Index("outcome_cause", "site", "cause", postgresql_where=text("cause <> ''")),
         Index("outcome_point", "site", "edge", "alarm", "raised_at"),
+        Index(
+            "outcome_judged", "site", "alarm",
+            postgresql_where=text(
+                "label IN ('true', 'nuisance') OR (label = '' AND body->>'dismissed' = 'true')"
+            ),
+        ),
         Index("outcome_untrained", "site", postgresql_where=text("NOT trained")),
-    )
+    )  # fmt: skip
 
 
 class PlaybookOutcomeRow(SQLModel, table=True):

@@ -104,6 +104,8 @@ class AlarmPointTable(SQLModel, table=True):
     tuning: dict[str, Any] | None = json_column(nullable=True)
     """The setting that runs, its bounds, side and unit; none: it may not be moved."""
     version: str
+    kind: str
+    side: str
 
 
 class GroupIncidentTable(SQLModel, table=True):
@@ -136,5 +138,6 @@ class GroupIncidentTable(SQLModel, table=True):
             "group_incident_live", "site", "priority",
             postgresql_where=text("status NOT IN ('closed', 'merged')"),
         ),
+        Index("group_incident_flood", "site", "id", postgresql_where=text("flood")),
         Index("group_incident_occurrences", text("(body->'occurrences')"), postgresql_using="gin"),
     )  # fmt: skip

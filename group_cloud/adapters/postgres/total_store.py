@@ -123,17 +123,20 @@ class TotalStore:
     async def save_points(self, tx: asyncpg.Connection, /, site: str, told: AlarmPoints) -> None:
         """Keep where alarms stand; the last part of a version takes away what it does not name."""
         rows = [
-            (site, alarm, *point, told.names.get(alarm, {}), told.version, told.tuning.get(alarm))
+            (
+                site, alarm, *point, told.names.get(alarm, {}), told.version,
+                told.tuning.get(alarm), *[*told.kinds.get(alarm, []), "", ""][:2],
+            )
             for alarm, point in sorted(told.points.items())
             if len(point) == 6
-        ]
+        ]  # fmt: skip
         await tx.executemany(
             "INSERT INTO alarm_point (site, alarm, edge, asset, process, asset_class, tag_class, "
-            "priority, names, version, tuning) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+            "priority, names, version, tuning, kind, side) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
             "ON CONFLICT (site, alarm) DO UPDATE SET edge = $3, asset = $4, process = $5, "
             "asset_class = $6, tag_class = $7, priority = $8, names = $9, version = $10, "
-            "tuning = $11",
+            "tuning = $11, kind = $12, side = $13",
             rows,
         )
         if told.part == told.parts:

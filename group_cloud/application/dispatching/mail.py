@@ -73,24 +73,36 @@ class Mail:
         """Keep a message; it goes out at once, and again until the factory has it."""
         if not await self._rows.sees(scope, asked.site):
             return Rejected("unknown_site", {"site": asked.site})
+        async with self._records.transaction() as tx:
+            made = await self.post(tx, asked, actor)
+        if not isinstance(made, Rejected):
+            self.posted()
+        return made
+
+    async def post(
+        self, tx: Transaction, asked: MessageRequest, actor: str
+    ) -> MessageOut | Rejected:
+        """Keep a message in the caller's transaction; `posted` is called when it has committed."""
         now = self._clock.now_ms()
         made = GroupMessage(
             id=uuid7(self._clock), text=asked.text, priority=asked.priority, author=actor, at=now,
             expires_at=now + asked.expires_s * 1000,
         )  # fmt: skip
-        async with self._records.transaction() as tx:
-            if await self._rows.count(tx, asked.site) >= MOST_WAITING:
-                return Rejected("mail_full", {"site": asked.site, "most": MOST_WAITING})
-            await self._rows.add(tx, asked.site, made)
-            await self._audit(
-                tx, now, actor, "desk_message", made.id, {"site": asked.site, "text": asked.text}
-            )
-        self._wake.set()
-        self.on_change()
+        if await self._rows.count(tx, asked.site) >= MOST_WAITING:
+            return Rejected("mail_full", {"site": asked.site, "most": MOST_WAITING})
+        await self._rows.add(tx, asked.site, made)
+        await self._audit(
+            tx, now, actor, "desk_message", made.id, {"site": asked.site, "text": asked.text}
+        )
         return MessageOut(
             id=made.id, site=asked.site, text=made.text, priority=made.priority, author=actor,
             at=now, expires_at=made.expires_at, status="sent",
         )  # fmt: skip
+
+    def posted(self) -> None:
+        """Something waits to be sent."""
+        self._wake.set()
+        self.on_change()
 
     async def listed(self, scope: Scope, site: str | None = None) -> MessageList:
         """Newest first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from group_cloud.application.playbooks.drive import GROUP, BookDrive, Store
@@ -73,11 +74,13 @@ class BookDesk:
                 {"version": book.version, "sha256": made.sha256, "errors": errors,
                  "why": asked.note},
             )  # fmt: skip
-        return _variant(made)
+        return await asyncio.to_thread(_variant, made)
 
     async def variants(self) -> dto.VariantList:
         """All versions that the group keeps."""
-        return dto.VariantList(variants=[_variant(v) for v in await self._store.rows.variants()])
+        kept = await self._store.rows.variants()
+        shown = await asyncio.to_thread(lambda: [_variant(each) for each in kept])
+        return dto.VariantList(variants=shown)
 
     # roll-outs
 
@@ -221,13 +224,33 @@ def _mine(parts: list[Part], own: list[str] | None) -> list[Part]:
 
 
 def _variant(made: Variant) -> dto.VariantOut:
-    return dto.VariantOut(**{name: getattr(made, name) for name in dto.VariantOut.model_fields})
+    names = dto.VariantOut.model_fields.keys() - {"inputs"}
+    return dto.VariantOut(
+        **{name: getattr(made, name) for name in names}, inputs=_tunable(made.text)
+    )
+
+
+@lru_cache(maxsize=512)
+def _tunable(text: str) -> list[dto.TunableInput]:
+    """What of a text the group may move; a kept text never changes."""
+    try:
+        book = load_text(text, "playbook.yaml").playbook
+    except ConfigError:
+        return []
+    return [
+        dto.TunableInput(
+            name=name, type=spec.type, unit=spec.unit, default=spec.default,
+            least=spec.tunable.min, most=spec.tunable.max,
+        )
+        for name, spec in book.inputs.items() if spec.tunable is not None
+    ]  # fmt: skip
 
 
 def _out(plan: BookPlan, parts: Sequence[Part]) -> dto.PlaybookRolloutOut:
-    names = dto.PlaybookRolloutOut.model_fields.keys() - {"pushes", "sites"}
+    names = dto.PlaybookRolloutOut.model_fields.keys() - {"pushes", "sites", "dwell_s"}
     shown = dto.PlaybookPushOut.model_fields
     return dto.PlaybookRolloutOut(
         **{name: getattr(plan, name) for name in names}, sites=list(plan.sites),
+        dwell_s=plan.dwell_ms / 1000,
         pushes=[dto.PlaybookPushOut(**{name: getattr(p, name) for name in shown}) for p in parts],
     )  # fmt: skip

@@ -14,8 +14,8 @@ from group_cloud.application.playbooks.desk import BookDesk
 from group_cloud.application.playbooks.drive import GROUP
 from group_cloud.application.playbooks.ports import BookReads, BookRows
 from group_cloud.domain.playbook_ranking import (
-    Chance,
     InputMove,
+    NewChoice,
     Ranking,
     Run,
     context_of,
@@ -39,15 +39,15 @@ class BookRanking:
     """What runs say of versions."""
 
     def __init__(
-        self, reads: BookReads, rows: BookRows, desk: BookDesk, clock: Clock, chance: Chance
+        self, reads: BookReads, rows: BookRows, desk: BookDesk, clock: Clock, choice: NewChoice
     ) -> None:
         self._reads, self._rows, self._desk, self._clock = reads, rows, desk, clock
-        self._chance = chance
+        self._choice = choice
 
     async def shown(self, playbook: str, scope: Scope) -> dto.RankingList:
         """The contexts of one playbook with their variants, and inputs that may be moved."""
         runs = await self._runs(playbook, scope)
-        ranks = await asyncio.to_thread(rank, runs, self._chance)
+        ranks = await asyncio.to_thread(rank, runs, self._choice)
         moves = await self._moves(playbook, runs)
         return dto.RankingList(
             playbook=playbook,
@@ -68,7 +68,7 @@ class BookRanking:
             book = (await asyncio.to_thread(load_text, newest.text, "variant")).playbook
         except ConfigError:
             return []
-        return await asyncio.to_thread(input_moves, book, runs, self._chance)
+        return await asyncio.to_thread(input_moves, book, runs, self._choice)
 
     async def run(self) -> None:
         """Propose for ever."""
@@ -93,7 +93,7 @@ class BookRanking:
     async def _version(
         self, playbook: str, runs: Sequence[Run]
     ) -> tuple[dto.PlaybookRolloutIn, dict[str, Any]] | None:
-        whole = (await asyncio.to_thread(rank, runs, self._chance))[-1]
+        whole = (await asyncio.to_thread(rank, runs, self._choice))[-1]
         live: dict[str, int] = {}
         for run in runs:  # the newest first
             live.setdefault(run.site, run.version)

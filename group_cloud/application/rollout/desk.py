@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from group_cloud.application.ports import ProposalRow, Transaction
 from group_cloud.application.rollout.drive import Drive, PlanStores, sent_of
+from group_cloud.application.rollout.figures import factories_of, gate_of, move_dto
 from group_cloud.application.rollout.wording import beyond, detail_dto, summary_dto
 from group_cloud.domain.rollout_plan import Change, Plan, line_of
 from group_cloud.domain.rollout_policy import Policy
@@ -121,7 +122,7 @@ class RolloutDesk:
             await self._stores.audit(
                 tx, moved.at, actor, f"rollout_{action}", plan_id, {"reason": reason}
             )
-            answer = detail_dto(moved, await self._stores.rollouts.of_plan(tx, plan_id), sites)
+            answer = await self._detail(tx, moved, sites)
         self._drive.wake()
         self.on_change()
         return answer
@@ -158,7 +159,21 @@ class RolloutDesk:
         if plan is None or not _touches(plan, sites):
             return None
         async with self._stores.records.transaction() as tx:
-            return detail_dto(plan, await self._stores.rollouts.of_plan(tx, plan_id), sites)
+            return await self._detail(tx, plan, sites)
+
+    async def _detail(
+        self, tx: Transaction, plan: Plan, sites: list[str] | None
+    ) -> dto.RolloutDetail:
+        rows, health = await self._stores.rollouts.of_plan(tx, plan.id), self._stores.health
+        gate, more = await gate_of(health, tx, plan, rows, sites, self._clock.now_ms())
+        whole = not beyond(plan, sites)
+        return detail_dto(plan, rows, sites).model_copy(
+            update={
+                "gate": gate, "gate_more": more,
+                "factories": await factories_of(health, tx, plan, sites),
+                "moves": [move_dto(each, whole) for each in await health.moves(tx, plan.id)],
+            }
+        )  # fmt: skip
 
 
 def _touches(plan: Plan, sites: list[str] | None) -> bool:
@@ -166,9 +181,10 @@ def _touches(plan: Plan, sites: list[str] | None) -> bool:
 
 
 def _change(row: ProposalRow) -> Change:
-    forecast = row.body.get("forecast") or {}
+    forecast, said = row.body.get("forecast") or {}, row.body.get("evidence") or {}
     return Change(
         row.point, str(row.body.get("line") or line_of(row.point.alarm)), row.current,
         row.proposed, str(row.body.get("side") or ""), forecast.get("per_day"),
         forecast.get("before_per_day"),
+        (int(said.get("true_alarms") or 0), int(said.get("nuisance") or 0)) if said else None,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 from group_cloud.application.ports import Audit, Records, RolloutRow, Rollouts, Transaction
 from group_cloud.application.rollout.ports import Health, Plans
-from group_cloud.application.rollouts import Dispatch, Order
+from group_cloud.application.rollouts import Dispatch, Order, alarm_setting
 from group_cloud.domain.rollout_gate import Factory
 from group_cloud.domain.rollout_plan import Plan, advance
 from group_cloud.domain.rollout_policy import STAGES, Stage
@@ -29,6 +29,7 @@ from group_cloud.domain.rollout_step import (
     outstanding,
 )
 from shared.clock import Clock
+from shared.messages.directive_about import ABOUT, About, AboutPoint, told
 from shared.telemetry import logger
 
 log = logger("rollout")
@@ -208,7 +209,9 @@ class Drive:
             proposals=plan.proposals,
             actor=", ".join(filter(None, (plan.created_by, plan.agreed_by))),
             expires_at=None if back else plan.expires_at,
-            why={"why": {"code": plan.code, "params": dict(plan.params)}} if back else None,
+            why={"why": {"code": plan.code, "params": dict(plan.params)}} if back else {
+                ABOUT: told(_about(plan, move))
+            },
         )  # fmt: skip
 
     async def _audit(
@@ -217,6 +220,20 @@ class Drive:
     ) -> None:  # fmt: skip
         full = {"state": plan.state, "stage": plan.stage, "proposals": list(plan.proposals), **data}
         await self._stores.audit(tx, plan.at, actor, action, plan.id, full)
+
+
+def _about(plan: Plan, move: Sign) -> About:
+    """What the person at the factory reads who is to let it pass."""
+    points = [
+        AboutPoint(
+            alarm=each.point.alarm, old=alarm_setting(each.point.alarm, each.old),
+            per_day=each.per_day, before_per_day=each.before_per_day,
+            true_alarms=each.labels[0] if each.labels else None,
+            nuisance=each.labels[1] if each.labels else None,
+        )
+        for each in move.changes
+    ]  # fmt: skip
+    return About(reason=plan.reason, points=points)
 
 
 def _did(trigger: str, state: str) -> str:

@@ -6,11 +6,11 @@ Implemented in `adapters/postgres`; plain values go through.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from group_cloud.application.ports import Transaction
 from group_cloud.domain.evidence import Point
-from group_cloud.domain.rollout_gate import Factory, Shadowed, Watched
+from group_cloud.domain.rollout_gate import Factory, Shadowed, Told, Watched
 from group_cloud.domain.rollout_plan import Plan
 from shared.alarm.point import Setting
 
@@ -22,6 +22,17 @@ class RolloutSetting:
     plan: str
     point: Point
     setting: Setting
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMove:
+    """One audited move of a roll-out."""
+
+    at: int
+    actor: str
+    action: str
+    data: dict[str, Any]
+    why: str = ""
 
 
 class Plans(Protocol):
@@ -73,6 +84,14 @@ class Health(Protocol):
 
     async def shadowed(self, tx: Transaction, /, point: Point, since: int, until: int) -> Shadowed:
         """What the candidate would have told by the shadow counts of these days."""
+        ...
+
+    async def told(self, tx: Transaction, /, point: Point, since: int, until: int) -> Told:
+        """Recorded faults and episodes of the engineer's setting alone, in that time."""
+        ...
+
+    async def moves(self, tx: Transaction, /, plan: str) -> list[PlanMove]:
+        """What happened to a roll-out, oldest first, as it was audited."""
         ...
 
     async def factory(self, tx: Transaction, /, site: str) -> Factory:

@@ -53,6 +53,10 @@ _WAITS: dict[str, tuple[str, str]] = {
     "watching": ("观察中", "being watched"),
     "coverage": ("影子计数的有效数据还不够", "waits for enough good samples in shadow"),
     "no_answer_yet": ("等待 {count} 个边缘节点答复：{edges}", "waits for {count} edges: {edges}"),
+    "waits_for_factory": (
+        "等待工厂人员批准（{count} 个边缘节点：{edges}）",
+        "waits for somebody at the factory to approve ({count} edges: {edges})",
+    ),
     "factory_silent": ("等待 {site} 的数据", "waits for the data of {site}"),
     "edges_offline": (
         "{site} 有 {edges} 个边缘节点离线", "{edges} edges of {site} are offline",

@@ -48,8 +48,10 @@ def answer(asked: Asked, quiet: bool = False) -> tuple[dict[str, Any], list[Sect
     job = _table_job(asked) if asked.data.is_file() else _plants_job(asked, quiet)
     kind = "table" if asked.data.is_file() else "plants"
     chosen = [s for s in sections(kind) if not asked.only or s.name in asked.only]
-    if not chosen:
-        raise PlantError(f"no section {', '.join(asked.only) or kind} for {kind}")
+    unknown = set(asked.only) - {section.name for section in chosen}
+    if unknown:
+        there = ", ".join(section.name for section in sections(kind))
+        raise PlantError(f"--only {','.join(asked.only)}: for {kind} there are {there}")
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "data": asked.data.name,

@@ -3,6 +3,7 @@
 Called by the back-test. As most control systems do, and unlike Andon's own alarm point, their
 deadband holds an alarm that stands but not an on-delay that is running; `live` runs them on
 Andon's own point instead. A delay of n minutes is n samples of a signal sampled by the minute.
+Sigmas are compared to the nearest twentieth, and what reaches the limit is beyond it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from group_cloud.learning.backtest.measure import Minutes
 from group_cloud.learning.backtest.plant import MINUTE_MS, Plant
 from shared.alarm.excursions import spans
 from shared.alarm.point import Setting
+
+PER_SIGMA = 20
+"""Recorded samples lie on steps of a twentieth of a sigma around the mean of commissioning, and so
+do limits of whole sigmas: without this the record's rounding decides whether a sample is beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,11 @@ def told(engineer: Engineer, plant: Plant, point: Point) -> tuple[Minutes, Minut
     sign = 1.0 if point.side == "HI" else -1.0
     off = sign * (plant.tags[point.tag] - point.mean) / point.sigma
     finite = np.isfinite(off)
-    minutes, off = plant.minutes[finite], off[finite]
-    raising = _held(off > engineer.sigmas, max(on_min, 1))
-    clearing = _held(off <= engineer.sigmas - engineer.band, max(off_min, 1)).tolist()
+    minutes, steps = plant.minutes[finite], np.round(off[finite] * PER_SIGMA)
+    beyond = steps >= engineer.sigmas * PER_SIGMA
+    back = steps <= (engineer.sigmas - engineer.band) * PER_SIGMA if engineer.band else ~beyond
+    raising = _held(beyond, max(on_min, 1))
+    clearing = _held(back, max(off_min, 1)).tolist()
     raised, cleared, after = [], [], -1
     for at in raising.tolist():
         if at < after:

@@ -28,6 +28,8 @@ SIDES: tuple[Side, ...] = ("HI", "LO")
 ANNOUNCED_MIN = 5
 """An alarm announces a fault if it surely stands for this long; sampled by the minute it must be
 seen to stand for a minute more."""
+LONGEST_MIN = 32_000
+"""A delay of more than this counts as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def count_point(history: History, place: int) -> None:
             inside = np.searchsorted(raised, after) - np.searchsorted(raised, starts)
             history.inside[place, index] = inside
             history.inside_min[place, index] = stood(after) - stood(starts)
-            history.delays[place, index] = first_told(raised, cleared, starts, ends)
+            told = first_told(raised, cleared, starts, ends)
+            history.delays[place, index] = np.minimum(told, LONGEST_MIN)
 
 
 def in_minutes(found: Spans, end: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

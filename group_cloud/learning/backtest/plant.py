@@ -5,16 +5,25 @@ Called by the back-test. It never writes there, and says what is wrong with a fi
 
 from __future__ import annotations
 
-import csv
-import re
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import AndonError
+from group_cloud.learning.backtest.recorded_faults import (
+    Fault,
+    PlantError,
+    check_faults,
+    faults_of,
+    number_of,
+    read_events,
+)
+
+__all__ = ["Fault", "Plant", "PlantError", "read_columns", "read_folder"]
 
 MINUTE_MS = 60_000
 DAY_MIN = 1440
@@ -22,19 +31,6 @@ COMMISSIONING_DAYS = 4
 TIME, STATE = "minute", "idv"
 RECOVERY = -1
 """The state of a plant that runs up again after a fault or a trip: nobody is judged by it."""
-
-
-class PlantError(AndonError):
-    """A recorded plant that cannot be read; says which file and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault that really was, in minutes of the record."""
-
-    kind: int
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,67 +70,106 @@ def read_folder(folder: Path) -> list[Plant]:
     """All plants of a folder, by name; raises PlantError."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        raise PlantError(f"{folder}: no *.parquet in it")
-    events = _events(folder / "events.csv")
+        raise PlantError(f"{folder}: no *.parquet in it; a factory is one NAME.parquet")
+    events = read_events(folder / "events.csv")
+    for first, second in itertools.combinations(files, 2):
+        if events and number_of(first.stem) == number_of(second.stem) in events:
+            raise PlantError(
+                f"{folder / 'events.csv'}: factory {number_of(first.stem)} is both {first.name} "
+                f"and {second.name}; give every file a last number of its own"
+            )
     return [_plant(file, events) for file in files]
 
 
 def short_names(plants: list[Plant]) -> dict[str, Plant]:
-    """Names as people write them: the whole one, its last part (`F1`), and its number."""
+    """Names as people write them: the whole one, its last part (`F1`), and its number; what more
+    than one plant would answer to is none's."""
     found: dict[str, Plant] = {}
-    for plant in plants:
-        for name in (plant.name, plant.name.rsplit("_", 1)[-1], _number(plant.name)):
-            if name:
-                found.setdefault(name.casefold(), plant)
+    for spell in (str, short, number_of):
+        names = [spell(plant.name).casefold() for plant in plants]
+        for name, plant in zip(names, plants, strict=True):
+            if name and names.count(name) == 1:
+                found.setdefault(name, plant)
     return found
 
 
-def _number(name: str) -> str:
-    digits = re.findall(r"\d+", name)
-    return str(int(digits[-1])) if digits else ""
+def short(name: str) -> str:
+    """A plant's name as people say it: `tepsim_F1` is F1."""
+    return name.rsplit("_", 1)[-1] or name
 
 
-def _events(file: Path) -> dict[str, list[Fault]]:
-    """True faults by the factory's number."""
-    found: dict[str, list[Fault]] = {}
-    if not file.exists():
-        return found
-    with file.open(encoding="utf-8", newline="") as opened:
-        rows = csv.DictReader(opened)
-        for line, row in enumerate(rows, 2):
-            if row.get("kind") != "fault":
-                continue
-            try:
-                start = float(row.get("start_min") or row["start"])
-                end = float(row.get("end_min") or row["end"])
-                fault = Fault(int(float(row["idv"] or 0)), start, end)
-                number = str(int(row["factory"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise PlantError(f"{file}:{line}: not a fault: {error!r}") from error
-            found.setdefault(number, []).append(fault)
-    return found
+def labels_of(names: Iterable[str]) -> dict[str, str]:
+    """What each plant is called in an answer: its short name, unless two share it."""
+    names = list(names)
+    shorts = [short(name) for name in names]
+    return {n: s if shorts.count(s) == 1 else n for n, s in zip(names, shorts, strict=True)}
 
 
 def _plant(file: Path, events: dict[str, list[Fault]]) -> Plant:
     columns = read_columns(file)
     missing = [name for name in (TIME, STATE) if name not in columns]
     if missing:
-        raise PlantError(f"{file}: no column {' and '.join(missing)}")
-    minutes = columns.pop(TIME).astype(np.int64)
-    state = columns.pop(STATE).astype(np.int16)
-    if len(minutes) < 2 or (np.diff(minutes) <= 0).any():
-        raise PlantError(f"{file}: column {TIME} does not rise from row to row")
+        raise PlantError(
+            f"{file}: no column {' and '.join(missing)}; {TIME} counts minutes, {STATE} is 0 when "
+            f"all is well; there are {', '.join(list(columns)[:8])}"
+        )
+    minutes, state = _whole(file, TIME, columns.pop(TIME)), _whole(file, STATE, columns.pop(STATE))
+    _check_minutes(file, minutes)
     tags = {
         name: values.astype(np.float64)
         for name, values in columns.items()
         if np.issubdtype(values.dtype, np.number)
     }
-    if not tags:
-        raise PlantError(f"{file}: no column of numbers beside {TIME} and {STATE}")
     if (state == 0).sum() < 2 * DAY_MIN:
         raise PlantError(f"{file}: fewer than two normal days ({STATE} = 0)")
-    faults = events.get(_number(file.stem)) or _faults_of(minutes, state)
-    return Plant(file.stem, minutes, state, tags, tuple(sorted(faults, key=lambda f: f.start)))
+    faults = events.get(number_of(file.stem))
+    if faults is None:
+        faults = faults_of(minutes, state)
+    else:
+        check_faults(file, faults, minutes, state)
+    # A clock that has run for years begins with the day of the first sample.
+    start = int(minutes[0]) // DAY_MIN * DAY_MIN
+    moved = [Fault(f.kind, f.start - start, f.end - start) for f in faults]
+    found = Plant(
+        file.stem,
+        minutes - start,
+        np.clip(state, -1, 30_000).astype(np.int16),
+        tags,
+        tuple(sorted(moved, key=lambda f: f.start)),
+    )
+    # A tag that says nothing in commissioning has no sigma, and so no limit to learn.
+    known = (found.state == 0) & (found.minutes < found.first_scored)
+    heard = {name: values for name, values in tags.items() if np.isfinite(values[known]).any()}
+    if not heard:
+        raise PlantError(
+            f"{file}: no column of numbers beside {TIME} and {STATE} with values in the first days"
+        )
+    return replace(found, tags=heard)
+
+
+def _whole(file: Path, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """A column of whole numbers."""
+    if np.issubdtype(values.dtype, np.datetime64) or not np.issubdtype(values.dtype, np.number):
+        raise PlantError(
+            f"{file}: column {name} is {values.dtype}, not numbers; "
+            "write times as whole minutes of one clock, the same as in events.csv"
+        )
+    bad = np.flatnonzero(~np.isfinite(values.astype(np.float64)))
+    if len(bad):
+        raise PlantError(f"{file}: row {bad[0] + 1}: no value in column {name}; leave the row out")
+    return values.astype(np.int64)
+
+
+def _check_minutes(file: Path, minutes: npt.NDArray[np.int64]) -> None:
+    step = np.diff(minutes)
+    if len(minutes) < 2 or (step <= 0).any():
+        at = int(np.flatnonzero(step <= 0)[0]) + 2 if len(minutes) > 1 else 1
+        raise PlantError(f"{file}: row {at}: column {TIME} does not rise from row to row")
+    if float(np.median(step)) != 1.0:
+        raise PlantError(
+            f"{file}: column {TIME} rises by {np.median(step):g} a row; "
+            "one row per minute is wanted (thin or average it first)"
+        )
 
 
 def read_columns(file: Path) -> dict[str, npt.NDArray[Any]]:
@@ -148,15 +183,3 @@ def read_columns(file: Path) -> dict[str, npt.NDArray[Any]]:
     except (OSError, ValueError) as error:
         raise PlantError(f"{file}: not a Parquet file: {error}") from error
     return {name: table[name].to_numpy() for name in table.column_names}
-
-
-def _faults_of(minutes: npt.NDArray[np.int64], state: npt.NDArray[np.int16]) -> list[Fault]:
-    """Without a list of faults: the runs of one positive state."""
-    edges = np.flatnonzero(np.diff(state)) + 1
-    starts = np.concatenate(([0], edges))
-    ends = np.concatenate((edges, [len(state)])) - 1
-    return [
-        Fault(int(state[a]), float(minutes[a]), float(minutes[b]))
-        for a, b in zip(starts, ends, strict=True)
-        if state[a] > 0
-    ]

@@ -1,4 +1,4 @@
-"""The smaller loops: nuisance ranking (L2), drift notices (L5) and playbook choice (L4).
+"""The smaller loops: nuisance ranking (L2) and playbook choice (L4).
 
 Registered for folders of recorded plants. Alarms are those of the engineer's rule E1; labels come
 from the kept record, late. The choice of playbooks is on a made-up plant of its own, and says so.
@@ -6,9 +6,7 @@ from the kept record, late. The choice of playbooks is on a made-up plant of its
 
 from __future__ import annotations
 
-import csv
 import math
-import re
 from collections import deque
 from dataclasses import dataclass
 from time import process_time
@@ -22,8 +20,8 @@ from group_cloud.learning.backtest.history import points_of
 from group_cloud.learning.backtest.measure import auc
 from group_cloud.learning.backtest.plant import DAY_MIN, Plant
 from group_cloud.learning.backtest.sections import Job, Section, Shown, register
-from group_cloud.learning.bandit import LinearChoice, VariantChoice
-from group_cloud.learning.drift import DriftWatch
+from group_cloud.learning.bandit import VariantChoice
+from group_cloud.learning.linear_choice import LinearChoice
 from group_cloud.learning.nuisance import NuisanceRanker, Occurrence
 
 EVERY = 3
@@ -135,55 +133,6 @@ def figures(scores: list[tuple[float, int]]) -> dict[str, Any]:
     }
 
 
-def run_drift(job: Job) -> dict[str, Any]:
-    """L5: daily alarm rates per point and daily means per tag, in normal operation."""
-    found: dict[str, Any] = {}
-    for plant in job.scored:
-        job.say(f"{plant.name}: drift")
-        watch, notices = DriftWatch(), []
-        day = plant.minutes // DAY_MIN
-        last = int(day[-1])
-        for tag in plant.tags:
-            mean, sigma = plant.commissioning(tag)
-            good = (plant.state == 0) & np.isfinite(plant.tags[tag])
-            many = np.bincount(day[good], minlength=last + 1)
-            total = np.bincount(
-                day[good], weights=(plant.tags[tag][good] - mean) / sigma, minlength=last + 1
-            )
-            for d in np.flatnonzero(many > DAY_MIN // 4).tolist():
-                notice = watch.learn_one((tag, "residual"), float(total[d] / many[d]))
-                if notice:
-                    notices.append({"tag": tag, "day": d, "by": notice.by})
-        drifted = sorted({n["tag"] for n in notices})
-        known = instruments(job, plant)
-        found[plant.name] = {
-            "tags_noticed": drifted,
-            "notices": len(notices),
-            "first": notices[:5],
-            "drifting_instruments": known,
-            "drifting_noticed": sum(tag in drifted for tag in known),
-        }
-    return {
-        "factories": found,
-        "of_tags": max(len(p.tags) for p in job.scored),
-        "note": "a notice asks for a person; it moves no limit",
-    }
-
-
-def instruments(job: Job, plant: Plant) -> list[str]:
-    """Tags whose calibration drifts, by the record of events; for scoring only."""
-    file = job.data / "events.csv"
-    number = re.findall(r"\d+", plant.name)
-    if not file.is_file() or not number:
-        return []
-    with file.open(encoding="utf-8", newline="") as opened:
-        return sorted(
-            row["tag"]
-            for row in csv.DictReader(opened)
-            if row.get("kind") == "instrument:drift" and row["factory"] == str(int(number[-1]))
-        )
-
-
 def run_choice(job: Job) -> dict[str, Any]:
     """L4 on a made-up plant: six kinds of assets, four variants, success only."""
     job.say("playbook choice (made up)")
@@ -232,22 +181,6 @@ def show(data: dict[str, Any]) -> list[Shown]:
     return [Shown("无效报警排序 / nuisance ranking", head, rows)]
 
 
-def show_drift(data: dict[str, Any]) -> list[Shown]:
-    """One row per factory."""
-    rows = tuple(
-        (
-            name,
-            str(r["notices"]),
-            f"{r['drifting_noticed']} / {len(r['drifting_instruments'])}",
-            ", ".join(r["tags_noticed"]),
-        )
-        for name, r in data["factories"].items()
-    )
-    return [
-        Shown("漂移提示 / drift notices", ("", "n", "漂移仪表 / drifting", "位号 / tags"), rows)
-    ]
-
-
 def show_choice(data: dict[str, Any]) -> list[Shown]:
     """One column."""
     rows = tuple((name, str(value)) for name, value in data.items() if name != "reference")
@@ -255,5 +188,4 @@ def show_choice(data: dict[str, Any]) -> list[Shown]:
 
 
 NUISANCE = register(Section("nuisance", "plants", run, show, order=200))
-DRIFT = register(Section("drift", "plants", run_drift, show_drift, order=500))
 CHOICE = register(Section("choice", "plants", run_choice, show_choice, order=600))

@@ -12,7 +12,7 @@ from typing import Any
 from group_cloud.learning.backtest.engineer import ENGINEERS, Engineer, live, told
 from group_cloud.learning.backtest.history import Point, points_of
 from group_cloud.learning.backtest.measure import Minutes, Told, measure
-from group_cloud.learning.backtest.plant import Plant
+from group_cloud.learning.backtest.plant import Plant, labels_of
 from group_cloud.learning.backtest.protocol import FIRST_WEEKS_MIN, Joined, join, settled
 from group_cloud.learning.backtest.sections import Job, Section, Shown, register
 from group_cloud.learning.limits.optimizer import Optimizer, Tuning
@@ -60,7 +60,8 @@ def learned(job: Job) -> dict[str, Any]:
         rows = _rows({j.name: j.told for j in joined})
         young = sum((j.first_weeks for j in joined), Told())
         rows["first_two_weeks"] = young.figures()
-        rows["changed_points_per_push"] = {short(j.name): j.pushes for j in joined}
+        label = labels_of(j.name for j in joined)
+        rows["changed_points_per_push"] = {label[j.name]: j.pushes for j in joined}
         rows["slowest_push_s"] = round(max(s for j in joined for s in j.seconds), 2)
         found[name] = rows
     return found
@@ -81,15 +82,11 @@ def _join(
     return join(job.history(plant), group, tuning, job.clock)
 
 
-def short(name: str) -> str:
-    """A plant's name as people say it: `tepsim_F1` is F1."""
-    return name.rsplit("_", 1)[-1]
-
-
 def _rows(each: dict[str, Told]) -> dict[str, Any]:
+    label = labels_of(each)
     return {
         "total": sum(each.values(), Told()).figures(),
-        "factories": {short(name): one.figures() for name, one in each.items()},
+        "factories": {label[name]: one.figures() for name, one in each.items()},
     }
 
 

@@ -22,7 +22,7 @@ ORDERS = 5
 WRONG = 0.1
 EVERY, ASK = 10, 5
 """Feedback is given on every tenth row; a row is judged on every fifth, and holds until then."""
-L2, RATE = 1e-2, 0.002
+L2, RATE, AVERAGING = 1e-2, 0.005, 0.005
 FEWEST = 500
 """Labels before the classifier is trusted; until then three sigmas on any tag decide."""
 LATE_ROWS = 300
@@ -91,7 +91,8 @@ def _classified(
 ) -> dict[str, Any]:
     each, labels, begun = [], 0, process_time()
     for turn, order in enumerate(orders):
-        model = ReplayedLogistic(scored[0].seen.shape[1], turn, RATE, L2)
+        width = scored[0].seen.shape[1]
+        model = ReplayedLogistic(width, turn, RATE, L2, averaging=AVERAGING)
         stream = _Stream(model, np.random.default_rng([turn, 7]), late)
         said = [stream.series(scored[place]) for place in order]
         truth = np.concatenate([scored[p].truth[scored[p].first :] for p in order])

@@ -19,8 +19,9 @@ from group_cloud.learning.backtest.measure import auc
 from group_cloud.learning.backtest.plant import DAY_MIN, Plant
 from group_cloud.learning.backtest.sections import Job, Section, Shown, register
 from group_cloud.learning.warning import WarningLearner
-from group_cloud.learning.warning_model import WarningModel
-from group_cloud.learning.warning_windows import WINDOW_MIN, Windows, schema_hash
+from shared.alarm.warning_model import WarningModel
+from shared.alarm.warning_schema import WINDOW_MIN, schema_hash
+from shared.alarm.warning_windows import Windows
 
 SEED = 7
 FALSE_SHARE = 0.1

@@ -68,6 +68,7 @@ LOADED = (
     "group_cloud.learning.backtest.section_settings",
     "group_cloud.learning.backtest.section_speed",
     "group_cloud.learning.backtest.section_nuisance",
+    "group_cloud.learning.backtest.section_drift",
     "group_cloud.learning.backtest.section_warning",
     "group_cloud.learning.backtest.section_floods",
     "group_cloud.learning.backtest.section_tables",

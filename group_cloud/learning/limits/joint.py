@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 SWEEPS = 8
 """Sweeps over all points at the most; it stops when a whole sweep changes nothing."""
+KEPT_NUMBERS = 50_000_000
+"""How many numbers a solution keeps between its sweeps (200 MB); the others it works out anew."""
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int_]
 
@@ -25,16 +27,16 @@ class JointCosts:
     missed: float = 1000.0
     by_one: float = 0.25
     """What share of a missed fault is left of the price with every point that announces it."""
-    delay_hour: float = 80.0
+    delay_hour: float = 280.0
     standing_hour: float = 2.0
-    faint: float = 600.0
+    faint: float = 800.0
     """A fault that nobody hears of in its first two hours ..."""
-    faint_share: float = 0.6
+    faint_share: float = 0.7
     """... and the share that is left with every distinct point that does tell in time."""
     faint_min: float = 120.0
     longest_min: float = 240.0
     """A delay from which on it costs no more: the fault has run its course."""
-    margin: float = 0.35
+    margin: float = 0.7
     """Share of the credit that a candidate gets only if a stricter limit tells as well."""
 
 
@@ -78,16 +80,35 @@ class Problem:
                 parts.append(found[:, width])
         return np.concatenate(parts).astype(np.float32)
 
-    def told(self, point: int, candidates: Ints) -> tuple[Floats, Floats, Floats]:
-        """Credit for announcing each fault, for doing so early, and the delays."""
+    def credits(self, point: int, candidates: Ints) -> Credits:
+        """What candidates of a point do for each fault, whatever the other points do."""
         delays = self.delays(point, candidates)
         further = self.delays(point, self.stricter[candidates])
-        margin = np.float32(self.costs.margin)
-        told = (1 - margin) * (delays >= 0) + margin * (further >= 0)
-        soon = (delays >= 0) & (delays < self.costs.faint_min)
+        margin, heard = np.float32(self.costs.margin), delays >= 0
+        told = (1 - margin) * heard + margin * (further >= 0)
+        soon = heard & (delays < self.costs.faint_min)
         soon_further = (further >= 0) & (further < self.costs.faint_min)
         early = (1 - margin) * soon + margin * soon_further
-        return told.astype(np.float32), early.astype(np.float32), delays
+        # What chance would have announced by then is no merit.
+        surely = np.exp(-self.rate[point, candidates] * np.maximum(delays, 0) / 60)
+        longest = np.float32(self.costs.longest_min)
+        return Credits(
+            told.astype(np.float32),
+            early.astype(np.float32),
+            np.where(heard, np.minimum(delays, longest), longest).astype(np.float32),
+            (told * heard * surely).astype(np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """[fault, candidate]: credit for announcing it, for doing so early, the first announcement
+    (`longest_min` for none), and the credit for every minute that it comes before the others."""
+
+    told: Floats
+    early: Floats
+    first: Floats
+    sooner: Floats
 
 
 class Cover:
@@ -106,12 +127,11 @@ class Cover:
     def put(self, point: int, candidate: int) -> None:
         """Let a point run a candidate."""
         costs = self.problem.costs
-        told, early, delays = self.problem.told(point, np.array([candidate]))
-        self.missed[point] = 1 - (1 - costs.by_one) * told[:, 0]
-        self.faint[point] = 1 - (1 - costs.faint_share) * early[:, 0]
-        self.told[point] = delays[:, 0] >= 0
-        first = np.minimum(delays[:, 0], costs.longest_min)
-        self.delay[point] = np.where(self.told[point], first, costs.longest_min)
+        credits = self.problem.credits(point, np.array([candidate]))
+        self.missed[point] = 1 - (1 - costs.by_one) * credits.told[:, 0]
+        self.faint[point] = 1 - (1 - costs.faint_share) * credits.early[:, 0]
+        self.told[point] = self.problem.delays(point, candidate)[:, 0] >= 0
+        self.delay[point] = credits.first[:, 0]
 
     def without(self, point: int) -> tuple[Floats, Floats, Floats]:
         """What the other points leave of each fault's prices, and the first delay among them."""
@@ -123,7 +143,9 @@ class Cover:
         )
 
 
-def point_costs(problem: Problem, cover: Cover, point: int, pool: Ints) -> Floats:
+def point_costs(
+    problem: Problem, cover: Cover, point: int, pool: Ints, credits: Credits | None = None
+) -> Floats:
     """What candidates of a point make of J, up to a constant, given what the others cover.
 
     Chance announces faults too: a candidate that often tells without any is credited only with
@@ -131,15 +153,16 @@ def point_costs(problem: Problem, cover: Cover, point: int, pool: Ints) -> Float
     """
     costs, weights = problem.costs, problem.weights
     missed, faint, first = cover.without(point)
-    told, early, delays = problem.told(point, pool)
+    known = credits or problem.credits(point, pool)
     by_told = weights * missed * (costs.missed * (1 - costs.by_one))
     by_early = weights * faint * (costs.faint * (1 - costs.faint_share))
     rate = problem.rate[point, pool]
     chance = -np.expm1(-rate * (problem.fault_min / 60)) * by_told.sum()
     chance += -np.expm1(-rate * (costs.faint_min / 60)) * by_early.sum()
-    saved = np.maximum(first[:, None] - np.minimum(delays, costs.longest_min), 0) * told
-    saved *= (delays >= 0) * np.exp(-rate * np.maximum(delays, 0) / 60)
-    credit = by_told @ told + by_early @ early + (weights * (costs.delay_hour / 60)) @ saved
+    saved = np.maximum(first[:, None] - known.first, 0)
+    saved *= known.sooner
+    credit = by_told @ known.told + by_early @ known.early
+    credit += (weights * np.float32(costs.delay_hour / 60)) @ saved
     return (problem.quiet[point, pool] + chance - credit).astype(np.float32)
 
 
@@ -152,12 +175,16 @@ def solve(
     """
     choice, cover = start.copy(), Cover(problem, start)
     pools = [np.flatnonzero(row) for row in allowed]
+    kept, room = dict[int, Credits](), KEPT_NUMBERS
     for _ in range(sweeps):
         changed = False
         for point, pool in enumerate(pools):
             if not len(pool):
                 continue
-            price = point_costs(problem, cover, point, pool)
+            credits = kept.get(point) or problem.credits(point, pool)
+            if point not in kept and 4 * credits.told.size <= room:
+                kept[point], room = credits, room - 4 * credits.told.size
+            price = point_costs(problem, cover, point, pool, credits)
             here = np.flatnonzero(pool == choice[point])
             best = int(price.argmin())
             if not len(here) or price[best] < price[here[0]] - 1e-3:

@@ -27,7 +27,7 @@ GROUP_WEIGHT = 0.2
 PRIOR_DAYS = 14.0
 """How many days of its own a factory's rates of false alarms need to weigh as much as the group's:
 how a fault looks is shared, how a sensor rattles is not."""
-CAUTION = 0.25
+CAUTION = 0.1
 """What a false alarm costs at the start, by its later price: who knows nothing yet listens more."""
 
 MARGIN_LIMITS = 2

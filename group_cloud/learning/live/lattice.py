@@ -6,18 +6,30 @@ their places by how far they lie from the tag's usual value, in sigmas. Pure num
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.alarm.grid import Grid
+from shared.alarm.grid import FILTERS, Filter, Grid
 from shared.alarm.point import is_high
 
+Filters = tuple[Filter, ...]
 LIMITS, BANDS, ONS, OFFS = 30, 3, 5, 3
 STEP = 0.5
 """Sigmas between two places of the limit; the first lies one step from the usual value."""
-SIZE = LIMITS * BANDS * ONS * OFFS
+
+
+def size(filters: Filters) -> int:
+    """Places of a lattice for these filters."""
+    return len(filters) * LIMITS * BANDS * ONS * OFFS
+
+
+def filters_of(grids: Iterable[Grid]) -> Filters:
+    """The filters that any of these grids counts, raw samples first: one lattice for all."""
+    found = {each for grid in grids for each in grid.filters} | {"raw"}
+    return tuple(each for each in FILTERS if each in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +52,10 @@ class Placed:
         return int(np.flatnonzero(self.real & (self.own == candidate))[0])
 
 
-def placed(grid: Grid, mean: float, sigma: float) -> Placed:
-    """Put a factory's grid on the lattice; raises ValueError if it does not fit."""
+def placed(grid: Grid, mean: float, sigma: float, filters: Filters = ("raw",)) -> Placed:
+    """Put a factory's grid on a lattice of these filters; raises ValueError if it does not fit."""
     sizes = (len(grid.limits), len(grid.deadbands), len(grid.on_ms), len(grid.off_ms))
-    if grid.filters != ("raw",) or any(
+    if not {*grid.filters} <= {*filters} or any(
         n > m for n, m in zip(sizes, (LIMITS, BANDS, ONS, OFFS), strict=True)
     ):
         raise ValueError(f"a grid of {sizes} and {grid.filters} has no place here")
@@ -53,8 +65,11 @@ def placed(grid: Grid, mean: float, sigma: float) -> Placed:
     nearest = [min(range(len(slots)), key=lambda n: (abs(slots[n] - s), n)) for s in range(LIMITS)]
     at = {slot: grid.limits[i] for slot, i in zip(slots, order, strict=True)}
     limits = _distinct([at.get(s, mean + sign * sigma * STEP * (s + 1)) for s in range(LIMITS)], at)
-    axes = [np.array([order[n] for n in nearest])]
-    reals = [np.isin(np.arange(LIMITS), slots)]
+    # A filter that is not counted here stands for nothing of its own: it is never real.
+    axes = [np.array([grid.filters.index(f) if f in grid.filters else 0 for f in filters])]
+    reals = [np.array([f in grid.filters for f in filters])]
+    axes.append(np.array([order[n] for n in nearest]))
+    reals.append(np.isin(np.arange(LIMITS), slots))
     for have, want in zip(sizes[1:], (BANDS, ONS, OFFS), strict=True):
         axes.append(np.minimum(np.arange(want), have - 1))
         reals.append(np.arange(want) < have)
@@ -62,9 +77,9 @@ def placed(grid: Grid, mean: float, sigma: float) -> Placed:
     whole = Grid(
         grid.side, tuple(limits), _filled(grid.deadbands, BANDS, sigma),
         tuple(round(v) for v in _filled(grid.on_ms, ONS, 1000)),
-        tuple(round(v) for v in _filled(grid.off_ms, OFFS, 1000)), ("raw",), mean,
+        tuple(round(v) for v in _filled(grid.off_ms, OFFS, 1000)), filters, mean,
     )  # fmt: skip
-    own = np.ravel_multi_index([m.ravel() for m in mesh], sizes)
+    own = np.ravel_multi_index([m.ravel() for m in mesh], (len(grid.filters), *sizes))
     return Placed(whole, own, np.logical_and.reduce([r.ravel() for r in real]))
 
 

@@ -7,7 +7,8 @@ from judged days and recorded faults only, and proposes what the one-sided gate 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -30,8 +31,9 @@ from group_cloud.learning.limits.bank import FAULT, JUDGED, DayCounts, FaultVerd
 from group_cloud.learning.limits.evidence import LimitProposal
 from group_cloud.learning.limits.optimizer import Optimizer, PointInfo, Tuning
 from group_cloud.learning.limits.rails import Rails
-from group_cloud.learning.live.lattice import SIZE, Placed, placed
+from group_cloud.learning.live.lattice import Filters, Placed, filters_of, placed
 from shared.alarm.grid import Grid
+from shared.alarm.point import Setting
 from shared.alarm.shadow import bounds_of
 
 COMMISSIONING = 4
@@ -39,6 +41,8 @@ COMMISSIONING = 4
 RECENT = 14
 """Days whose alarms make the forecast."""
 TREND_DAYS = 60
+DAY_SIGMAS = 3.0
+"""As the guardrails ask of limits around the usual value."""
 Floats = npt.NDArray[np.float32]
 
 
@@ -54,8 +58,9 @@ class _Factory:
 
 def search(own: SiteEvidence, others: Sequence[SiteEvidence], wanted: Wanted) -> list[LimitFound]:
     """Better settings for the factory's points, in the order in which they suppose each other."""
-    group = [made for each in others if (made := _factory(each)) is not None]
-    known = _factory(own, tuple(made.optimizer for made in group))
+    filters = filters_of(_grids((own, *others)))
+    group = [made for each in others if (made := _factory(each, filters)) is not None]
+    known = _factory(own, filters, tuple(made.optimizer for made in group))
     if known is None:
         return []
     rows = [(name, at) for name in known.points if (at := _now(known, name)) is not None]
@@ -71,7 +76,15 @@ def search(own: SiteEvidence, others: Sequence[SiteEvidence], wanted: Wanted) ->
     return found
 
 
-def _factory(site: SiteEvidence, group: tuple[Optimizer, ...] = ()) -> _Factory | None:
+def _grids(sites: Iterable[SiteEvidence]) -> Iterator[Grid]:
+    for point in (point for site in sites for point in site.points):
+        with suppress(ValueError):
+            yield Grid.from_dict(point.grid)
+
+
+def _factory(
+    site: SiteEvidence, filters: Filters, group: tuple[Optimizer, ...] = ()
+) -> _Factory | None:
     infos: list[PointInfo] = []
     places: dict[str, Placed] = {}
     for point in site.points:
@@ -79,7 +92,7 @@ def _factory(site: SiteEvidence, group: tuple[Optimizer, ...] = ()) -> _Factory 
         if usual is None:
             continue
         try:
-            put = placed(Grid.from_dict(point.grid), *usual)
+            put = placed(Grid.from_dict(point.grid), *usual, filters)
         except ValueError:
             continue
         name = str(point.point)
@@ -89,7 +102,7 @@ def _factory(site: SiteEvidence, group: tuple[Optimizer, ...] = ()) -> _Factory 
         return None
     faults = known_faults(site)
     # Until a factory has recorded a fault of its own, the group speaks with its whole weight.
-    base = Tuning(rails=Rails(filters=("raw",)))
+    base = Tuning(rails=Rails(filters=filters))
     tuning = base if faults else replace(base, group_weight=1.0)
     made = _Factory(
         site, Optimizer(infos, group, tuning), places,
@@ -114,7 +127,8 @@ def _usual(point: PointEvidence) -> tuple[float, float] | None:
 def _learn(made: _Factory, name: str, faults: list[Span]) -> None:
     point, put = made.points[name], made.places[name]
     at = _now(made, name)
-    made.optimizer.banks[name] = PointBank(SIZE, at or 0)
+    many = len(put.real)
+    made.optimizer.banks[name] = PointBank(many, at or 0)
     taught = set[int]()
     for day in teaching_days(point, made.site):
         counts = DayCounts(day.day, *(put.spread(each) for each in _whole(day)))
@@ -122,7 +136,7 @@ def _learn(made: _Factory, name: str, faults: list[Span]) -> None:
         taught.add(day.day)
     for fault in faults:
         data = point.verdicts.get(fault.id, b"")
-        nothing = np.full(SIZE, -1.0, np.float32)
+        nothing = np.full(many, -1.0, np.float32)
         delays = put.spread(np.frombuffer(data, "<f4")) if data else nothing
         # What a candidate told of a fault is no false alarm of that day.
         counted = (fault.start // DAY_MS in taught) & (delays >= 0)
@@ -158,15 +172,24 @@ def _allowed(made: _Factory, name: str, wanted: Wanted) -> npt.NDArray[np.bool_]
         (twin := other.by_key.get(point.key)) and len(other.banks[twin].faults)
         for other in made.optimizer.group
     ):
-        return np.zeros(SIZE, np.bool_)
+        return np.zeros(len(put.real), np.bool_)
     if made.optimizer.banks[name].days < wanted.min_days:
-        return np.zeros(SIZE, np.bool_)
+        return np.zeros(len(put.real), np.bool_)
     rails = Guardrails(bounds_of(point.bounds), float(point.bounds.get("step", 0.0)))
-    grid = Grid.from_dict(point.grid)
+    grid, sigma = Grid.from_dict(point.grid), made.optimizer.points[name].sigma
     mine = np.array(
-        [rails.refuse(point.current, grid.setting(i)) is None for i in range(len(grid))], np.bool_
+        [
+            rails.refuse(point.current, each) is None and _far(each, grid, sigma)
+            for each in map(grid.setting, range(len(grid)))
+        ],
+        np.bool_,
     )
     return put.real & mine[put.own]
+
+
+def _far(setting: Setting, grid: Grid, sigma: float) -> bool:
+    """Whether a limit for deviations is far enough from the normal value that it is held around."""
+    return setting.filter != "day" or abs(setting.limit - grid.centre) >= DAY_SIGMAS * sigma
 
 
 def _found(

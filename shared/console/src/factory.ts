@@ -22,6 +22,8 @@ void boot(FactoryApp, [
   { path: "/drafts/:id", component: () => import("./screens/DraftScreen.vue"), props: true },
   { path: "/runs", component: () => import("./screens/RunsScreen.vue") },
   { path: "/runs/:id", component: () => import("./screens/RunScreen.vue"), props: true },
+  { path: "/faults", component: () => import("./screens/FaultsScreen.vue") },
+  { path: "/directives/:edge?/:counter?", component: () => import("./screens/DirectivesScreen.vue"), props: true },
   { path: "/fleet", component: () => import("./screens/FleetScreen.vue") },
   { path: "/:rest(.*)*", redirect: "/alarms" },
 ]);

@@ -7,55 +7,32 @@ from __future__ import annotations
 
 from shared.playbook.rules.rule import Rule
 
+
+def _misnamed(zh: str, en: str) -> Rule:
+    """There is nothing of that name; the mend is what may have been meant."""
+    return Rule("error", zh, en, "{hint_zh}", "{hint}")
+
+
 REFERENCES: dict[str, Rule] = {
-    "unknown_step": Rule(
-        "error", "未知的步骤 {name!r}", "unknown step {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_device": Rule(
-        "error", "未知的设备 {name!r}", "unknown device {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_device_type": Rule(
-        "error", "未知的设备类型 {name!r}", "unknown device type {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_operation": Rule(
-        "error", "未知的操作 {name!r}", "unknown operation {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_argument": Rule(
-        "error", "未知的参数 {name!r}", "unknown argument {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_endpoint": Rule(
-        "error", "未知的端点 {name!r}", "unknown endpoint {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_alarm": Rule(
-        "error", "未知的告警 {name!r}", "unknown alarm {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_role": Rule(
-        "error", "未知的角色 {name!r}", "unknown role {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_option": Rule(
-        "error", "未知的选项 {name!r}", "there is no option {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_alarm_field": Rule(
-        "error", "告警没有 {name!r} 这一项", "an alarm has no {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_phase": Rule(
-        "error", "步骤没有 {name!r} 这种阶段", "no step is ever in a phase {name!r}",
-        "{hint_zh}", "{hint}",
-    ),
-    "unknown_outcome": Rule(
-        "error", "流程没有 {name!r} 这种结局", "no run ends as {name!r}", "{hint_zh}", "{hint}",
-    ),
-    "unknown_kind": Rule(
-        "error", "没有 {name!r} 这种失败", "nothing fails as {name!r}", "{hint_zh}", "{hint}",
-    ),
+    "unknown_step": _misnamed("未知的步骤 {name!r}", "unknown step {name!r}"),
+    "unknown_device": _misnamed("未知的设备 {name!r}", "unknown device {name!r}"),
+    "unknown_device_type": _misnamed("未知的设备类型 {name!r}", "unknown device type {name!r}"),
+    "unknown_operation": _misnamed("未知的操作 {name!r}", "unknown operation {name!r}"),
+    "unknown_argument": _misnamed("未知的参数 {name!r}", "unknown argument {name!r}"),
+    "unknown_endpoint": _misnamed("未知的端点 {name!r}", "unknown endpoint {name!r}"),
+    "unknown_alarm": _misnamed("未知的告警 {name!r}", "unknown alarm {name!r}"),
+    "unknown_role": _misnamed("未知的角色 {name!r}", "unknown role {name!r}"),
+    "unknown_option": _misnamed("未知的选项 {name!r}", "there is no option {name!r}"),
+    "unknown_alarm_field": _misnamed("告警没有 {name!r} 这一项", "an alarm has no {name!r}"),
+    "unknown_phase": _misnamed("步骤没有 {name!r} 这种阶段", "no step is ever in a phase {name!r}"),
+    "unknown_outcome": _misnamed("流程没有 {name!r} 这种结局", "no run ends as {name!r}"),
+    "unknown_kind": _misnamed("没有 {name!r} 这种失败", "nothing fails as {name!r}"),
     "unknown_playbook": Rule(
         "error", "未知的预案 {name!r}", "unknown playbook {name!r}",
         "{hint_zh}；它在别处则用 --with 给出其文件或目录",
         "{hint}; if it lies elsewhere, give its file or folder by `--with`",
     ),
-    "unknown_input": Rule(
-        "error", "未知的输入 {name!r}", "unknown input {name!r}", "{hint_zh}", "{hint}",
-    ),
+    "unknown_input": _misnamed("未知的输入 {name!r}", "unknown input {name!r}"),
     "unknown_result": Rule(
         "error",
         "未知的步骤结果 {name!r}",

@@ -22,7 +22,7 @@ class Plant:
         """It reads this now."""
         self.values[tag] = Reading(value, True, age_s, "")
 
-    async def readings(self, tags: list[str]) -> dict[str, TagReading]:
+    async def stored(self, tags: list[str]) -> dict[str, TagReading]:
         """Those that have one."""
         return {tag: self.values[tag] for tag in tags if tag in self.values}
 

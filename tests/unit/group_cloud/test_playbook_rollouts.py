@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from group_cloud.domain.playbook_ranking import (
+    FLOOR,
     MOST_CONTEXTS,
     REST,
     Run,
@@ -33,6 +33,7 @@ from group_cloud.domain.playbook_rollout import (
     push_after,
     unhealthy,
 )
+from group_cloud.learning.bandit import VariantChoice
 from shared.playbook.loader import load_text
 from tests.support.playbook_authors import book
 
@@ -48,8 +49,8 @@ def part(site: str, status: Any = "applied", counter: int = 1, **more: Any) -> P
     return Part(f"{site}-{counter}", site, counter, more.pop("kind", "release"), status, 0, **more)
 
 
-def drawn(name: str) -> random.Random:
-    return random.Random(f"1/{name}")
+def learner() -> VariantChoice:
+    return VariantChoice(1, FLOOR)
 
 
 def test_the_canary_goes_first_and_the_others_only_after_it_has_held() -> None:
@@ -188,7 +189,7 @@ def run(version: int, ok: bool, context: str = "a", **more: Any) -> Run:
 
 def test_the_better_version_leads_with_its_evidence_and_nobody_falls_below_the_floor() -> None:
     runs = [run(1, n % 3 == 0) for n in range(60)] + [run(2, n % 10 > 0) for n in range(60)]
-    whole = rank(runs, drawn)[-1]
+    whole = rank(runs, learner)[-1]
     assert whole.context == REST
     first, second = whole.ranked
     assert (first.version, first.runs, first.succeeded) == (2, 60, 54)
@@ -196,26 +197,26 @@ def test_the_better_version_leads_with_its_evidence_and_nobody_falls_below_the_f
     assert first.low < first.mean
     assert second.weight == pytest.approx(0.05, abs=0.01)
     assert sum(each.weight for each in whole.ranked) == pytest.approx(1.0, abs=0.01)
-    assert rank(runs, drawn) == rank(runs, drawn)
+    assert rank(runs, learner) == rank(runs, learner)
     assert suggested(whole, {"f1": 1, "f2": 2}) == (2, ["f1"])
 
 
 def test_little_evidence_proposes_nothing_and_no_factory_is_sent_backwards() -> None:
-    few = rank([run(1, False)] * 3 + [run(2, True)] * 5, drawn)[-1]
+    few = rank([run(1, False)] * 3 + [run(2, True)] * 5, learner)[-1]
     assert suggested(few, {"f1": 1}) is None
-    old = rank([run(1, True)] * 60 + [run(2, False)] * 60, drawn)[-1]
+    old = rank([run(1, True)] * 60 + [run(2, False)] * 60, learner)[-1]
     assert suggested(old, {"f1": 2}) is None
 
 
 def test_sooner_well_is_worth_more() -> None:
     slow = [run(1, True, resolve_s=3000.0)] * 30
     fast = [run(2, True, resolve_s=60.0)] * 30
-    assert [each.version for each in rank([*slow, *fast], drawn)[-1].ranked] == [2, 1]
+    assert [each.version for each in rank([*slow, *fast], learner)[-1].ranked] == [2, 1]
 
 
 def test_contexts_are_bounded() -> None:
     many = [run(1, True, f"c{n}") for n in range(10 * MOST_CONTEXTS)]
-    found = rank(many, drawn)
+    found = rank(many, learner)
     assert len(found) == MOST_CONTEXTS + 1
     assert context_of("furnace", "temperature", 9) == "furnace/temperature/08-16"
 
@@ -226,7 +227,7 @@ def test_an_input_is_moved_only_inside_its_bounds_and_to_what_has_been_tried() -
     runs += [run(1, True, inputs={"limit_c": 1150}) for _ in range(30)]
     runs += [run(1, True, inputs={"limit_c": 1500}) for _ in range(30)]  # out of bounds
     runs += [run(1, True, inputs={"other": 1}) for _ in range(30)]
-    (move,) = input_moves(document, runs, drawn)
+    (move,) = input_moves(document, runs, learner)
     assert (move.name, move.now, move.proposed, move.least, move.most) == (
         "limit_c", 1200, 1150, 1100, 1300
     )  # fmt: skip

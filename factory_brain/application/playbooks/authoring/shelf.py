@@ -35,6 +35,7 @@ from shared.telemetry import logger
 
 log = logger("authoring")
 FOLDER = "folder"
+PutBack = Callable[[Transaction, Release, str, str], Awaitable[None]]
 
 
 class Shelf:
@@ -54,6 +55,8 @@ class Shelf:
         """playbook -> the code of why its newest release does not run here."""
         self.on_taken: list[Callable[[], Awaitable[None]]] = []
         """Told when something else is live than before."""
+        self.on_put_back: list[PutBack] = []
+        """Told in the commit in which a withdrawn playbook may run again."""
         self._turn = asyncio.Lock()
         releases.on_file = self.keep_file
 
@@ -124,14 +127,14 @@ class Shelf:
         name, version = release.playbook, release.version
         if name in self.off:
             return Rejected("already_withdrawn", {"playbook": name})
-        if why := self._unsigned(release):
+        if why := self.unsigned(release):
             return Rejected(why, {"playbook": name, "version": version})
         checked = await check(self.releases, release.text, f"{name}.yaml")
         if checked.errors or checked.loaded is None:
             return Rejected("playbook_has_errors", {"errors": max(checked.errors, 1)})
         return checked.loaded
 
-    def _unsigned(self, newest: Release) -> str:
+    def unsigned(self, newest: Release) -> str:
         """Why a release must not run as far as signatures say; empty if it may."""
         if newest.signature is None:
             strict = self._site.info.playbooks.releases == "signed"
@@ -222,7 +225,7 @@ class Shelf:
             newest = await self.store.newest(playbook, tx)
             if earlier is None or newest is None:
                 return Rejected("unknown_version", {"playbook": playbook, "version": version})
-            if why := self._unsigned(earlier):
+            if why := self.unsigned(earlier):
                 # Nobody of this site is known to have reviewed it; our key must not vouch for it.
                 return Rejected(why, {"playbook": playbook, "version": version})
             try:
@@ -257,8 +260,15 @@ class Shelf:
             action = "withdraw_playbook" if withdrawn else "put_back_playbook"
             words = {"before": before, "after": after, "why": reason}
             await self._audit(tx, now, user, action, playbook, words)
+            for told in () if withdrawn else self.on_put_back:
+                await told(tx, newest, user, reason)
         await self.taken(playbook)
         return None
+
+    async def is_off(self, playbook: str) -> bool:
+        """Whether people of this site have withdrawn it, whatever this brain has heard of that."""
+        said = (await self.store.withdrawn()).get(playbook)
+        return said is not None and said.withdrawn
 
     async def set_input(
         self, playbook: str, name: str, value: Any, user: str, reason: str

@@ -15,6 +15,7 @@ from factory_brain.application.playbooks.authoring.compare import text_diff
 from factory_brain.application.playbooks.from_group.ports import Ground, Settled
 from factory_brain.application.playbooks.from_group.settling import Settling
 from factory_brain.application.playbooks.from_group.telling import become, refuse_unknown
+from factory_brain.application.playbooks.from_group.turns import in_turn
 from shared.bus.port import Bus
 from shared.errors import ContractError, Rejected, RetryableTransportError
 from shared.messages.codec import decode
@@ -40,6 +41,7 @@ class GroupPlaybooks:
         self._told: OrderedDict[bytes, None] = OrderedDict()
         ground.drafts.bars.append(self.settling.bar)
         ground.drafts.on_moved.append(self.settling.moved)
+        ground.shelf.on_put_back.append(self.settling.put_back)
 
     async def listen(self) -> None:
         """Be woken by the group's notices."""
@@ -67,8 +69,13 @@ class GroupPlaybooks:
                 continue
 
     async def read(self) -> None:
-        """Settle what the bag holds, the lowest number first."""
-        await self.settling.sweep()
+        """Settle what the bag holds, each by itself; then look after what waited too long."""
+        try:
+            await self._read_bag()
+        finally:
+            await self.settling.sweep()
+
+    async def _read_bag(self) -> None:
         data = await self._bus.bucket_get(self._node.directive_bucket, KEY, CLOUD_DOMAIN)
         if data is None:
             return
@@ -80,14 +87,21 @@ class GroupPlaybooks:
                     why = Rejected("unreadable", {"error": str(error)})
                     await refuse_unknown(self._ground, tx, why, {})
             return
-        for signed in bag.pushes[:MOST]:
+        for signed in in_turn(bag.pushes[:MOST]):
             await self._one(signed)
 
     async def _one(self, signed: SignedPush) -> None:
         key = _digest(signed.payload + signed.signature)
         if key in self._told:
             return
-        found = await self.settling.settle(signed)
+        try:
+            found = await self.settling.settle(signed)
+        except Exception as error:
+            if not self._ground.rows.blames(error):
+                raise  # the database is away: nothing can be settled
+            # One push must not stand in the way of others, of a rollback least of all.
+            log.exception("group_playbook_failed")
+            found = await self.settling.give_up_on(signed, error)
         if isinstance(found, Rejected):
             self._first_time(signed.payload + signed.signature)
             log.error("group_playbook_refused", code=found.code)
@@ -113,7 +127,7 @@ class GroupPlaybooks:
             settled = await ground.rows.get(tx, push)
             if settled is None:
                 return Rejected("unknown_push", {"push": push})
-            if settled.status != "waiting":
+            if settled.status != "waiting" or settled.version is not None:
                 return Rejected("push_not_waiting", {"status": settled.status})
             if not accept:
                 no = Rejected("refused_by_person", {"by": user, "reason": reason})

@@ -42,6 +42,7 @@ class Settled:
     params: dict[str, Any] = field(default_factory=dict)
     draft: str | None = None
     version: int | None = None
+    """What was released of it; with `waiting`: the playbook itself is withdrawn here."""
     before: dict[str, Any] = field(default_factory=dict)
     by: str = ""
 
@@ -49,8 +50,16 @@ class Settled:
 class PushRows(Protocol):
     """Pushes and tuned inputs."""
 
-    async def newest(self, tx: Transaction, /) -> int:
-        """The highest number that was ever taken up."""
+    async def newest(self, tx: Transaction, /, rollbacks: bool) -> int:
+        """The highest number that was ever taken up, of rollbacks or of all others."""
+        ...
+
+    async def taken_back(self, tx: Transaction, /, push: str, playbook: str) -> bool:
+        """Whether a rollback named this push before it came."""
+        ...
+
+    def blames(self, error: Exception) -> bool:
+        """Whether a push itself is to blame for an error, and not the database."""
         ...
 
     async def at(self, tx: Transaction, /, counter: int) -> Settled | None:

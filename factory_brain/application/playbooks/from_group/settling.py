@@ -37,6 +37,9 @@ from shared.playbook.faults import text_faults
 from shared.playbook.model import Playbook
 from shared.playbook.tuning import outside
 
+WHY_CHARS = 200
+"""How much of an exception's words is reported."""
+
 
 class Settling:
     """Takes pushes one by one."""
@@ -64,32 +67,60 @@ class Settling:
         await ground.shelf.taken(found.playbook)
         return settled
 
+    async def give_up_on(self, signed: SignedPush, error: Exception) -> Settled | Rejected | None:
+        """A push over which the settling stumbled is refused, under its number if it has one."""
+        ground = self._ground
+        brief = f"{type(error).__name__}: {error}".replace("\0", "")[:WHY_CHARS]
+        why = Rejected("push_failed", {"why": brief})
+        found = authentic(ground.site.info.site, ground.release_key, signed)
+        if isinstance(found, PlaybookPush):
+            try:
+                async with ground.shelf.store.transaction() as tx:
+                    known = await ground.rows.at(tx, found.counter)
+                    if known is not None and known.payload == signed.payload:
+                        return None  # only what came after its commit has failed
+                    if await self._stale(tx, found, known) is None:
+                        fresh = self._fresh(found, signed.payload)
+                        return await become(ground, tx, fresh, "refused", why=why)
+            except Exception as again:
+                if not ground.rows.blames(again):
+                    raise  # not even its head can be stored: refused as if it had none
+        async with ground.shelf.store.transaction() as tx:
+            await refuse_unknown(ground, tx, why, {})
+        return why
+
     async def _stale(
         self, tx: Transaction, push: PlaybookPush, known: Settled | None
     ) -> Rejected | None:
         rows = self._ground.rows
         if known is not None or await rows.get(tx, push.id) is not None:
             return Rejected("counter_reused", {"directive": push.id})
-        late = timely(push, await rows.newest(tx), self._ground.clock.now_ms())
+        newest = await rows.newest(tx, push.kind == "rollback")
+        late = timely(push, newest, self._ground.clock.now_ms())
         return late if late is not None and late.code == "counter_replayed" else None
 
     async def _first(self, tx: Transaction, push: PlaybookPush, payload: bytes) -> Settled:
-        ground, now = self._ground, self._ground.clock.now_ms()
-        fresh = Settled(
-            push.counter, push.id, push.playbook, push.kind, "waiting", payload, now,
-            push.expires_at, now,
-        )  # fmt: skip
-        if expired(push, now):
+        ground, fresh = self._ground, self._fresh(push, payload)
+        if expired(push, fresh.at):
             late = Rejected("expired", {"expires_at": push.expires_at})
             return await become(ground, tx, fresh, "refused", why=late)
         if push.kind == "rollback":
             return await self._back.settle(tx, push, fresh)
+        if await ground.rows.taken_back(tx, push.id, push.playbook):
+            return await become(ground, tx, fresh, "rolled_back", reason=push.reason)
         if ground.policy == "refuse":
             own = Rejected("playbooks_from_group_refused")
             return await become(ground, tx, fresh, "refused", why=own)
         if push.kind == "inputs":
             return await self._inputs(tx, push, fresh)
         return await self._release(tx, push, fresh)
+
+    def _fresh(self, push: PlaybookPush, payload: bytes) -> Settled:
+        now = self._ground.clock.now_ms()
+        return Settled(
+            push.counter, push.id, push.playbook, push.kind, "waiting", payload, now,
+            push.expires_at, now,
+        )  # fmt: skip
 
     # a release
 
@@ -103,7 +134,7 @@ class Settling:
         await self._supersede(tx, push)
         before = {"version": newest.version if newest else None}
         author = f"{GROUP}:{push.approved_by}"
-        if ground.policy == "accept" and not await self._widens(checked.loaded.playbook):
+        if await self._may_run_at_once(checked.loaded.playbook):
             made = await shelf.release(tx, checked, GROUP, author, push.reason)
             if isinstance(made, Rejected):
                 return await become(ground, tx, fresh, "refused", why=made)
@@ -144,6 +175,13 @@ class Settling:
         of_site = self._ground.site.bindings.inputs.get(playbook, {})
         return {**of_site, **self._ground.shelf.releases.chosen.get(playbook, {})}
 
+    async def _may_run_at_once(self, book: Playbook) -> bool:
+        """Without a person: by the site's own will, and only what nobody here has withdrawn."""
+        ground = self._ground
+        if ground.policy != "accept" or await ground.shelf.is_off(book.playbook):
+            return False
+        return not await self._widens(book)
+
     async def _widens(self, book: Playbook) -> bool:
         live = self._ground.shelf.releases.get(book.playbook)
         if live is None or deeds(live.playbook) != deeds(book):
@@ -154,7 +192,7 @@ class Settling:
     async def _supersede(self, tx: Transaction, push: PlaybookPush) -> None:
         """One text of the group at a time waits for the review of a playbook."""
         for older in await self._ground.rows.waiting(tx):
-            if (older.playbook, older.kind) == (push.playbook, push.kind):
+            if older.version is None and (older.playbook, older.kind) == (push.playbook, push.kind):
                 await self.give_up(tx, older, Rejected("superseded", {"push": push.id}))
 
     async def give_up(self, tx: Transaction, waiting: Settled, why: Rejected) -> None:
@@ -168,7 +206,7 @@ class Settling:
         ground = self._ground
         async with ground.shelf.store.transaction() as tx:
             for each in await ground.rows.waiting(tx):
-                if ground.clock.now_ms() >= each.expires_at:
+                if each.version is None and ground.clock.now_ms() >= each.expires_at:
                     late = Rejected("expired", {"expires_at": each.expires_at})
                     await self.give_up(tx, each, late)
 
@@ -186,6 +224,8 @@ class Settling:
     def inputs_unfit(self, push: PlaybookPush) -> Rejected | None:
         """Why these values may not hold here, by the document that is live here."""
         live = self._ground.shelf.releases.get(push.playbook)
+        if live is None and push.playbook in self._ground.shelf.off:
+            return Rejected("playbook_withdrawn_here")
         if live is None:
             return Rejected("unknown_playbook", {"playbook": push.playbook})
         return outside(live.playbook, push.inputs)
@@ -228,15 +268,30 @@ class Settling:
             return
         if made is not None:
             # What ran until now: the factory may have released while this waited for its review.
-            store = self._ground.shelf.store
-            earlier = await store.below(made.playbook, made.version, tx)
+            shelf = self._ground.shelf
+            earlier = await shelf.store.below(made.playbook, made.version, tx)
+            # Released, and yet it runs nowhere until somebody puts the playbook back.
+            off = await shelf.is_off(made.playbook)
             await become(
-                self._ground, tx, push, "applied", by=user, reason=note, version=made.version,
+                self._ground, tx, push, "waiting" if off else "applied", by=user, reason=note,
+                why=Rejected("playbook_withdrawn_here") if off else None, version=made.version,
                 before={"version": earlier.version if earlier else None},
             )  # fmt: skip
         elif draft.status in ("rejected", "discarded") and push.status == "waiting":
             no = Rejected("refused_by_person", {"by": user, "reason": note})
             await become(self._ground, tx, push, "refused", by=user, why=no, reason=note)
+
+    async def put_back(self, tx: Transaction, newest: Release, user: str, reason: str) -> None:
+        """A withdrawn playbook may run again, and so does what was released of it meanwhile."""
+        for each in await self._ground.rows.waiting(tx):
+            if each.playbook != newest.playbook or each.version is None:
+                continue
+            runs = each.version == newest.version
+            why = None if runs else Rejected("superseded", {"version": newest.version})
+            await become(
+                self._ground, tx, each, "applied" if runs else "refused", by=user, why=why,
+                reason=reason,
+            )  # fmt: skip
 
 
 def _reach(book: Playbook) -> Reach:

@@ -29,7 +29,8 @@ class TakingBack:
             nothing = Rejected("nothing_to_take_back", {"push": push.restores})
             return await become(ground, tx, fresh, "refused", why=nothing)
         done: int | Rejected | None = None
-        if taken.status == "applied":
+        kept = taken.status == "applied" or taken.version is not None
+        if kept and taken.status in ("applied", "waiting"):
             undo = self._release if taken.kind == "release" else self._inputs
             done = await undo(tx, push, taken)
         if isinstance(done, Rejected):
@@ -38,7 +39,7 @@ class TakingBack:
         refused = taken.status == "refused" and taken.kind == "release"
         if taken.status in ("waiting", "applied") or refused:
             await become(ground, tx, taken, "rolled_back", reason=push.reason)
-            if taken.status != "applied" and taken.draft is not None:
+            if not kept and taken.draft is not None:
                 await ground.drafts.drop(tx, taken.draft, push.reason)
         return await become(ground, tx, fresh, "applied", version=done, reason=push.reason)
 
@@ -59,6 +60,9 @@ class TakingBack:
                 {"before": {"version": newest.version}, "after": None, "why": push.reason},
             )  # fmt: skip
             return None
+        if why := shelf.unsigned(earlier):
+            # Nobody of this site is known to have reviewed it; our key must not vouch for it.
+            return Rejected(why, {"playbook": name, "version": earlier.version})
         try:
             text = with_version(earlier.text, newest.version + 1)
         except ValueError:

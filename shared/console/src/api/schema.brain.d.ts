@@ -268,6 +268,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/assets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 本厂资产 / The assets of this site
+         * @description 权限 / right: `view`
+         */
+        get: operations["assets_api_assets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/attachments": {
         parameters: {
             query?: never;
@@ -370,6 +390,46 @@ export interface paths {
         get: operations["known_api_desk_alarms_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/directives": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 集团下发、等待本厂批准的设定，以及近期的决定 / What the group wants to change here and waits for people; decided ones
+         * @description 权限 / right: `view`
+         */
+        get: operations["listed_api_directives_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/directives/{edge}/{counter}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 批准或拒绝集团的一项设定变更 / Let a directive of the group pass, or refuse it
+         * @description 权限 / right: `decide_directive`
+         */
+        post: operations["decide_api_directives__edge___counter__decision_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -630,6 +690,26 @@ export interface paths {
          *     权限 / right: `write_playbook`
          */
         post: operations["test_api_drafts__draft__test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/early-warnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 早期预警：工厂的在用模型与近期判断，集团的学习情况与模型 / Early warning: at a factory the models that run and what they said, at the group what is learnt and which models there are
+         * @description 权限 / right: `view`
+         */
+        get: operations["early_warnings_api_early_warnings_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2228,6 +2308,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shadow-points": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 影子计数的报警点及原因 / Alarm points that are counted in shadow, and why
+         * @description 权限 / right: `view`
+         */
+        get: operations["counted_api_shadow_points_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sinks": {
         parameters: {
             query?: never;
@@ -2672,6 +2772,12 @@ export interface components {
         AlarmDetail: {
             /** Deadband */
             deadband: number;
+            /**
+             * Filter
+             * @default raw
+             * @enum {string}
+             */
+            filter: "raw" | "mean5min" | "day";
             /** Limit */
             limit: number | null;
             /** Off Delay S */
@@ -2722,6 +2828,12 @@ export interface components {
             active: boolean;
             /** Alarm */
             alarm: string;
+            /**
+             * Alarm Class
+             * @default plant
+             * @enum {string}
+             */
+            alarm_class: "plant" | "early_warning";
             /** Also Acked By */
             also_acked_by: string[];
             /** Annunciated Version */
@@ -2897,6 +3009,25 @@ export interface components {
             until: number | null;
         };
         /**
+         * AssetList
+         * @description GET /api/assets: what a fault may lie in.
+         */
+        AssetList: {
+            /** Assets */
+            assets: components["schemas"]["AssetOut"][];
+        };
+        /**
+         * AssetOut
+         * @description One asset of the site.
+         */
+        AssetOut: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            name: components["schemas"]["Text-Output"];
+        };
+        /**
          * Attachment
          * @description A file that people put beside an occurrence or an incident.
          */
@@ -2990,6 +3121,11 @@ export interface components {
             };
             /** Cloud Online */
             cloud_online: boolean;
+            /**
+             * Early Warnings
+             * @default 0
+             */
+            early_warnings: number;
             /** Edges Online */
             edges_online: number;
             /** Edges Total */
@@ -3110,6 +3246,20 @@ export interface components {
             outcome: "true" | "nuisance" | "drill";
         };
         /**
+         * ConsentOut
+         * @description What one person said.
+         */
+        ConsentOut: {
+            /** Accept */
+            accept: boolean;
+            /** Actor */
+            actor: string;
+            /** At */
+            at: number;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * ContainRequest
          * @description POST /api/incidents/{id}/contain.
          * @example {
@@ -3138,6 +3288,47 @@ export interface components {
              * @default
              */
             reason: string;
+        };
+        /**
+         * CountedPoint
+         * @description An alarm point whose other settings are counted in shadow, and why.
+         */
+        CountedPoint: {
+            /** Alarm */
+            alarm: string;
+            /** Asset */
+            asset: string;
+            candidate: components["schemas"]["Setting"] | null;
+            /** Candidates */
+            candidates: number;
+            /** Days */
+            days: number;
+            /** Edge */
+            edge: string;
+            /** Limits */
+            limits: number[];
+            name: components["schemas"]["Text-Output"];
+            /** Reason */
+            reason: string;
+            runs: components["schemas"]["Setting"] | null;
+            /** Since */
+            since: number;
+            /** Source */
+            source: string;
+            /** Until */
+            until: number | null;
+        };
+        /**
+         * CountedPoints
+         * @description GET /api/shadow-points.
+         */
+        CountedPoints: {
+            /** Enabled */
+            enabled: boolean;
+            /** Most */
+            most: number;
+            /** Points */
+            points: components["schemas"]["CountedPoint"][];
         };
         /**
          * DeadWebhook
@@ -3289,6 +3480,126 @@ export interface components {
             tells_removed: string[];
         };
         /**
+         * DirectiveChange
+         * @description What a directive makes of one alarm point.
+         */
+        DirectiveChange: {
+            /** Alarm */
+            alarm: string;
+            /** Asset */
+            asset: string;
+            /** Before Per Day */
+            before_per_day: number | null;
+            name: components["schemas"]["Text-Output"];
+            new: components["schemas"]["Setting"];
+            /** Nuisance */
+            nuisance: number | null;
+            old: components["schemas"]["Setting"] | null;
+            /** Per Day */
+            per_day: number | null;
+            /** Priority */
+            priority: number;
+            /** Side */
+            side: string | null;
+            /** Tag */
+            tag: string;
+            trial: components["schemas"]["DirectiveTrial"] | null;
+            /** True Alarms */
+            true_alarms: number | null;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * DirectiveDecision
+         * @description POST /api/directives/{edge}/{counter}/decision.
+         */
+        DirectiveDecision: {
+            /** Accept */
+            accept: boolean;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * DirectiveList
+         * @description GET /api/directives: what waits first, then what people decided lately.
+         */
+        DirectiveList: {
+            /** Items */
+            items: components["schemas"]["DirectiveOut"][];
+            /** Needed */
+            needed: number;
+            /**
+             * Policy
+             * @enum {string}
+             */
+            policy: "ask" | "auto";
+        };
+        /**
+         * DirectiveOut
+         * @description A directive of the group as this factory holds it.
+         */
+        DirectiveOut: {
+            /** At */
+            at: number;
+            /** Changes */
+            changes: components["schemas"]["DirectiveChange"][];
+            /** Code */
+            code: string;
+            /** Consents */
+            consents: components["schemas"]["ConsentOut"][];
+            /** Counter */
+            counter: number;
+            /** Edge */
+            edge: string;
+            /** Expires At */
+            expires_at: number;
+            /** Group People */
+            group_people: string;
+            /** Id */
+            id: string;
+            /** Issued At */
+            issued_at: number;
+            /** Kind */
+            kind: string;
+            /** Models */
+            models: string[];
+            /** More */
+            more: number;
+            /** Needed */
+            needed: number;
+            /** Newer */
+            newer: number | null;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Reason */
+            reason: string;
+            /** Rollout */
+            rollout: string;
+            /** Stage */
+            stage: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "waiting" | "approved" | "relayed" | "refused";
+            /** Unchanged */
+            unchanged: number;
+        };
+        /**
+         * DirectiveTrial
+         * @description What the edge found when it replayed its own recent signal.
+         */
+        DirectiveTrial: {
+            /** After */
+            after: number;
+            /** Before */
+            before: number;
+            /** Hours */
+            hours: number;
+        };
+        /**
          * Done
          * @description A playbook run of an incident.
          */
@@ -3435,6 +3746,44 @@ export interface components {
             test: string;
             /** Text */
             text: string;
+        };
+        /**
+         * EarlyWarningOut
+         * @description One warning.
+         */
+        EarlyWarningOut: {
+            /** Acked By */
+            acked_by: string | null;
+            /** Confidence */
+            confidence: number;
+            /** Label */
+            label: string;
+            /** Label By */
+            label_by: string;
+            /** Line */
+            line: string;
+            /** Occurrence */
+            occurrence: string;
+            /** Outside */
+            outside: number;
+            /** Raised At */
+            raised_at: number;
+            /** Returned At */
+            returned_at: number | null;
+            /** Tags */
+            tags: string[];
+            /** Threshold */
+            threshold: number;
+        };
+        /**
+         * EarlyWarnings
+         * @description GET /api/early-warnings at a factory.
+         */
+        EarlyWarnings: {
+            /** Plants */
+            plants: components["schemas"]["WarningPlant"][];
+            /** Warnings */
+            warnings: components["schemas"]["EarlyWarningOut"][];
         };
         /**
          * EdgeHealth
@@ -3634,6 +3983,65 @@ export interface components {
         Fleet: {
             /** Edges */
             edges: components["schemas"]["EdgeHealth"][];
+        };
+        /**
+         * FloodDone
+         * @description A playbook that ran in an earlier flood.
+         */
+        FloodDone: {
+            /** Ok */
+            ok: boolean | null;
+            /** Playbook */
+            playbook: string;
+        };
+        /**
+         * FloodLike
+         * @description An earlier flood, whose cause people recorded.
+         */
+        FloodLike: {
+            /** At */
+            at: number;
+            /** Cause */
+            cause: string;
+            cause_name: components["schemas"]["Text-Output"] | null;
+            /** Done */
+            done: components["schemas"]["FloodDone"][];
+            /** Incident */
+            incident: string;
+            /** Similarity */
+            similarity: number;
+            /** Site */
+            site: string;
+            site_name: components["schemas"]["Text-Output"];
+            /** Took Min */
+            took_min: number;
+            /** Words */
+            words: string;
+        };
+        /**
+         * FloodLikeness
+         * @description What a flood is like: known with the nearest, unknown with why, or still comparing.
+         */
+        FloodLikeness: {
+            /** At */
+            at: number;
+            /** Horizon Min */
+            horizon_min: number;
+            nearest: components["schemas"]["FloodLike"] | null;
+            /** Remembered */
+            remembered: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "comparing" | "known" | "unknown";
+            /** Trust */
+            trust: number;
+            /**
+             * Why
+             * @enum {string}
+             */
+            why: "" | "unlike" | "too_few";
         };
         /**
          * GrantOut
@@ -4021,6 +4429,7 @@ export interface components {
             /** Causes */
             causes: components["schemas"]["Cause"][];
             incident: components["schemas"]["IncidentOut"];
+            likeness: components["schemas"]["FloodLikeness"] | null;
             /** Members */
             members: components["schemas"]["IncidentMember"][];
             /** Similar */
@@ -6005,6 +6414,26 @@ export interface components {
             user: string;
         };
         /**
+         * Setting
+         * @description One alarm point's settings.
+         */
+        Setting: {
+            /** Deadband */
+            deadband: number;
+            /**
+             * Filter
+             * @default raw
+             * @enum {string}
+             */
+            filter: "raw" | "mean5min" | "day";
+            /** Limit */
+            limit: number | null;
+            /** Off Delay S */
+            off_delay_s: number;
+            /** On Delay S */
+            on_delay_s: number;
+        };
+        /**
          * Shelf
          * @description How an alarm is shelved.
          */
@@ -6589,6 +7018,69 @@ export interface components {
             next: string | null;
             /** Spans */
             spans: number | null;
+        };
+        /**
+         * WarningInForce
+         * @description The group's model that runs.
+         */
+        WarningInForce: {
+            /** Approved By */
+            approved_by: string;
+            /** Expired */
+            expired: boolean;
+            /** Expires At */
+            expires_at: number;
+            /** Figures */
+            figures: {
+                [key: string]: number;
+            };
+            /** Issued At */
+            issued_at: number;
+            /** Push */
+            push: string;
+        };
+        /**
+         * WarningJudged
+         * @description What a model said of one window of half an hour.
+         */
+        WarningJudged: {
+            /** At */
+            at: number;
+            /** Confidence */
+            confidence: number | null;
+            /**
+             * Outside
+             * @default 0
+             */
+            outside: number;
+            /**
+             * Silent
+             * @default
+             */
+            silent: string;
+            /** Tags */
+            tags: string[];
+            /** Threshold */
+            threshold: number;
+        };
+        /**
+         * WarningPlant
+         * @description The tags of one line.
+         */
+        WarningPlant: {
+            /** Commissioned */
+            commissioned: number[];
+            /** Lateness Days */
+            lateness_days: number;
+            /** Line */
+            line: string;
+            model: components["schemas"]["WarningInForce"] | null;
+            /** Plant */
+            plant: string;
+            /** Recent */
+            recent: components["schemas"]["WarningJudged"][];
+            /** Tags */
+            tags: string[];
         };
         /**
          * WebhookReplay
@@ -8140,6 +8632,96 @@ export interface operations {
             };
         };
     };
+    assets_api_assets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssetList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listed_api_attachments_get: {
         parameters: {
             query?: {
@@ -8846,6 +9428,224 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listed_api_directives_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectiveList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_api_directives__edge___counter__decision_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                edge: string;
+                counter: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectiveDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectiveOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10612,6 +11412,96 @@ export interface operations {
             };
             /** @description 格式不支持 / Not of a form that is taken */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    early_warnings_api_early_warnings_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarlyWarnings"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12446,15 +13336,6 @@ export interface operations {
             };
             /** @description 与现状冲突 / In conflict with how it is now */
             409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15354,24 +16235,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -15383,15 +16246,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15476,15 +16330,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 无权 / Not allowed */
             403: {
                 headers: {
@@ -15496,15 +16341,6 @@ export interface operations {
             };
             /** @description 没有 / Not there */
             404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17748,24 +18584,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -17777,24 +18595,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -19916,24 +20716,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -19945,24 +20727,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20026,24 +20790,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -20055,24 +20801,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20145,15 +20873,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 无权 / Not allowed */
             403: {
                 headers: {
@@ -20172,26 +20891,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 与现状冲突 / In conflict with how it is now */
             409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20400,6 +21101,96 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    counted_api_shadow_points_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountedPoints"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {

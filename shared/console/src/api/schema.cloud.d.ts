@@ -256,6 +256,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/early-warnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 早期预警：工厂的在用模型与近期判断，集团的学习情况与模型 / Early warning: at a factory the models that run and what they said, at the group what is learnt and which models there are
+         * @description 权限 / right: `view`
+         */
+        get: operations["early_warnings_api_early_warnings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/early-warnings/{model}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 批准、驳回或撤回一个早期预警模型 / Approve, reject or withdraw a model of early warning
+         * @description 权限 / right: `decide_proposal`
+         */
+        post: operations["decide_api_early_warnings__model__decision_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/factories": {
         parameters: {
             query?: never;
@@ -388,6 +428,46 @@ export interface paths {
          * @description 权限 / right: `view`
          */
         get: operations["inventory_api_group_fleet_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/floods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 各次报警泛滥像过去的哪一次 / What floods resemble, as far as was answered
+         * @description 权限 / right: `view`
+         */
+        get: operations["floods_api_group_floods_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/group/floods/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 泛滥记忆答得对不对 / How right the memory of floods has been
+         * @description 权限 / right: `view`
+         */
+        get: operations["figures_api_group_floods_figures_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -545,6 +625,90 @@ export interface paths {
         };
         /** 能否工作 / Whether it can work */
         get: operations["healthz_api_healthz_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 漂移通知：什么与以前不一样了 / Notices: what is no longer as it was
+         * @description 权限 / right: `view`
+         */
+        get: operations["notices_api_notices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notices/{notice}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 说明原因并关闭一条通知 / Close a notice and say what it was
+         * @description 权限 / right: `propose_setting`
+         */
+        post: operations["close_api_notices__notice__close_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notices/{notice}/take": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 认领一条通知 / Take a notice: somebody looks into it
+         * @description Whoever takes it looks into it; it may be taken over.
+         *
+         *     权限 / right: `propose_setting`
+         */
+        post: operations["take_api_notices__notice__take_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nuisance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 按无效可能性排列的报警点（只排序） / Alarm points by probable nuisance; it only ranks
+         * @description Ranks only: every alarm stays where it is.
+         *
+         *     权限 / right: `view`
+         */
+        get: operations["ranking_api_nuisance_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -978,6 +1142,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/setting-tries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 任一设定在工厂历史上会怎样（不做改变） / What any setting would have told over the history; changes nothing
+         * @description Asks only; asked twice it is one question.
+         *
+         *     权限 / right: `propose_setting`
+         */
+        post: operations["try_setting_api_setting_tries_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/setting-tries/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 试算的结果 / What came of a try
+         * @description 权限 / right: `view`
+         */
+        get: operations["one_try_api_setting_tries__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shelving-proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 搁置建议 / Proposals to shelve an alarm point
+         * @description 权限 / right: `view`
+         */
+        get: operations["proposals_api_shelving_proposals_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shelving-proposals/{proposal}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 批准或驳回搁置建议：批准后发消息给工厂值班台 / Decide on shelving: approved, it is a message to the factory's desk
+         * @description Approved, it asks the factory's desk by a message; it shelves nothing.
+         *
+         *     权限 / right: `decide_proposal`
+         */
+        post: operations["decide_api_shelving_proposals__proposal__decision_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stream": {
         parameters: {
             query?: never;
@@ -1016,6 +1264,26 @@ export interface paths {
          * @description 权限 / right: `administer`
          */
         post: operations["add_api_tenants_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tunable-points": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一个工厂可调的报警点及其现行设定 / A factory's alarm points that may be moved, and what runs
+         * @description 权限 / right: `view`
+         */
+        get: operations["tunable_points_api_tunable_points_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1550,6 +1818,11 @@ export interface components {
         FleetFactory: {
             /** Buffered */
             buffered: number;
+            /**
+             * Console
+             * @default
+             */
+            console: string;
             /** Edges */
             edges: components["schemas"]["FleetEdge"][];
             /** Last Seen */
@@ -1575,6 +1848,163 @@ export interface components {
         FleetInventory: {
             /** Factories */
             factories: components["schemas"]["FleetFactory"][];
+        };
+        /**
+         * FloodDone
+         * @description A playbook that ran in an earlier flood.
+         */
+        FloodDone: {
+            /** Ok */
+            ok: boolean | null;
+            /** Playbook */
+            playbook: string;
+        };
+        /**
+         * FloodFigures
+         * @description GET /api/group/floods/figures: how right the answers were, where a cause was recorded since.
+         *
+         *     Shares are null while there is nothing to count.
+         */
+        FloodFigures: {
+            /** Asked */
+            asked: number;
+            /** Causes */
+            causes: number;
+            /** Judged */
+            judged: number;
+            /** Known */
+            known: number;
+            /** Minutes To Known */
+            minutes_to_known: number | null;
+            /** Minutes To Unknown */
+            minutes_to_unknown: number | null;
+            /** Novel */
+            novel: number;
+            /** Remembered */
+            remembered: number;
+            /** Right Of Known */
+            right_of_known: number | null;
+            /** Top1 */
+            top1: number | null;
+            /** Unknown Precision */
+            unknown_precision: number | null;
+            /** Unknown Recall */
+            unknown_recall: number | null;
+        };
+        /**
+         * FloodLike
+         * @description An earlier flood, whose cause people recorded.
+         */
+        FloodLike: {
+            /** At */
+            at: number;
+            /** Cause */
+            cause: string;
+            cause_name: components["schemas"]["Text-Output"] | null;
+            /** Done */
+            done: components["schemas"]["FloodDone"][];
+            /** Incident */
+            incident: string;
+            /** Similarity */
+            similarity: number;
+            /** Site */
+            site: string;
+            site_name: components["schemas"]["Text-Output"];
+            /** Took Min */
+            took_min: number;
+            /** Words */
+            words: string;
+        };
+        /**
+         * FloodLikeness
+         * @description What a flood is like: known with the nearest, unknown with why, or still comparing.
+         */
+        FloodLikeness: {
+            /** At */
+            at: number;
+            /** Horizon Min */
+            horizon_min: number;
+            nearest: components["schemas"]["FloodLike"] | null;
+            /** Remembered */
+            remembered: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "comparing" | "known" | "unknown";
+            /** Trust */
+            trust: number;
+            /**
+             * Why
+             * @enum {string}
+             */
+            why: "" | "unlike" | "too_few";
+        };
+        /**
+         * GateFigure
+         * @description What the health gate sees of one alarm point now.
+         */
+        GateFigure: {
+            /** Alarm */
+            alarm: string;
+            /**
+             * Alarms
+             * @default 0
+             */
+            alarms: number;
+            /**
+             * Days
+             * @default 0
+             */
+            days: number;
+            /** Edge */
+            edge: string;
+            /**
+             * Engineer Only
+             * @default 0
+             */
+            engineer_only: number;
+            /** Expected */
+            expected: number | null;
+            /**
+             * Faults
+             * @default 0
+             */
+            faults: number;
+            /**
+             * Least
+             * @default 0
+             */
+            least: number;
+            /** Missed */
+            missed: string[];
+            /** Most */
+            most: number | null;
+            /** Needed Days */
+            needed_days: number | null;
+            /**
+             * Phase
+             * @enum {string}
+             */
+            phase: "ahead" | "shadow" | "live" | "back";
+            /**
+             * Since
+             * @default 0
+             */
+            since: number;
+            /** Site */
+            site: string;
+            /**
+             * Until
+             * @default 0
+             */
+            until: number;
+            /**
+             * Verdict
+             * @default ahead
+             * @enum {string}
+             */
+            verdict: "ahead" | "no_data" | "good" | "below" | "above" | "missed";
         };
         /**
          * GrantOut
@@ -1648,6 +2078,40 @@ export interface components {
             items: components["schemas"]["GroupEvent"][];
             /** Next */
             next: string | null;
+        };
+        /**
+         * GroupFlood
+         * @description One flood of a factory with the newest answer; SSE `floods` of the group.
+         */
+        GroupFlood: {
+            /** Answers */
+            answers: number;
+            /** Begun At */
+            begun_at: number;
+            /** Cause */
+            cause: string;
+            /** Complete */
+            complete: boolean;
+            /** Ended At */
+            ended_at: number | null;
+            /** Incident */
+            incident: string;
+            likeness: components["schemas"]["FloodLikeness"] | null;
+            /** Others */
+            others: components["schemas"]["FloodLike"][];
+            /** Right */
+            right: boolean | null;
+            /** Site */
+            site: string;
+            site_name: components["schemas"]["Text-Output"];
+        };
+        /**
+         * GroupFloodList
+         * @description GET /api/group/floods: newest first.
+         */
+        GroupFloodList: {
+            /** Floods */
+            floods: components["schemas"]["GroupFlood"][];
         };
         /**
          * GroupIncident
@@ -2038,6 +2502,141 @@ export interface components {
             name: components["schemas"]["Text-Input"];
         };
         /**
+         * NoticeClose
+         * @description POST /api/notices/{notice}/close.
+         */
+        NoticeClose: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * NoticeList
+         * @description GET /api/notices.
+         */
+        NoticeList: {
+            /** Notices */
+            notices: components["schemas"]["NoticeOut"][];
+        };
+        /**
+         * NoticeOut
+         * @description Something is no longer as it was; a person should look why.
+         */
+        NoticeOut: {
+            /** Alarm */
+            alarm: string;
+            /** Before */
+            before: number;
+            /** Closed At */
+            closed_at: number | null;
+            /** Closed By */
+            closed_by: string;
+            /** Day */
+            day: number;
+            /** Edge */
+            edge: string;
+            /** Id */
+            id: string;
+            name: components["schemas"]["Text-Output"];
+            /** Now */
+            now: number;
+            /** Opened At */
+            opened_at: number;
+            /** Reason */
+            reason: string;
+            /** Site */
+            site: string;
+            site_name: components["schemas"]["Text-Output"];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "taken" | "closed";
+            /** Taken At */
+            taken_at: number | null;
+            /** Taken By */
+            taken_by: string;
+            /** Trend */
+            trend: [
+                number,
+                number
+            ][];
+            /**
+             * What
+             * @enum {string}
+             */
+            what: "alarms" | "judged" | "dismissed" | "forecast";
+        };
+        /**
+         * NuisanceModel
+         * @description How well a factory's ranker has told what people then said, before they said it.
+         */
+        NuisanceModel: {
+            /** At */
+            at: number;
+            /** Auc Bayes */
+            auc_bayes: number | null;
+            /** Auc Logistic */
+            auc_logistic: number | null;
+            /** Brier */
+            brier: number | null;
+            /** Brier Base */
+            brier_base: number | null;
+            /**
+             * Champion
+             * @enum {string}
+             */
+            champion: "logistic" | "bayes";
+            /** Labels */
+            labels: number;
+            /** Nuisance */
+            nuisance: number;
+            /** Scored */
+            scored: number;
+            /** Site */
+            site: string;
+        };
+        /**
+         * NuisancePoint
+         * @description How probably an alarm of one point is nuisance, and what that rests on.
+         */
+        NuisancePoint: {
+            /** Alarm */
+            alarm: string;
+            /** Because */
+            because: string[];
+            /** Edge */
+            edge: string;
+            /** High */
+            high: number;
+            /** Labels */
+            labels: number;
+            /** Last True At */
+            last_true_at: number | null;
+            /** Low */
+            low: number;
+            name: components["schemas"]["Text-Output"];
+            /** Nuisance */
+            nuisance: number;
+            /** Priority */
+            priority: number;
+            /** Probability */
+            probability: number;
+            /** Raised */
+            raised: number;
+            /** Site */
+            site: string;
+        };
+        /**
+         * NuisanceRanking
+         * @description GET /api/nuisance: the likeliest nuisance first; nothing is hidden anywhere.
+         */
+        NuisanceRanking: {
+            /** Models */
+            models: components["schemas"]["NuisanceModel"][];
+            /** Points */
+            points: components["schemas"]["NuisancePoint"][];
+        };
+        /**
          * OperatorState
          * @description One occurrence as every tier folds it (group: /api/factories/{site}/occurrences/{id}).
          */
@@ -2268,6 +2867,8 @@ export interface components {
             created_at: number;
             /** Created By */
             created_by: string;
+            /** Dwell S */
+            dwell_s: number;
             /** Evidence */
             evidence: {
                 [key: string]: unknown;
@@ -2282,6 +2883,8 @@ export interface components {
             inputs: {
                 [key: string]: unknown;
             };
+            /** Min Runs */
+            min_runs: number;
             /** Params */
             params: {
                 [key: string]: unknown;
@@ -2294,6 +2897,8 @@ export interface components {
             reason: string;
             /** Sites */
             sites: string[];
+            /** Stage At */
+            stage_at: number;
             /**
              * State
              * @enum {string}
@@ -2737,6 +3342,18 @@ export interface components {
             ready: boolean;
         };
         /**
+         * Refusal
+         * @description Why something may not be proposed.
+         */
+        Refusal: {
+            /** Code */
+            code: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * ResourceIn
          * @description PUT /api/dispatch/resources/{resource}.
          */
@@ -2917,6 +3534,15 @@ export interface components {
             };
             /** Expires At */
             expires_at: number;
+            /** Factories */
+            factories: components["schemas"]["SiteHealth"][];
+            /** Gate */
+            gate: components["schemas"]["GateFigure"][];
+            /**
+             * Gate More
+             * @default 0
+             */
+            gate_more: number;
             /**
              * Hold
              * @default
@@ -2928,6 +3554,8 @@ export interface components {
             };
             /** Id */
             id: string;
+            /** Moves */
+            moves: components["schemas"]["RolloutMove"][];
             /** Params */
             params: {
                 [key: string]: unknown;
@@ -2963,6 +3591,42 @@ export interface components {
         RolloutList: {
             /** Rollouts */
             rollouts: components["schemas"]["RolloutSummary"][];
+        };
+        /**
+         * RolloutMove
+         * @description One step of the life cycle, as it was audited.
+         */
+        RolloutMove: {
+            /** Action */
+            action: string;
+            /** Actor */
+            actor: string;
+            /** At */
+            at: number;
+            /**
+             * Came From
+             * @default
+             */
+            came_from: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * State
+             * @default
+             */
+            state: string;
         };
         /**
          * RolloutRequest
@@ -3016,7 +3680,7 @@ export interface components {
              * Status
              * @enum {string}
              */
-            status: "signed" | "sent" | "relayed" | "applied" | "refused" | "rolled_back";
+            status: "signed" | "sent" | "waiting" | "relayed" | "applied" | "refused" | "rolled_back";
         };
         /**
          * RolloutStage
@@ -3066,7 +3730,7 @@ export interface components {
              * Status
              * @enum {string}
              */
-            status: "signed" | "sent" | "relayed" | "applied" | "refused" | "rolled_back";
+            status: "signed" | "sent" | "waiting" | "relayed" | "applied" | "refused" | "rolled_back";
         };
         /**
          * RolloutSummary
@@ -3255,6 +3919,12 @@ export interface components {
         Setting: {
             /** Deadband */
             deadband: number;
+            /**
+             * Filter
+             * @default raw
+             * @enum {string}
+             */
+            filter: "raw" | "mean5min" | "day";
             /** Limit */
             limit: number | null;
             /** Off Delay S */
@@ -3283,6 +3953,75 @@ export interface components {
             supposes: string[];
         };
         /**
+         * ShelvingDecision
+         * @description POST /api/shelving-proposals/{proposal}/decision.
+         */
+        ShelvingDecision: {
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "approve" | "reject";
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * ShelvingList
+         * @description GET /api/shelving-proposals.
+         */
+        ShelvingList: {
+            /** Proposals */
+            proposals: components["schemas"]["ShelvingOut"][];
+        };
+        /**
+         * ShelvingOut
+         * @description A point that people could shelve for some hours, or whose settings they could look at.
+         */
+        ShelvingOut: {
+            /** Alarm */
+            alarm: string;
+            /** Created At */
+            created_at: number;
+            /** Decided At */
+            decided_at: number | null;
+            /** Decided By */
+            decided_by: string;
+            /** Edge */
+            edge: string;
+            /** Hours */
+            hours: number;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "shelve" | "review";
+            /** Labels */
+            labels: number;
+            /** Last True At */
+            last_true_at: number | null;
+            /** Message */
+            message: string;
+            name: components["schemas"]["Text-Output"];
+            /** Nuisance */
+            nuisance: number;
+            /** Probability */
+            probability: number | null;
+            /** Raised */
+            raised: number;
+            /** Reason */
+            reason: string;
+            /** Site */
+            site: string;
+            site_name: components["schemas"]["Text-Output"];
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "approved" | "rejected" | "withdrawn";
+        };
+        /**
          * SignInWays
          * @description GET /api/session/ways: how one may log in here.
          */
@@ -3296,6 +4035,18 @@ export interface components {
             login_url: string;
             /** Oidc */
             oidc: boolean;
+        };
+        /**
+         * SiteHealth
+         * @description How far a factory of the roll-out has told its events.
+         */
+        SiteHealth: {
+            /** Edges Down */
+            edges_down: number;
+            /** Heard Until */
+            heard_until: number;
+            /** Site */
+            site: string;
         };
         /**
          * SiteTenant
@@ -3401,6 +4152,77 @@ export interface components {
             sigma: number | null;
         };
         /**
+         * TryAnswer
+         * @description A try: its name, what is known by now, and whether it could be proposed.
+         */
+        TryAnswer: {
+            history: components["schemas"]["ProposalHistory"];
+            /** Id */
+            id: string;
+            refusal: components["schemas"]["Refusal"] | null;
+        };
+        /**
+         * TryRequest
+         * @description POST /api/setting-tries: what a setting would have told over the factory's history.
+         */
+        TryRequest: {
+            /** Alarm */
+            alarm: string;
+            setting: components["schemas"]["WishedSetting"];
+            /** Site */
+            site: string;
+        };
+        /**
+         * TunableInput
+         * @description An input that the group may move, within the document's own bounds.
+         */
+        TunableInput: {
+            /** Default */
+            default: unknown;
+            /** Least */
+            least: unknown;
+            /** Most */
+            most: unknown;
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * TunablePoint
+         * @description An alarm point whose setting people may propose to move.
+         */
+        TunablePoint: {
+            /** Alarm */
+            alarm: string;
+            /** Bounds */
+            bounds: {
+                [key: string]: number;
+            };
+            /** Edge */
+            edge: string;
+            /** Line */
+            line: string;
+            name: components["schemas"]["Text-Output"];
+            setting: components["schemas"]["Setting"];
+            /** Side */
+            side: string;
+            /** Site */
+            site: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * TunablePointList
+         * @description GET /api/tunable-points.
+         */
+        TunablePointList: {
+            /** Points */
+            points: components["schemas"]["TunablePoint"][];
+        };
+        /**
          * UrgentFactory
          * @description One factory with why it wants eyes.
          */
@@ -3473,6 +4295,8 @@ export interface components {
             errors: number;
             /** Findings */
             findings: string[];
+            /** Inputs */
+            inputs: components["schemas"]["TunableInput"][];
             /** Note */
             note: string;
             /** Playbook */
@@ -3483,6 +4307,144 @@ export interface components {
             signed_by: string;
             /** Version */
             version: number;
+        };
+        /**
+         * WarningDecision
+         * @description A person's decision on a model.
+         */
+        WarningDecision: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "approve" | "reject" | "withdraw";
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * WarningLearnerOut
+         * @description What the group has learnt of one plant so far.
+         */
+        WarningLearnerOut: {
+            /** At */
+            at: number | null;
+            /** Figures */
+            figures: {
+                [key: string]: number;
+            };
+            /** Lacks */
+            lacks: string[];
+            /** Line */
+            line: string;
+            /** Plant */
+            plant: string;
+            /** Sites */
+            sites: string[];
+            /** Tags */
+            tags: string[];
+            /** Tenant */
+            tenant: string;
+            /** Waiting */
+            waiting: number;
+            /** Windows */
+            windows: number;
+        };
+        /**
+         * WarningLearning
+         * @description GET /api/early-warnings at the group.
+         */
+        WarningLearning: {
+            /** Learners */
+            learners: components["schemas"]["WarningLearnerOut"][];
+            /** Models */
+            models: components["schemas"]["WarningModelOut"][];
+            /** Wanted */
+            wanted: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * WarningModelOut
+         * @description One proposed model.
+         */
+        WarningModelOut: {
+            /** Created At */
+            created_at: number;
+            /** Decided At */
+            decided_at: number | null;
+            /**
+             * Decided By
+             * @default
+             */
+            decided_by: string;
+            /** Figures */
+            figures: {
+                [key: string]: number;
+            };
+            /**
+             * First By
+             * @default
+             */
+            first_by: string;
+            /** Id */
+            id: string;
+            /** Line */
+            line: string;
+            /** Plant */
+            plant: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /** Sites */
+            sites: string[];
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "proposed" | "first_approved" | "approved" | "rejected" | "replaced" | "withdrawn";
+            /** Tags */
+            tags: string[];
+            /** Tenant */
+            tenant: string;
+            /**
+             * Two People
+             * @default false
+             */
+            two_people: boolean;
+            /** Where */
+            where: components["schemas"]["WarningWhere"][];
+        };
+        /**
+         * WarningWhere
+         * @description What became of a model, or of its withdrawal, at one factory.
+         */
+        WarningWhere: {
+            /** At */
+            at: number;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Counter */
+            counter: number;
+            /** Expires At */
+            expires_at: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "model" | "withdraw";
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Site */
+            site: string;
+            /** Status */
+            status: string;
         };
         /**
          * WishedSetting
@@ -5214,6 +6176,223 @@ export interface operations {
             };
         };
     };
+    early_warnings_api_early_warnings_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WarningLearning"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_api_early_warnings__model__decision_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WarningDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WarningModelOut"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_factories_api_factories_get: {
         parameters: {
             query?: never;
@@ -5862,6 +7041,189 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FleetInventory"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    floods_api_group_floods_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                incident?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupFloodList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    figures_api_group_floods_figures_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FloodFigures"];
                 };
             };
             /** @description 未变 / As it was under If-None-Match */
@@ -6773,6 +8135,441 @@ export interface operations {
             };
         };
     };
+    notices_api_notices_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                state?: "live" | "open" | "taken" | "closed" | "all";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    close_api_notices__notice__close_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                notice: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoticeClose"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_api_notices__notice__take_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                notice: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ranking_api_nuisance_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NuisanceRanking"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     ranking_api_playbook_ranking__playbook__get: {
         parameters: {
             query?: never;
@@ -7458,24 +9255,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -7487,24 +9266,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9322,24 +11083,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -9351,24 +11094,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9432,24 +11157,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description 请求或游标无效 / The request or its cursor is not valid */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 没有 / Not there */
             404: {
                 headers: {
@@ -9461,24 +11168,6 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9551,15 +11240,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description 未登录 / Not logged in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 无权 / Not allowed */
             403: {
                 headers: {
@@ -9578,26 +11258,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description 太慢 / Too slow */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description 与现状冲突 / In conflict with how it is now */
             409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description 已失效 / No longer valid */
-            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9809,6 +11471,449 @@ export interface operations {
             };
             /** @description 不提供所要的格式 / Not offered in the wanted form */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_setting_api_setting_tries_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TryAnswer"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_try_api_setting_tries__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProposalHistory"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    proposals_api_shelving_proposals_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvingList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_api_shelving_proposals__proposal__decision_post: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShelvingDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvingList"];
+                };
+            };
+            /** @description 请求或游标无效 / The request or its cursor is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 没有 / Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 与现状冲突 / In conflict with how it is now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太大 / Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 格式不支持 / Not of a form that is taken */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10109,6 +12214,98 @@ export interface operations {
             };
             /** @description 格式不支持 / Not of a form that is taken */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 字段无效 / A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 太频繁 / Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 内部错误，带 trace / A fault of ours, with its trace */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 暂时不可用 / Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tunable_points_api_tunable_points_get: {
+        parameters: {
+            query: {
+                site: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TunablePointList"];
+                };
+            };
+            /** @description 未变 / As it was under If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 未登录 / Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 无权 / Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description 不提供所要的格式 / Not offered in the wanted form */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -14,7 +14,8 @@ const same = (a: Setting, b: Setting) =>
   a.limit === b.limit &&
   a.deadband === b.deadband &&
   a.on_delay_s === b.on_delay_s &&
-  a.off_delay_s === b.off_delay_s;
+  a.off_delay_s === b.off_delay_s &&
+  a.filter === b.filter;
 
 /** Cheapest first; the label names only what differs from the current setting. */
 export function bars(proposal: Proposal, name: (key: keyof Setting) => string): Bar[] {

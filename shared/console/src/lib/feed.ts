@@ -1,6 +1,6 @@
 // Wires the factory's stream to its stores.
 import type { SseEvent } from "@/api/sse";
-import type { AlarmDelta, IncidentPage, MessageList, RunList } from "@/api/types";
+import type { AlarmDelta, IncidentPage, LikenessList, MessageList, RunList } from "@/api/types";
 import { useAlarms } from "@/stores/alarms";
 import { useIncidents } from "@/stores/incidents";
 import { useLink } from "@/stores/link";
@@ -24,6 +24,8 @@ export function startFeed(): () => void {
     else if (event.event === "runs") runs.merge((JSON.parse(event.data) as RunList).runs);
     else if (event.event === "incidents")
       incidents.merge((JSON.parse(event.data) as IncidentPage).items);
+    else if (event.event === "flood_likeness")
+      incidents.likened = (JSON.parse(event.data) as LikenessList).items.map((i) => i.incident);
     else if (event.event === "group_messages") mail.take(JSON.parse(event.data) as MessageList);
     else if (event.event === "speak") voice.hear(JSON.parse(event.data) as Spoken);
     else if (event.event === "resync") {

@@ -4,8 +4,9 @@ import { ref, type ShallowRef, shallowRef } from "vue";
 import { ApiError, get, post, seg } from "@/api/client";
 import type { SseEvent } from "@/api/sse";
 import type {
-  Assignment, AssignmentList, DecisionRequest, DeskMessage, Factory, FactoryList, MessageList,
-  Proposal, ProposalList, RolloutList, RolloutSummary, UrgentFactory, UrgentList,
+  Assignment, AssignmentList, DecisionRequest, DeskMessage, EarlyWarningLearning, Factory, FactoryList, GroupFlood,
+  GroupFloodList, MessageList, Notice, NoticeList,
+  Proposal, ProposalList, RolloutList, RolloutSummary, ShelvingList, ShelvingProposal, UrgentFactory, UrgentList,
 } from "@/api/types";
 
 /** Most urgent first: cut off, then worst unacknowledged priority, then how many wait. */
@@ -52,7 +53,15 @@ export const useGroup = defineStore("group", () => {
   const urgency = section<UrgentFactory, UrgentList>("/api/dispatch/factories", (a) => a.factories);
   const assignments = section<Assignment, AssignmentList>("/api/dispatch/assignments?live=true", (a) => a.assignments);
   const messages = section<DeskMessage, MessageList>("/api/dispatch/messages", (a) => a.messages);
+  const floods = section<GroupFlood, GroupFloodList>("/api/group/floods", (a) => a.floods);
+  const warnings = section<EarlyWarningLearning, EarlyWarningLearning>("/api/early-warnings", (a) => [a]);
+  const notices = section<Notice, Partial<NoticeList>>("/api/notices", (a) => a.notices ?? []);
+  const shelving = section<ShelvingProposal, Partial<ShelvingList>>("/api/shelving-proposals", (a) => a.proposals ?? []);
   const sections: Record<string, Section<unknown>> = {
+    notices: notices as Section<unknown>,
+    shelving: shelving as Section<unknown>,
+    early_warnings: warnings as Section<unknown>,
+    floods: floods as Section<unknown>,
     rollouts: rollouts as Section<unknown>,
     urgency: urgency as Section<unknown>,
     assignments: assignments as Section<unknown>,
@@ -79,6 +88,13 @@ export const useGroup = defineStore("group", () => {
     const before = one.heard;
     const answer = await get<unknown>(one.path);
     if (one.heard === before) one.take(answer);
+  }
+  /** The answer to an act of one's own is the newest list. */
+  function put(name: "notices" | "shelving", rows: (Notice | ShelvingProposal)[]): void {
+    const one = sections[name];
+    if (!one) return;
+    one.heard++;
+    one.rows.value = rows;
   }
   async function load(): Promise<void> {
     try {
@@ -114,12 +130,15 @@ export const useGroup = defineStore("group", () => {
   async function decide(id: string, decision: DecisionRequest): Promise<void> {
     mergeProposals([await post<Proposal>(`/api/proposals/${seg(id)}/decision`, decision)]);
   }
+  /** What an incident of a factory is told to be like. */
+  const likenessOf = (site: string, incident: string) =>
+    floods.rows.value?.find((f) => f.site === site && f.incident === incident)?.likeness ?? null;
   /** What a factory is called; its id where the group knows no name. */
   const named = (site: string) => factories.value.find((f) => f.site === site)?.name ?? null;
 
   return {
     factories, proposals, loaded, problem, clockAhead,
-    rollouts: rollouts.rows, urgency: urgency.rows, assignments: assignments.rows, messages: messages.rows,
+    rollouts: rollouts.rows, urgency: urgency.rows, assignments: assignments.rows, messages: messages.rows, floods: floods.rows, warnings: warnings.rows, notices: notices.rows, shelving: shelving.rows, likenessOf, put,
     mergeFactories, mergeProposals, load, refresh, onEvent, decide, named,
   };
 });

@@ -16,6 +16,8 @@ export const useIncidents = defineStore("incidents", () => {
   const cut = ref(false);
   /** What the newest event changed, also closed and merged ones. */
   const changed = shallowRef<readonly Incident[]>([]);
+  /** Incidents of which the group has just said something new. */
+  const likened = shallowRef<readonly string[]>([]);
   const open = computed(() => [...rows.value.values()].sort(byUrgency));
   const unseen = computed(() => open.value.filter((row) => row.status === "open").length);
   let heard = new Map<string, Incident>();
@@ -56,5 +58,5 @@ export const useIncidents = defineStore("incidents", () => {
     const done = await post<IncidentResult>(`/api/incidents/${seg(id)}/${path}`, body ?? {});
     return done.incident;
   }
-  return { rows, loaded, problem, cut, changed, open, unseen, merge, load, act };
+  return { rows, loaded, problem, cut, changed, likened, open, unseen, merge, load, act };
 });

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from group_cloud.learning.bandit import LinearChoice, VariantChoice
+from group_cloud.learning.bandit import VariantChoice
 from group_cloud.learning.contract import Learner
 from group_cloud.learning.drift import DriftWatch
 from group_cloud.learning.floods import FloodMemory
 from group_cloud.learning.limits.bank import FAULT, JUDGED, DayCounts, FaultVerdicts, PointBank
 from group_cloud.learning.limits.optimizer import Optimizer, PointInfo
 from group_cloud.learning.linear import ReplayedLogistic
+from group_cloud.learning.linear_choice import LinearChoice
 from group_cloud.learning.nuisance import NuisanceRanker
 from group_cloud.learning.threshold import ExpertBank
 from group_cloud.learning.warning import WarningLearner

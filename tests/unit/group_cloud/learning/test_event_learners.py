@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from group_cloud.learning import nuisance
-from group_cloud.learning.bandit import VariantChoice, reward
+from group_cloud.learning.bandit import VariantChoice
 from group_cloud.learning.contract import UnlabelledError
 from group_cloud.learning.drift import DriftWatch
 from group_cloud.learning.floods import FloodMemory
@@ -19,8 +19,8 @@ from group_cloud.learning.linear import ReplayedLogistic
 from group_cloud.learning.nuisance import NuisanceRanker
 from group_cloud.learning.replay_memory import BalancedReplay
 from group_cloud.learning.warning import WarningLearner, calibration
-from group_cloud.learning.warning_model import WarningModel
-from group_cloud.learning.warning_windows import Windows
+from shared.alarm.warning_model import WarningModel
+from shared.alarm.warning_windows import Windows
 from tests.unit.group_cloud.learning.event_streams import (
     TAGS,
     episodes,
@@ -52,7 +52,10 @@ def test_the_ranker_has_no_way_to_suppress() -> None:
     assert all(m in allowed or m.startswith("group_cloud.learning.") for m in imported)
     assert set(nuisance.ShelvingProposal.__slots__) == {"point", "labels", "nuisance", "share"}
     public = {name for name in vars(NuisanceRanker) if not name.startswith("_")}
-    assert public == {"learn_one", "champion", "score", "rank", "propose", "snapshot", "restore"}
+    assert public == {
+        "learn_one", "champion", "score", "scores", "share", "probability", "because", "rank",
+        "propose", "snapshot", "restore",
+    }  # fmt: skip
 
 
 def test_replay_holds_both_classes_and_repairs_labels_in_blocks() -> None:
@@ -166,17 +169,50 @@ def test_what_a_flood_resembles_does_not_depend_on_later_alarms_or_order() -> No
 
 
 def test_a_step_is_noticed_and_steadiness_is_not() -> None:
-    """Noise of one deviation over 100 days gives no notice; a step of four does within ten."""
+    """Noise of one deviation gives a notice in some 600 days; a step of four does within ten."""
     random = np.random.default_rng(5)
     watch = DriftWatch()
-    quiet = [watch.learn_one(("A", "alarm_rate"), float(random.normal(20, 1))) for _ in range(100)]
-    assert not any(quiet)
-    after = [watch.learn_one(("A", "alarm_rate"), float(random.normal(24, 1))) for _ in range(10)]
-    notice = next(n for n in after if n)
-    assert (notice.key, notice.asks_for) == ("A", "person")
-    assert notice.before < 21 < notice.now
+    keys = [f"K{n}" for n in range(20)]
+    quiet = [
+        watch.learn_one((key, "residual"), float(random.normal(20, 1)))
+        for _ in range(100)
+        for key in keys
+    ]
+    assert sum(map(bool, quiet)) <= 6
+    steady = set(keys) - {notice.key for notice in quiet if notice}
+    for key in steady:
+        after = [watch.learn_one((key, "residual"), float(random.normal(24, 1))) for _ in range(10)]
+        notice = next(n for n in after if n)
+        assert (notice.key, notice.asks_for) == (key, "person")
+        assert notice.before < 21 < notice.now
+        assert len(notice.trend) > 28
     with pytest.raises(ValueError, match="nan"):
-        watch.learn_one(("A", "alarm_rate"), math.nan)
+        watch.learn_one(("A", "residual"), math.nan)
+
+
+def test_chance_of_counts_a_small_change_and_weekends_are_no_drift_and_it_repeats_nothing() -> None:
+    """Counts as chance makes them, a step too small to matter, and a plant that rests at
+    weekends: no notice. What has changed is said once, not every few days."""
+    random = np.random.default_rng(8)
+    watch = DriftWatch()
+    for day in range(140):
+        rest = day % 7 in (5, 6)
+        calm = [
+            (("chance", "alarm_rate", day), float(random.poisson(6))),
+            (("small", "residual", day), 0.3 * (day > 60) + float(random.normal(0, 0.05))),
+            (("weekend", "alarm_rate", day), float(random.poisson(2 if rest else 60))),
+        ]
+        assert [x for x, y in calm if watch.learn_one(x, y)] == []  # type: ignore[arg-type]
+    # Half as many again is a change that its weekends do not hide; it is said once.
+    later = [
+        watch.learn_one(
+            ("weekend", "alarm_rate", day), float(random.poisson(3 if day % 7 in (5, 6) else 95))
+        )
+        for day in range(140, 168)
+    ]
+    assert sum(map(bool, later)) == 1
+    loud = [watch.learn_one(("loud", "residual"), float(10 * (n // 20))) for n in range(60)]
+    assert [n for n, notice in enumerate(loud) if notice] == [22]
 
 
 def test_variants_are_chosen_per_context_with_a_floor() -> None:
@@ -186,11 +222,10 @@ def test_variants_are_chosen_per_context_with_a_floor() -> None:
     for _ in range(400):
         for context, good in (("pump", "a"), ("valve", "b")):
             picked = choice.choose(context, ("a", "b"))
-            worth = reward(bool(random.random() < (0.9 if picked == good else 0.4)))
-            choice.learn_one((context, picked), worth)
+            luck = random.random() < (0.9 if picked == good else 0.4)
+            choice.learn_one((context, picked), float(luck))
     for context, good, bad in (("pump", "a", "b"), ("valve", "b", "a")):
         weights = choice.propose(context, ("a", "b"))
         assert weights[good] > 0.9
         assert weights[bad] >= choice.floor
         assert sum(weights.values()) == pytest.approx(1)
-    assert reward(True, 0.0) == 1.0 > reward(True, 60.0) == 0.75 > reward(False, 1.0) == 0.0

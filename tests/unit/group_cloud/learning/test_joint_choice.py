@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from group_cloud.learning.limits.gate import accept, exposed
+from group_cloud.learning.limits.gate import Shield, accept
 from group_cloud.learning.limits.joint import Block, Cover, JointCosts, Problem, point_costs, solve
 from group_cloud.learning.limits.optimizer import Optimizer, PointInfo, stricter
 from group_cloud.learning.limits.rails import Rails, allowed_candidates
@@ -95,10 +95,50 @@ def test_the_gate_lets_protection_pass_and_quiet_only_without_a_price() -> None:
     assert wanted.tolist() == [1, 0]
     assert accept(problem, false, np.zeros(2, int), wanted) == []
     cheap = _problem([[1.0, 0.0], [0.0, 0.0]], delays, PLAIN)
-    steps = accept(cheap, false / 2000, np.array([1, 0]), np.array([0, 0]))
+    steps = accept(cheap, (false / 2000).astype(np.float32), np.array([1, 0]), np.array([0, 0]))
     assert [(s.point, s.before, s.after) for s in steps] == [(0, 1, 0)]
-    assert exposed(cheap, steps[0].points_before) == 1.0
-    assert exposed(cheap, steps[0].points_after) == PLAIN.by_one
+    assert Shield(cheap, np.array([1, 0])).exposed() == 1.0
+    assert Shield(cheap, np.array([0, 0])).exposed() == PLAIN.by_one
+
+
+def test_one_point_may_take_over_from_another_within_a_push() -> None:
+    """The noisy one may fall silent because the other tells now: protection first, then quiet."""
+    delays = [[[-1], [5]], [[5], [-1]]]
+    problem = _problem([[0.0, 1.0], [900.0, 0.0]], delays, PLAIN)
+    false = np.array([[0.0, 1.0], [900.0, 0.0]], np.float32)
+    current, wanted = np.array([0, 0]), np.array([1, 1])
+    assert solve(problem, current, np.ones((2, 2), np.bool_)).tolist() == wanted.tolist()
+    steps = accept(problem, false, current, wanted)
+    assert [(s.point, s.before, s.after) for s in steps] == [(0, 0, 1), (1, 0, 1)]
+    # The noisy one alone may not.
+    assert accept(problem, false, current, np.array([0, 1])) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(problem=SMALL, data=st.data())
+def test_no_step_of_a_push_leaves_less_protection_than_before_it(
+    problem: tuple[list[list[float]], list[list[list[int]]]], data: st.DataObject
+) -> None:
+    """Whatever is wanted, and wherever the push ends."""
+    quiet, delays = problem
+    made = _problem(quiet, delays, JointCosts(margin=0.0))
+    drawn = st.lists(st.integers(0, 2), min_size=len(quiet), max_size=len(quiet))
+    current, wanted = np.array(data.draw(drawn)), np.array(data.draw(drawn))
+    before, choice = Shield(made, current).exposed(), current.copy()
+    for step in accept(made, made.quiet, current, wanted):
+        assert (step.before, step.after) == (choice[step.point], wanted[step.point])
+        choice[step.point] = step.after
+        assert Shield(made, choice).exposed() <= before + 1e-3
+
+
+def test_what_a_rattling_point_announces_by_chance_is_no_protection() -> None:
+    """It tells of the fault, as it would of any time: silencing it costs nothing in the gate."""
+    problem = _problem([[900.0, 0.0], [0.0, 0.0]], [[[5], [-1]], [[5], [-1]]], PLAIN)
+    false = np.array([[900.0, 0.0], [0.0, 0.0]], np.float32)
+    assert accept(problem, false, np.zeros(2, int), np.array([1, 0])) == []
+    problem.rate[0, 0] = 20.0
+    steps = accept(problem, false, np.zeros(2, int), np.array([1, 0]))
+    assert [(s.point, s.after) for s in steps] == [(0, 1)]
 
 
 @settings(max_examples=40, deadline=None)

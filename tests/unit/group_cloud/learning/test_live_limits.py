@@ -18,12 +18,12 @@ from group_cloud.domain.limit_evidence import (
     judged,
     teaching_days,
 )
-from group_cloud.learning.live.lattice import SIZE, placed
+from group_cloud.learning.live.lattice import placed, size
 from group_cloud.learning.live.search import search
 from shared.alarm.definition import Bounds
-from shared.alarm.grid import Grid, grid_around
+from shared.alarm.grid import FILTERS, Filter, Grid, grid_around
 from shared.alarm.point import Setting, Side
-from shared.alarm.shadow import bounds_of
+from shared.alarm.shadow import bounds_of, setting_of
 from tests.support.limit_world import BOUNDS, FIRST, NOW, factory, spans, unjudged
 
 WANTED = Wanted()
@@ -98,16 +98,25 @@ def test_a_day_counts_if_people_were_judging(f1: SiteEvidence):
     assert not judged(quiet, set(), (), ())
 
 
-def test_the_lattice_keeps_every_own_candidate_once():
+@pytest.mark.parametrize(
+    ("filters", "lattice"),
+    [
+        (("raw",), ("raw",)), (("raw",), FILTERS), (("raw", "day"), FILTERS),
+        (("mean5min",), ("raw", "mean5min")),
+    ],
+)  # fmt: skip
+def test_the_lattice_keeps_every_own_candidate_once(
+    filters: tuple[Filter, ...], lattice: tuple[Filter, ...]
+):
     wide = Bounds(limit_min=0.0, limit_max=200.0, deadband_max=5.0)
     tried: tuple[tuple[Side, float, float], ...] = (
         ("HI", 53.0, 50.0), ("LO", 40.0, 50.0), ("HI", 90.0, 50.0),
     )  # fmt: skip
     for side, limit, mean in tried:
-        grid = grid_around(Setting(limit, 0.3, 2_000, 5_000), side, wide, 1.0)
+        grid = grid_around(Setting(limit, 0.3, 2_000, 5_000), side, wide, 1.0, filters, mean)
         assert len(grid.limits) == 10
-        put = placed(grid, mean, 1.0)
-        assert len(put.grid) == SIZE
+        put = placed(grid, mean, 1.0, lattice)
+        assert len(put.grid) == size(lattice)
         assert sorted(put.own[put.real].tolist()) == list(range(len(grid)))
         for candidate in range(0, len(grid), 7):
             assert put.grid.setting(put.place(candidate)) == grid.setting(candidate)
@@ -115,6 +124,22 @@ def test_the_lattice_keeps_every_own_candidate_once():
         limits = [put.grid.setting(int(p)).limit for p in np.flatnonzero(put.real)]
         away = [abs(value - mean) for value in dict.fromkeys(limits)]
         assert away == sorted(away)
+
+
+def test_where_only_a_filter_can_help_it_is_proposed_by_name(f1: SiteEvidence):
+    """Short spikes over a limit that nobody may move: the mean of 5 min does not see them."""
+    fixed = Bounds(53.0, 53.0, 0, 0, 0.0)
+    assert search(factory("f1", 1, spans(), bounds=fixed), (), WANTED) == []
+    allowed = replace(fixed, filters=("mean5min",))
+    site = factory("f1", 1, spans(), bounds=allowed)
+    found = search(site, (f1,), WANTED)
+    assert [each.proposed for each in found] == [replace(NOW, filter="mean5min")] * 2
+    assert all(each.then.missed == 0 for each in found)
+    assert all(each.then.false_per_day < 1 < each.now.false_per_day for each in found)
+    body = limit_body(site.points[0], found[0])
+    assert "信号滤波由原始采样值改为5 分钟均值" in body["explanation"]["zh"]
+    assert "their mean of 5 minutes instead of raw samples" in body["explanation"]["en"]
+    assert setting_of(body["candidates"][1]["setting"]) == found[0].proposed
 
 
 def test_a_proposal_says_what_it_rests_on(f1: SiteEvidence):

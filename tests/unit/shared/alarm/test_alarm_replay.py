@@ -87,6 +87,19 @@ def test_samples_are_replayed_by_the_function_that_runs_live(tmp_path: Path):
     assert (second["after"], second["removed_pct"]) == (0, 100.0)
 
 
+def test_a_filter_is_tried_by_name(tmp_path: Path):
+    """Spikes of a minute in an hour: the mean of 5 min, once it knows its window, sees none."""
+    file = tmp_path / "t.csv"
+    rows = [f"2024-05-01T00:{n // 6:02d}:{n % 6}0,{90 if n % 30 == 7 else 10}" for n in range(360)]
+    file.write_text("time,TT\n" + "\n".join(rows))
+    words = ["--tag", "TT", "--now", "limit=80", "--set", "filter=mean5min"]
+    found = run(str(file), *words)["files"]["t.csv"]["trials"]
+    # The first spike comes while the window fills: the limit is held against samples until then.
+    assert [(each["before"], each["after"]) for each in found] == [(12, 1)]
+    bad = CliRunner().invoke(app, ["replay", str(file), *words[:4], "--set", "filter=median"])
+    assert bad.exit_code == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [

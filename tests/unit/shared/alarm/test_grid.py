@@ -19,7 +19,7 @@ GRID = Grid("HI", (1.0, 2.0, 3.0), (0.0, 0.5), (0, 60_000), (0, 300_000), FILTER
 def test_every_candidate_has_its_index_in_c_order() -> None:
     """Filter first, off-delay last; the index of a candidate's numbers is the candidate."""
     for index in range(len(GRID)):
-        assert GRID.index(GRID.setting(index), GRID.filter_of(index)) == index
+        assert GRID.index(GRID.setting(index)) == index
     assert GRID.setting(0) == Setting(1.0)
     assert GRID.setting(1) == Setting(1.0, 0.0, 0, 300_000)
     assert GRID.filter_of(len(GRID) - 1) == "day"

@@ -56,6 +56,7 @@ RIGHTS = {  # written out by hand, apart from the table in the code
         "review_playbook",
         "propose_setting",
         "decide_proposal",
+        "decide_directive",
         "steer_rollout",
         "manage_notifications",
         "manage_links",

@@ -6,8 +6,6 @@ it holds a day of half hours, knows no labels and judges nothing.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -15,26 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from group_cloud.learning.contract import packed, unpacked
+from shared.alarm.warning_schema import DAY, FLOOR, LIMIT, LONG, SCHEMA, SLOPE
 
-WINDOW_MIN = 30
-DAY = 48
-"""Windows whose median is the tag's own normal of late: drift of an instrument is no event."""
-SLOPE = 4
-"""Windows (2 h) over which the slope is taken ..."""
-LONG = 8
-"""... and (4 h) over which the deviation is averaged."""
-PARTS = ("deviation", "slope", "long_deviation", "spread")
-SCHEMA = "warning-windows/v1"
-LIMIT = 30.0
-FLOOR = 0.05
 Array = npt.NDArray[np.float64]
-
-
-def schema_hash(tags: Sequence[str]) -> str:
-    """A digest of what a feature vector means: two models are comparable only if it is equal."""
-    meaning = [SCHEMA, list(PARTS), WINDOW_MIN, DAY, SLOPE, LONG, LIMIT, FLOOR, list(tags)]
-    return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=8).hexdigest()
 
 
 class Windows:
@@ -77,7 +58,7 @@ class Windows:
         return {
             "schema": SCHEMA,
             "tags": list(self.tags),
-            "held": [packed(np.array(part).reshape(len(part), len(self.tags))) for part in held],
+            "held": [[each.tolist() for each in part] for part in held],
         }
 
     @classmethod
@@ -89,7 +70,7 @@ class Windows:
         for part, held in zip(
             (found._levels, found._spreads, found._away), data["held"], strict=True
         ):
-            part.extend(unpacked(held))
+            part.extend(np.array(each, float) for each in held)
         return found
 
 

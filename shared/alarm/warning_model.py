@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from group_cloud.learning.contract import checked_schema, packed, unpacked
-from group_cloud.learning.warning_windows import schema_hash
+from shared.alarm.warning_schema import MODEL_SCHEMA, schema_hash
 
-SCHEMA = "warning-model/v1"
 Array = npt.NDArray[np.float64]
 RIDGE = 0.1
 CLIP = 6.0
@@ -100,11 +98,11 @@ class WarningModel:
     def to_dict(self) -> dict[str, Any]:
         """Plain data with the hash of its feature schema."""
         return {
-            "schema": SCHEMA,
+            "schema": MODEL_SCHEMA,
             "features": schema_hash(self.tags),
             "tags": list(self.tags),
             "relations": [
-                {"mean": packed(r.mean), "sigma": packed(r.sigma), "inverse": packed(r.inverse)}
+                {"mean": r.mean.tolist(), "sigma": r.sigma.tolist(), "inverse": r.inverse.tolist()}
                 for r in self.relations
             ],
             "mean": self.mean.tolist(),
@@ -118,11 +116,12 @@ class WarningModel:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> WarningModel:
         """Read what `to_dict` wrote; raises ValueError, also for another feature schema."""
-        checked_schema(data, SCHEMA)
+        if data.get("schema") != MODEL_SCHEMA:
+            raise ValueError(f"a model of {data.get('schema')!r}, not of {MODEL_SCHEMA!r}")
         if data["features"] != schema_hash(data["tags"]):
             raise ValueError(f"a model of another feature schema: {data['features']}")
         first, second = (
-            Relation(unpacked(r["mean"]), unpacked(r["sigma"]), unpacked(r["inverse"]))
+            Relation(*(np.array(r[part], float) for part in ("mean", "sigma", "inverse")))
             for r in data["relations"]
         )
         mean, sigma, weights = (np.array(data[n], float) for n in ("mean", "sigma", "weights"))
