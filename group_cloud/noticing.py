@@ -45,7 +45,7 @@ def wire(cloud: Cloud, mail: Mail) -> Noticing:
         cloud.settings.statistic_days,
     )  # fmt: skip
     shelving = ShelvingDesk(ShelvingStore(pool), records, audit, mail, clock)
-    rounds = NuisanceRounds(verdicts, records, NuisanceLearner(), shelving, clock)
+    rounds = NuisanceRounds(verdicts, records, NuisanceLearner(), shelving, clock, audit)
 
     async def notices(scope: Scope) -> bytes:
         return (await desk.listed(scope)).model_dump_json().encode()

@@ -42,10 +42,13 @@ from shared.ids import uuid7
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode, encode
 from shared.messages.directives import (
+    ALARMS,
     DRY_RUN,
     MAX_BYTES,
+    MAX_SETTINGS,
     Directive,
     SignedDirective,
+    read,
 )
 from shared.messages.directives import SETTINGS as CURRENT
 from shared.messages.envelope import digest
@@ -87,7 +90,9 @@ class DirectiveHandler:
         self._written = _written(book)
         self._models: dict[str, SentModel] = {}
         self._seen = b""
-        self.counter = 0
+        self.counter, self._directive = 0, ""
+        self._gone: list[str] = []
+        """What people had rewritten before this start."""
         self._spent = 0
         self._dry_counter = 0
         self._rehearsed = b""
@@ -110,14 +115,16 @@ class DirectiveHandler:
         if self._spent > self.counter:
             self._seen = spent[8:]
         self._tuned = decode(meta[SETTINGS], dict[str, Tuned]) if SETTINGS in meta else {}
+        self._directive = _named(meta.get(DIRECTIVE))
         outside = []
         for alarm, tuned in self._tuned.items():
             unit = self._book.units.get(alarm)
             if unit is None:
                 continue
             setting = setting_of(tuned.row)
-            if _rewritten(self._written[alarm], tuned):
+            if tuned.superseded(self._written[alarm], unit.definition.bounds):
                 log.info("tuning_superseded", alarm=alarm)
+                self._gone.append(alarm)
                 continue
             if within(unit.definition, setting, setting_of(self._written[alarm])) is not None:
                 outside.append(alarm)
@@ -128,14 +135,26 @@ class DirectiveHandler:
         return outside
 
     def interrupted(self) -> Change:
-        """After a start: a rehearsal that never ended is not begun again, and said so."""
+        """After a start: a rehearsal that never ended is not begun again, and said so; nor is
+        what people have rewritten meanwhile tuned any more."""
+        gone, self._gone = self._gone, []
+        self._tuned = {alarm: each for alarm, each in self._tuned.items() if alarm not in gone}
+        rows = self._dropped(gone)
         if (begun := self._died_of) is None:
-            return []
+            return rows
         self._died_of = None
         log.error("dry_run_interrupted", counter=begun.counter)
         why = Rejected("dry_run_interrupted")
         report = self._report(begun.directive, begun.counter, "refused", why)
-        return [_done(begun), report]
+        return [*rows, _done(begun), report]
+
+    def _dropped(self, gone: list[str]) -> Change:
+        """Rows for tunings that go on no more; the tiers above shall not bring them again."""
+        if not gone:
+            return []
+        why = Rejected("superseded", {ALARMS: gone[:MAX_SETTINGS]})
+        report = self._report(self._directive, self.counter, "superseded", why)
+        return [PutMeta(SETTINGS, encode(self._tuned)), report]
 
     def prepare(self, book: AlarmBook, rebuilt: Collection[str] = ()) -> Prepared:
         """What of all that came down goes on in `book`, of another version of the site.
@@ -146,7 +165,9 @@ class DirectiveHandler:
         written, kept = _written(book), dict[str, Tuned]()
         for alarm, tuned in self._tuned.items():
             unit = book.units.get(alarm)
-            if unit is None or alarm in rebuilt or _rewritten(written[alarm], tuned):
+            if unit is None or alarm in rebuilt:
+                continue
+            if tuned.superseded(written[alarm], unit.definition.bounds):
                 continue
             site = setting_of(written[alarm])
             if within(unit.definition, setting_of(tuned.row), site) is None:
@@ -162,7 +183,7 @@ class DirectiveHandler:
         gone = sorted(self._tuned.keys() - prepared.kept.keys())
         log.info("tuning_superseded", alarms=gone)
         self._tuned = prepared.kept
-        return [PutMeta(SETTINGS, encode(self._tuned))]
+        return self._dropped(gone)
 
     def _load_models(self, book: AlarmBook) -> None:
         """Put the models that have come down in place of the site's own, where they still fit."""
@@ -290,10 +311,12 @@ class DirectiveHandler:
         for sent in directive.models:
             self._models[sent.alarm] = SentModel(sent, directive.counter)
         for alarm, setting in settings.items():
+            bounds = self._book.units[alarm].definition.bounds
             self._tuned[alarm] = Tuned(
-                setting_row(setting), directive.counter, self._written[alarm]
-            )
-        self.counter, self._seen = directive.counter, name
+                setting_row(setting), directive.counter, self._written[alarm],
+                bounds.centre if setting.filter == "day" else None,
+            )  # fmt: skip
+        self.counter, self._seen, self._directive = directive.counter, name, directive.id
         params = {"pending": pending} if pending else {}
         log.info("directive_applied", counter=self.counter, alarms=[*settings, *models], **params)
         self.on_change()
@@ -349,16 +372,19 @@ async def _no_history(book: AlarmBook, settings: dict[str, Setting]) -> dict[str
     return {"alarms": {}}
 
 
+def _named(data: bytes | None) -> str:
+    try:
+        return read(decode(data, SignedDirective).payload).id if data else ""
+    except ContractError:
+        return ""
+
+
 def _done(begun: Begun) -> PutMeta:
     return PutMeta(DRY_COUNTER, begun.counter.to_bytes(8, "big") + begun.name)
 
 
 def _brief(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:WHY_CHARS]
-
-
-def _rewritten(written: list[float], tuned: Tuned) -> bool:
-    return bool(tuned.base) and tuned.base != written
 
 
 def _written(book: AlarmBook) -> dict[str, list[float]]:

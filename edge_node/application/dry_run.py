@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +20,8 @@ from edge_node.domain.alarm_book import AlarmBook
 from edge_node.domain.alarm_unit import AlarmUnit
 from edge_node.domain.tags import TagTable
 from edge_node.kernel.history import Curve
-from shared.alarm.episodes import Episode, episodes
+from shared.alarm.episodes import Episode, episodes, filtered
+from shared.alarm.filters import DAY_BUCKET_MS, DAY_MS, LARGEST, Filter, SignalFilter
 from shared.alarm.point import Setting
 from shared.clock import Clock
 
@@ -28,6 +31,25 @@ MOST_SAMPLES = 200_000
 MOST_ALARMS = 200
 HOLD_MS = 60_000
 """A pause in the signal longer than this counts as no data."""
+Span = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Recording:
+    """What is replayed of one tag."""
+
+    times: list[int]
+    values: list[float]
+    day: dict[int, tuple[float, int]] = field(default_factory=dict)
+    """Of the day before it, by pieces of time: sum and samples."""
+    last: int = 0
+    """The newest sample of that day."""
+
+    def before(self, kind: Filter) -> SignalFilter | None:
+        """A filter that knows the day before; None where nothing is known."""
+        if kind != "day" or not self.day:
+            return None
+        return SignalFilter.of_day([(n, *each) for n, each in self.day.items()], self.last)
 
 
 class DryRun:
@@ -48,7 +70,10 @@ class DryRun:
             source, _ = tags.place(definition.tag)
             end = until - source.time.offset
             times, values = await self.newest(definition.tag, end - BACK_MS, end)
-            found[alarm] = await asyncio.to_thread(_compare, times, values, unit, settings[alarm])
+            taken = Recording(times, values)
+            if times and "day" in (definition.setting.filter, settings[alarm].filter):
+                await self._day_before(definition.tag, taken)
+            found[alarm] = await asyncio.to_thread(_compare, taken, unit, settings[alarm])
         return {"alarms": found}
 
     async def newest(self, tag: str, since: int, until: int) -> tuple[list[int], list[float]]:
@@ -65,38 +90,83 @@ class DryRun:
         rows = [row for window in reversed(windows) for row in window]
         return [at for at, _ in rows], [value for _, value in rows]
 
+    async def _day_before(self, tag: str, taken: Recording) -> None:
+        """Sums of the day before the first sample: of a fast tag not even a day is replayed."""
+        first = taken.times[0]
+        since = first - DAY_MS - DAY_BUCKET_MS
+        async with aclosing(self._history.back(tag, since, first - 1)) as curves:
+            async for curve in curves:
+                rows = await asyncio.to_thread(_good, curve)
+                await asyncio.to_thread(_add_up, taken, rows)
 
-def _compare(
-    times: list[int], values: list[float], unit: AlarmUnit, new: Setting
-) -> dict[str, Any]:
-    definition = unit.definition
+
+def _add_up(taken: Recording, rows: list[tuple[int, float]]) -> None:
+    for at, value in rows:
+        taken.last = max(taken.last, at)
+        if abs(value) <= LARGEST:
+            total, count = taken.day.get(at // DAY_BUCKET_MS, (0.0, 0))
+            taken.day[at // DAY_BUCKET_MS] = (total + value, count + 1)
+
+
+def _compare(taken: Recording, unit: AlarmUnit, new: Setting) -> dict[str, Any]:
+    definition, times = unit.definition, taken.times
     if not times:
         return {"samples": 0, "coverage_s": 0.0, "now": [0, 0.0], "new": [0, 0.0]}
     end = times[-1]
+    both = {"now": definition.setting, "new": definition.with_setting(new, 0).setting}
+    # Where a filter does not know its window the engineer's limit ran, not the one in question.
+    known = _known(taken, {each.filter for each in both.values()}, definition.centre)
     told = {
         name: _told(
             episodes(
                 times,
-                values,
+                taken.values,
                 setting,
                 definition.side or "HI",
                 None,
                 definition.centre,
                 end,
                 definition.fallback,
+                taken.before(setting.filter),
             ),
             end,
+            known,
         )
-        for name, setting in (
-            ("now", definition.setting),
-            ("new", definition.with_setting(new, 0).setting),
-        )
+        for name, setting in both.items()
     }
-    covered = sum(later - at for at, later in pairwise(times) if later - at <= HOLD_MS)
+    covered = sum(
+        later - at
+        for first, last in ([(times[0], end)] if known is None else known)
+        for at, later in pairwise(times[bisect_left(times, first) : bisect_right(times, last)])
+        if later - at <= HOLD_MS
+    )
     return {
         "samples": len(times), "since": times[0], "until": end,
         "coverage_s": round(covered / 1000, 1), **told,
     }  # fmt: skip
+
+
+def _known(taken: Recording, kinds: set[Filter], centre: float) -> list[Span] | None:
+    """When the filters of both settings know their windows; None: always."""
+    runs = [
+        [
+            (at, known)
+            for at, _, known in filtered(
+                taken.times, taken.values, kind, centre, taken.before(kind)
+            )
+        ]
+        for kind in sorted(kinds - {"raw"})
+    ]
+    if not runs:
+        return None
+    found: list[Span] = []
+    going = False
+    for rows in zip(*runs, strict=True):
+        at, known = rows[0][0], all(each for _, each in rows)
+        if known:
+            found.append((found.pop()[0], at) if going else (at, at))
+        going = known
+    return found
 
 
 def _good(curve: Curve) -> list[tuple[int, float]]:
@@ -106,11 +176,22 @@ def _good(curve: Curve) -> list[tuple[int, float]]:
         for at, value, grade in zip(
             memoryview(curve[0]).cast("q"), memoryview(curve[1]).cast("d"), curve[2], strict=True
         )
-        if not grade and math.isfinite(value)
+        if not grade and not math.isnan(value)
     ]
 
 
-def _told(found: list[Episode], end: int) -> list[float]:
-    """Number of alarms and seconds for which one stood."""
-    standing = sum((end if cleared is None else cleared) - raised for raised, cleared in found)
-    return [len(found), round(standing / 1000, 1)]
+def _told(found: list[Episode], end: int, known: list[Span] | None) -> list[float]:
+    """Number of alarms and seconds for which one stood, as far as it is `known`."""
+    spans = [(raised, end if cleared is None else cleared) for raised, cleared in found]
+    if known is None:
+        many, standing = len(spans), sum(last - first for first, last in spans)
+        return [many, round(standing / 1000, 1)]
+    many, standing, place = 0, 0, 0
+    raised = [first for first, _ in spans]
+    for since, until in known:  # both in the order of time, and none overlaps another
+        many += bisect_right(raised, until) - bisect_left(raised, since)
+        while place < len(spans) and spans[place][1] <= since:
+            place += 1
+        for first, last in spans[place : bisect_left(raised, until)]:
+            standing += max(0, min(last, until) - max(first, since))
+    return [many, round(standing / 1000, 1)]

@@ -16,6 +16,7 @@ from shared.alarm.condition import ModelParameters, model_fault
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.filters import FILTERS, Filter
 from shared.alarm.point import Setting
+from shared.alarm.shadow import centre_moved, filter_allowed
 from shared.errors import ContractError, Rejected
 from shared.messages.directives import (
     LANES,
@@ -102,6 +103,9 @@ def settings_of(
         if isinstance(setting, Rejected):
             return setting
         refusal = within(definition, setting, written.get(definition.id, definition.setting))
+        if refusal is None and centre_moved(definition.bounds, setting.filter, wanted.centre):
+            params = {"alarm": wanted.alarm, "name": "centre", "value": wanted.centre}
+            refusal = Rejected("out_of_bounds", params)
         if refusal is None and wanted.alarm in found:
             refusal = Rejected("duplicate_alarm", {"alarm": wanted.alarm})
         if refusal is not None:
@@ -146,8 +150,7 @@ def parameters(wanted: AlarmModel, inputs: tuple[str, ...], version: int) -> Mod
 
 def _setting(wanted: AlarmSetting, definition: AlarmDefinition) -> Setting | Rejected:
     numbers = [wanted.deadband, wanted.on_delay_s, wanted.off_delay_s]
-    if wanted.limit is not None:
-        numbers.append(wanted.limit)
+    numbers += [each for each in (wanted.limit, wanted.centre) if each is not None]
     if not all(map(math.isfinite, numbers)):
         return Rejected("bad_value", {"alarm": wanted.alarm})
     if wanted.limit is not None and definition.kind != "limit":
@@ -187,10 +190,9 @@ def within(definition: AlarmDefinition, setting: Setting, site: Setting) -> Reje
     for name, inside, value in checks:
         if not inside:
             return Rejected("out_of_bounds", {"alarm": alarm, "name": name, "value": value})
-    # Only what the site's files run, or the engineer allows: also raw samples, where they do not.
-    if setting.filter not in (site.filter, *bounds.filters) or (
-        setting.filter not in ("raw", *definition.filters)
-    ):
+    # What is no plain limit has no filters, whatever its bounds say.
+    runs = setting.filter in ("raw", *definition.filters)
+    if not (runs and filter_allowed(bounds, site.filter, setting.filter)):
         return Rejected(
             "out_of_bounds", {"alarm": alarm, "name": "filter", "value": setting.filter}
         )

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from factory_brain.domain.directive_gate import Plant as Plant
-from factory_brain.domain.directive_gate import authentic, permitted, restores
+from factory_brain.domain.directive_gate import authentic, permitted, restores, rewrites
 from shared.bus.port import Bus
 from shared.clock import Clock
 from shared.errors import ContractError, Rejected, RetryableTransportError
@@ -82,6 +82,14 @@ class RelayStore(Protocol):
         """What was let pass to an edge, the newest of it."""
         ...
 
+    async def newest_passed(self, edge: str) -> RelayEntry | None:
+        """What was let pass to an edge last."""
+        ...
+
+    async def superseded(self) -> frozenset[str]:
+        """Alarms that a directive has tuned and that people have rewritten since."""
+        ...
+
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
         """Store the entry and put the report into the outbox, in one transaction; False and
         nothing of it where the number has been settled meanwhile."""
@@ -104,9 +112,10 @@ class DirectiveRelay:
         self._store = store
         self._node = Node(plant.site, BRAIN)
         self._wake = asyncio.Event()
-        self._put_once: set[tuple[str, int]] = set()
-        self._owed: dict[str, RelayEntry] = {}
-        """What was countersigned while the edges' buckets were out of reach."""
+        self._due: set[str] = set()
+        """Whose bucket is to be written: all at the begin of a term, for another brain may have
+        led meanwhile; then whose newest could not be put. What is put, the store says."""
+        self._begin_term()
         self._told: OrderedDict[bytes, None] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
         self._reachable = True
@@ -115,8 +124,12 @@ class DirectiveRelay:
         """The group has something new, or the link is back."""
         self._wake.set()
 
+    def _begin_term(self) -> None:
+        self._due = {numbered(e, kind) for e in self._plant.edges for kind in ("", DRY_RUN)}
+
     async def run(self) -> None:
-        """Relay for ever."""
+        """Relay for ever, as long as this brain leads."""
+        self._begin_term()
 
         async def on_notice(_: str, __: bytes) -> bytes | None:
             self.wake()
@@ -169,10 +182,10 @@ class DirectiveRelay:
         left = False
         async with self._one_at_a_time:
             try:
-                for owed in list(self._owed.values()):
-                    await self._put(owed)
                 for entry in await self._store.undecided():
                     left = await self._carry(entry) or left
+                for target in sorted(self._due):
+                    await self._put_newest(target)
             except RetryableTransportError as error:
                 log.warning("directive_not_put", error=str(error))
                 left = True
@@ -250,8 +263,13 @@ class DirectiveRelay:
 
     async def _may_pass(self, directive: Directive) -> bool:
         """Without a person: by the site's own will, what changes nothing, and what only goes back
-        to settings that this factory has had."""
-        if self._plant.auto_approve or directive.kind == "dry_run":
+        to settings that this factory has had. Never what would undo an engineer's own edit by the
+        way."""
+        if directive.kind == "dry_run":
+            return True
+        if rewrites(self._plant, directive, await self._store.superseded()):
+            return False
+        if self._plant.auto_approve:
             return True
         if directive.kind != "rollback":
             return False
@@ -271,9 +289,9 @@ class DirectiveRelay:
                 await self._refuse(known, refusal)
             elif await self._may_pass(found):
                 await self._pass_on(known, signed, "auto")
-        elif known.status == "relayed" and (known.edge, known.counter) not in self._put_once:
-            # Once per start: this factory's broker may have lost its disk.
-            await self._put(known)
+        elif known.status == "relayed" and known.edge in self._due:
+            # Once per term: this factory's broker may have lost its disk.
+            await self._put_newest(known.edge)
 
     async def _pass_on(self, entry: RelayEntry, signed: SignedDirective, actor: str) -> RelayEntry:
         """Countersign, record, report, write the edge's bucket. Record before put: an edge answers
@@ -294,20 +312,23 @@ class DirectiveRelay:
         report = _report(passed.directive, passed.counter, "relayed")
         if not await self._store.record(passed, report):
             return entry  # a person was faster
-        self._owed[passed.edge] = passed
-        await self._put(passed)
+        self._due.add(passed.edge)
+        await self._put_newest(passed.edge)
         log.info("directive_relayed", edge=entry.edge, counter=entry.counter, by=actor)
         return passed
 
-    async def _put(self, entry: RelayEntry) -> None:
+    async def _put_newest(self, target: str) -> None:
+        """What was let pass last, as the store knows it: never an older one over a newer."""
+        entry = await self._store.newest_passed(target)
+        if entry is None:
+            self._due.discard(target)
+            return
         edge, _, rehearsal = entry.edge.partition("/")
         node = Node(self._plant.site, edge)
         await self._bus.ensure_bucket(node.directive_bucket)
         await self._bus.bucket_put(node.directive_bucket, rehearsal or SETTINGS, entry.signed)
         await self._bus.publish(node.directive, b"")
-        self._put_once.add((entry.edge, entry.counter))
-        if self._owed.get(entry.edge) is entry:
-            del self._owed[entry.edge]
+        self._due.discard(entry.edge)
 
     async def _refuse(self, entry: RelayEntry, why: Rejected) -> None:
         refused = replace(

@@ -112,11 +112,19 @@ class FloodLikenesses:
         fresh = [each for each in bag.answers if each.expires_at > now]
         async with self._transaction() as tx:
             new = await self._rows.keep(tx, fresh, now)
+        await self._tell(new)
+        return [each.incident for each in new]
+
+    async def changed(self, incident: str) -> None:
+        """Another brain has taken an answer: this one's consoles are told of it as well."""
+        found = await self._rows.of(incident, self._clock.now_ms())
+        await self._tell([found] if found else [])
+
+    async def _tell(self, new: Sequence[FloodAnswer]) -> None:
         if new:
             items = [FactoryLikeness(incident=e.incident, likeness=shown(e)) for e in new]
             for told in self.on_change:
                 await told(FactoryLikenessList(items=items))
-        return [each.incident for each in new]
 
     async def of(self, incident: str) -> FloodLikeness | None:
         """What an incident is told to be like."""

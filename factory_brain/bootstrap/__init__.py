@@ -220,7 +220,7 @@ class Brain:
         self.notify_parts = await notify.wire(self)
         self.sinks = await sinks.wire(self)
         self.mail = await group.wire(self)
-        await group.floods(self)
+        self.likenesses = await group.floods(self)
         self.group_playbooks = await group.playbooks(self)
 
     async def _listen(self) -> None:
@@ -373,7 +373,8 @@ class Brain:
         keys = Keys(
             load_public(settings.release_key_file), load_private(settings.approval_key_file)
         )
-        store = PgRelayStore(self.pool, self.uplink)
+        store = PgRelayStore(self.pool, self.uplink, self.site.alarms)
+        await store.follow_site()
         relay = DirectiveRelay(plant, self.bus, self.clock, keys, store)
         self.ingest.on_directive.append(store.applied)
         self.directives = group.waiting(self, plant, relay)

@@ -84,6 +84,7 @@ def news(brain: Brain) -> News:
 
     made.on_key |= {"said": brain.desk.said.changed, "run": run_changed, "system": system}
     made.on_key["early_warning"] = brain.warnings.alarms.changed
+    made.on_key["flood_likeness"] = brain.likenesses.changed
     made.on_anew.append(everything)
     made.on_round.append(brain.annunciation.settle)
     return made

@@ -52,7 +52,7 @@ async def playbooks(brain: Brain) -> GroupPlaybooks:
     return desk
 
 
-async def floods(brain: Brain) -> None:
+async def floods(brain: Brain) -> FloodLikenesses:
     """Keep what the group says floods resemble, and show it in the incident."""
     found = FloodLikenesses(
         brain.settings.site, brain.bus, brain.clock, load_public(brain.settings.release_key_file),
@@ -66,6 +66,7 @@ async def floods(brain: Brain) -> None:
     brain.incident_parts.story.likeness = found.of
     await found.listen()
     brain.service.run("flood-likeness", brain.leading(found.run))
+    return found
 
 
 async def wire(brain: Brain) -> GroupMail:

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from shared.alarm.definition import AlarmDefinition
 from shared.alarm.filters import FILTERS, Filter
 from shared.alarm.point import Setting
-from shared.alarm.shadow import outside
+from shared.alarm.shadow import centre_moved, outside
 from shared.errors import ContractError, Rejected
+from shared.messages.directive_about import about_of
 from shared.messages.directives import (
     LANES,
     MAX_BYTES,
@@ -120,7 +121,11 @@ def _forbidden(plant: Plant, edge: str, new: AlarmSetting) -> Rejected | None:
         new.limit, new.deadband, round(new.on_delay_s * 1000), round(new.off_delay_s * 1000),
         cast(Filter, new.filter or "raw"),
     )  # fmt: skip
-    return outside(definition.bounds, definition.setting, setting)
+    if centre_moved(definition.bounds, setting.filter, new.centre):
+        params = {"filter": setting.filter, "centre": new.centre, "own": definition.bounds.centre}
+        return Rejected("filter_not_allowed", params)
+    written = definition.setting
+    return outside(definition.bounds, written, setting, written.filter)
 
 
 def restores(plant: Plant, directive: Directive, earlier: Iterable[Directive]) -> bool:
@@ -128,14 +133,29 @@ def restores(plant: Plant, directive: Directive, earlier: Iterable[Directive]) -
     has let pass. What claims to go back and brings anything else is as new as any directive."""
     known = {(s.alarm, *_numbers(s)) for each in earlier for s in each.settings}
     for wanted in directive.settings:
-        site = plant.definitions[wanted.alarm].setting
-        own = (
-            site.limit, site.deadband, site.on_delay_ms / 1000, site.off_delay_ms / 1000,
-            site.filter,
-        )  # fmt: skip
+        own = _own(plant.definitions[wanted.alarm])
         if _numbers(wanted) != own and (wanted.alarm, *_numbers(wanted)) not in known:
             return False
     return directive.kind == "rollback" and not directive.models
+
+
+def rewrites(plant: Plant, directive: Directive, superseded: frozenset[str]) -> list[str]:
+    """Alarms whose setting people wrote themselves after a directive had tuned it, and that this
+    one would put back by the way: carried along as in force, not proposed."""
+    proposed = {each.alarm for each in about_of(directive.extra).points}
+    return [
+        each.alarm
+        for each in directive.settings
+        if each.alarm in superseded and each.alarm not in proposed
+        and _numbers(each) != _own(plant.definitions[each.alarm])
+    ]  # fmt: skip
+
+
+def _own(definition: AlarmDefinition) -> tuple[float | None, float, float, float, str]:
+    site = definition.setting
+    return (
+        site.limit, site.deadband, site.on_delay_ms / 1000, site.off_delay_ms / 1000, site.filter,
+    )  # fmt: skip
 
 
 def _numbers(setting: AlarmSetting) -> tuple[float | None, float, float, float, str]:

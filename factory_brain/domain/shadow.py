@@ -23,6 +23,8 @@ DAY_LEAD_MS = DAY_MS + LEAD_MS
 """The same where a limit may be held against the deviation from a day."""
 HOLDS_MS = 150_000
 """An edge repeats an unchanged value every minute: silence longer than this is a hole."""
+LARGEST_SPREAD = 1e150
+"""The square of what is larger is no number."""
 MOST_EPISODES = 100
 Episode = tuple[int, int | None]
 """(raise, clear); None: it still stood at the end."""
@@ -42,8 +44,12 @@ class Signal:
     truncated: bool = False
 
     def spread(self) -> tuple[float, float] | None:
-        """(mean, sigma) of the samples in the span itself; None without any."""
-        inside = self.values[_first_from(self.times, self.since) :]
+        """(mean, sigma) of the samples in the span itself; None without any.
+
+        An infinite one, which is an alarm, says nothing of what is usual.
+        """
+        held = self.values[_first_from(self.times, self.since) :]
+        inside = [value for value in held if abs(value) <= LARGEST_SPREAD]
         if not inside:
             return None
         mean = fsum(inside) / len(inside)

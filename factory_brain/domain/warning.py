@@ -18,6 +18,8 @@ from shared.site.model import TagSpec
 
 BEFORE_MS, AFTER_MS = 2 * HOUR_MS, 4 * HOUR_MS
 """Around a fault: neither normal nor, as far as anybody said, faulty."""
+DRILLED_MS = 2 * HOUR_MS
+"""A window whose last two hours saw a drill says nothing either: its slope goes back so far."""
 NORMAL_A_DAY = 16
 """Normal windows of one judged day that are sent, chosen by a digest of their time."""
 IN_A_ROW = 2
@@ -64,6 +66,10 @@ class Record:
     """Judged occurrences: they say that somebody has looked at that day."""
     verdicts: tuple[Happened, ...] = ()
     """Judged early warnings: they label their own windows."""
+    drills: tuple[Span, ...] = ()
+    """Drills of playbooks."""
+    unjudged: tuple[Span, ...] = ()
+    """Alarms and warnings that stood and of which nobody has said anything."""
 
 
 Label = tuple[int, str]
@@ -113,15 +119,16 @@ def judged_days(record: Record) -> set[int]:
 def labelled(plant: Plant, site: str, record: Record, since: int, until: int) -> dict[int, Label]:
     """Window end -> what people made of it, for windows that end within (since, until].
 
-    The record of faults goes before a verdict on a warning; a drill is no label.
+    The record of faults goes before a verdict on a warning; a drill is no label. What a person
+    confirmed, and what nobody has looked at, is not normal.
     """
-    around = [(f.start - BEFORE_MS, f.end + AFTER_MS) for f in record.faults]
-    drills = [(s.start, s.end) for s in record.said if s.label == "drill"]
+    nothing, no_normal = _nothing(record), _no_normal(record)
     found: dict[int, Label] = {}
     for day in sorted(judged_days(record)):
         normal: list[int] = []
+        never, hardly = _of_day(day, nothing), _of_day(day, no_normal)
         for end in _ends(day, since, until):
-            label = _label(end, record, around, drills)
+            label = _label(end, record, never, hardly)
             if label is None:
                 continue
             if label == (NORMAL, ""):
@@ -138,22 +145,46 @@ def _ends(day: int, since: int, until: int) -> Iterable[int]:
     return (end for end in range(first, (day + 1) * DAY_MS + 1, WINDOW_MS) if since < end <= until)
 
 
+def _nothing(record: Record) -> list[Span]:
+    """Around a fault and after a drill nothing is said, not even by a verdict."""
+    drills = [(s.start, s.end) for s in (*record.said, *record.verdicts) if s.label == "drill"]
+    return [
+        *_around(record.faults),
+        *((start, end + DRILLED_MS) for start, end in (*drills, *record.drills)),
+    ]
+
+
+def _no_normal(record: Record) -> list[Span]:
+    """Where an alarm or a warning was real, or nobody knows: a confirmed one has no fault yet."""
+    said = (*record.said, *record.verdicts)
+    return [*_around(s for s in said if s.label not in ("nuisance", "drill")), *record.unjudged]
+
+
+def _around(happened: Iterable[Happened]) -> Iterable[Span]:
+    return ((each.start - BEFORE_MS, each.end + AFTER_MS) for each in happened)
+
+
+def _of_day(day: int, spans: Iterable[Span]) -> list[Span]:
+    first, last = day * DAY_MS, (day + 1) * DAY_MS
+    return [each for each in spans if overlaps(first, last, [each])]
+
+
 def _label(
-    end: int, record: Record, around: Sequence[Span], drills: Sequence[Span]
+    end: int, record: Record, nothing: Sequence[Span], no_normal: Sequence[Span]
 ) -> Label | None:  # fmt: skip
     """A verdict's own normal window keeps its name, so that the daily choice does not drop it."""
     start = end - WINDOW_MS
     for fault in record.faults:
         if fault.start < end <= fault.end:
             return FAULTY, fault.id
-    if overlaps(start, end, around) or overlaps(start, end, drills):
+    if overlaps(start, end, nothing):
         return None
-    for verdict in record.verdicts:
-        if verdict.start < end <= verdict.end:
-            return {"true": (FAULTY, verdict.id), "nuisance": (NORMAL, verdict.id)}.get(
-                verdict.label
-            )
-    return NORMAL, ""
+    verdict = next((v for v in record.verdicts if v.start < end <= v.end), None)
+    if verdict is not None and verdict.label == "true":
+        return FAULTY, verdict.id
+    if overlaps(start, end, no_normal) or (verdict is not None and verdict.label != "nuisance"):
+        return None
+    return NORMAL, "" if verdict is None else verdict.id
 
 
 def _dice(site: str, plant: str, end: int) -> bytes:

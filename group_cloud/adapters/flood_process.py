@@ -52,6 +52,8 @@ class FloodProcess:
         except (BrokenProcessPool, TimeoutError) as error:
             await self.rest()
             raise StoreError(f"the memory of floods has ended: {error!r}") from error
+        except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
+            raise StoreError(f"the memory of floods cannot tell: {error!r}") from error
 
     async def rest(self) -> None:
         """End the process; the next question starts another."""

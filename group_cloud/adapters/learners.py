@@ -10,17 +10,19 @@ import base64
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from group_cloud.application.kept_state import UnreadableStateError
 from group_cloud.application.notices.ports import Fed, Found
 from group_cloud.application.nuisance.ports import Champion, PointRank, Scored, Seen, Spot
 
 if TYPE_CHECKING:
     from group_cloud.learning.nuisance import NuisanceRanker, Occurrence
 
+Learner = TypeVar("Learner")
 MOST_STREAMS = 6_000
 """Of one factory: a stream per alarm point, a few for all of it."""
 SEED = 2
@@ -38,7 +40,9 @@ def watch_drift(
         "alarms": "alarm_rate", "judged": "label_rate", "dismissed": "label_rate",
         "forecast": "residual",
     }  # fmt: skip
-    watch = DriftWatch.restore(unpacked(data)) if data else DriftWatch(MOST_STREAMS)
+    watch = (
+        _restored(lambda: DriftWatch.restore(unpacked(data))) if data else DriftWatch(MOST_STREAMS)
+    )
     found = []
     for each in numbers:
         kind = kinds[each.what]
@@ -59,6 +63,16 @@ def packed(data: dict[str, Any]) -> dict[str, Any]:
 def unpacked(data: dict[str, Any]) -> dict[str, Any]:
     """Read what `packed` wrote."""
     return msgspec.json.decode(zlib.decompress(base64.b64decode(data["body"])))
+
+
+def _restored(read: Callable[[], Learner]) -> Learner:
+    """A stored state; raises UnreadableStateError, whatever is wrong with it."""
+    try:
+        return read()
+    except (
+        ValueError, LookupError, TypeError, AttributeError, zlib.error, msgspec.MsgspecError
+    ) as error:  # fmt: skip
+        raise UnreadableStateError(f"{type(error).__name__}: {error}"[:300]) from error
 
 
 class NuisanceLearner:
@@ -101,15 +115,11 @@ class NuisanceLearner:
             ))  # fmt: skip
         return sorted(found, key=lambda each: (-each.probability, each.alarm))
 
-    def proposed(self, data: dict[str, Any] | None) -> list[str]:
-        """Points that people could shelve, the worst first."""
-        return [each.point for each in _ranker(data).propose()]
-
 
 def _ranker(data: dict[str, Any] | None) -> NuisanceRanker:
     from group_cloud.learning.nuisance import NuisanceRanker
 
-    return NuisanceRanker.restore(data) if data else NuisanceRanker(SEED)
+    return _restored(lambda: NuisanceRanker.restore(data)) if data else NuisanceRanker(SEED)
 
 
 def _champion(ranker: NuisanceRanker) -> Champion:

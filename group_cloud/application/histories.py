@@ -21,7 +21,7 @@ from shared.alarm.point import Setting
 from shared.alarm.shadow import setting_data
 from shared.bus.port import Bus
 from shared.clock import Clock
-from shared.errors import RetryableTransportError
+from shared.errors import TransportError
 from shared.messages.bodies import TrialAnswer
 from shared.messages.codec import encode
 from shared.messages.subjects import BRAIN, Node
@@ -125,10 +125,7 @@ class Histories:
         """Ask for ever."""
         while True:
             self._wake.clear()
-            try:
-                await self.ask()
-            except RetryableTransportError as error:
-                log.info("trials_not_sent", error=str(error))
+            await self.ask()
             await asyncio.sleep(1.0)
             try:
                 async with asyncio.timeout(EVERY_S):
@@ -144,7 +141,7 @@ class Histories:
         if self.tries is not None:  # somebody looks at the screen: these go first
             asked = {site: [] for site in await self.tries.sites(now - TRY_SITES_MS)}
             for each in await self.tries.open(now - TRY_OPEN_MS):
-                asked[each.point.site].append(each)
+                asked.setdefault(each.point.site, []).append(each)
         for each in await self._rows.open():
             mine = asked.setdefault(each.point.site, [])
             told = known.get(each.proposal)
@@ -157,9 +154,14 @@ class Histories:
                 mine.append(each)
         for site, questions in sorted(asked.items()):
             names = tuple(sorted(f"{each.proposal}/{each.digest}" for each in questions))
-            if self._asked.get(site, ()) != names:
+            if self._asked.get(site, ()) == names:
+                continue
+            try:
                 await self._put(site, questions)
-                self._asked[site] = names
+            except TransportError as error:  # of one factory: the others are asked
+                log.warning("trials_not_sent", site=site, error=str(error))
+                continue
+            self._asked[site] = names
 
     async def _put(self, site: str, questions: list[Question]) -> None:
         items = [

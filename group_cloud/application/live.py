@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from group_cloud.application.fleet import FactoryView
 from group_cloud.application.proposals import ProposalDesk
 from group_cloud.domain.scope import Scope
+from shared.telemetry import logger
 from shared.web.sse import Broadcaster, encode_event
+
+log = logger("live")
 
 EVERY_S = 1.0
 ROOMS = 64
@@ -27,6 +30,8 @@ class _Room:
 
     broadcaster: Broadcaster
     changed: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    """Sections that could not be told when last asked: logged once, asked again each round."""
 
 
 class GroupLive:
@@ -89,8 +94,31 @@ class GroupLive:
     async def stream(self, scope: Scope, last_event_id: str | None) -> AsyncIterator[bytes]:
         """One viewer's frames; the group shows, it never sounds: nobody here attends."""
         room = self._room(scope)
-        first = b"".join([encode_event(n, await s(scope)) for n, s in self._sections.items()])
+        first = b""
+        for name in list(self._sections):
+            data = await self._told(name, scope, room.failing)
+            if data is None:
+                room.changed.add(name)  # this viewer is told with the next round
+            elif data:
+                first += encode_event(name, data)
         return room.broadcaster.stream(last_event_id=last_event_id, attends=False, first=first)
+
+    async def _told(self, name: str, scope: Scope, failing: set[str]) -> bytes | None:
+        """What a section shows; None: it failed, which keeps no other section from anybody."""
+        section = self._sections.get(name)
+        if section is None:
+            return b""
+        try:
+            data = await section(scope)
+        except Exception:  # of one section, whatever it is: the others go on
+            if name not in failing:
+                failing.add(name)
+                log.exception("live_section_failed", section=name)
+            return None
+        if name in failing:
+            failing.discard(name)
+            log.info("live_section_back", section=name)
+        return data
 
     def _room(self, scope: Scope) -> _Room:
         if scope not in self._rooms:
@@ -117,5 +145,9 @@ class GroupLive:
             if not room.broadcaster.viewers:
                 continue
             for name in sorted(room.changed):
-                room.changed.discard(name)
-                room.broadcaster.send(name, await self._sections[name](scope))
+                room.changed.discard(name)  # before it is asked: a change meanwhile counts
+                data = await self._told(name, scope, room.failing)
+                if data is None:
+                    room.changed.add(name)
+                elif data:
+                    room.broadcaster.send(name, data)

@@ -13,7 +13,7 @@ from group_cloud.domain.rollout import IN_FLIGHT, REPORTED, advance
 from shared.clock import Clock
 from shared.errors import ContractError
 from shared.messages.bodies import DirectiveReport
-from shared.messages.directives import read
+from shared.messages.directives import read, superseded_alarms
 from shared.telemetry import logger
 
 log = logger("reports")
@@ -30,6 +30,10 @@ class Reports:
         row = await self._rollouts.get(tx, report.directive)
         if row is None or not _of(row, site, report):
             log.warning("report_unmatched", site=site, directive=report.directive)
+            return
+        if report.status == "superseded":
+            for alarm in superseded_alarms(report.params):
+                await self._withdraw(tx, row, alarm, report.status, row.counter)
             return
         trigger = REPORTED.get(report.status)
         if (report.status == "dry_run") != (row.kind == "dry_run") and trigger == "apply":
@@ -88,9 +92,14 @@ class Reports:
             )  # fmt: skip
             await self._move(tx, replace(older, status=status), note)
 
-    async def _withdraw(self, tx: Transaction, row: RolloutRow, alarm: str, code: str) -> None:
-        """The bundle failed on another alarm's earlier setting: leave that one out from now on."""
+    async def _withdraw(
+        self, tx: Transaction, row: RolloutRow, alarm: str, code: str, until: int | None = None
+    ) -> None:
+        """The bundle failed on another alarm's earlier setting, or people there have written their
+        own: leave that one out from now on."""
         for older in await self._rollouts.of_edge(tx, row.site, row.edge):
+            if until is not None and older.counter > until:
+                continue  # what was proposed since is another matter
             if alarm in older.changes and alarm not in older.withdrawn:
                 left = replace(older, withdrawn=(*older.withdrawn, alarm))
                 await self._rollouts.save(tx, left)

@@ -12,8 +12,9 @@ from statistics import median
 
 HORIZONS_MIN = (10, 20, 40, 60, 120, 180)
 """Minutes from the first alarm at which a flood is looked at."""
-FEWEST = 12
-"""Below this many episodes, or with one cause only, everything is unknown."""
+FEWEST, CAUSES = 12, 4
+"""Below so many episodes, or so many causes recorded more than once, everything is unknown: what is
+trusted is rehearsed with some causes taken out, and of few there is nothing to take."""
 EPISODES = 600
 """Episodes in a memory at the most."""
 ALARMS = 500
@@ -68,7 +69,8 @@ def reached(first_at: int, horizon: int, told_until: int | None, now: int) -> bo
 
 def too_few(causes: Sequence[str]) -> bool:
     """Whether there is too little to hold a flood against."""
-    return len(causes) < FEWEST or len(set(causes)) < 2
+    again = sum(often > 1 for often in Counter(causes).values())
+    return len(causes) < FEWEST or again < CAUSES
 
 
 def superfluous(held: Iterable[tuple[str, int, str]], most: int = EPISODES) -> list[str]:

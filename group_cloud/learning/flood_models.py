@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from group_cloud.domain.floods import CAUSES, FEWEST
 from group_cloud.domain.floods import HORIZONS_MIN as HORIZONS_MIN
 
 SHRINK = 0.3
@@ -30,7 +31,8 @@ def vector(alarms: Raised, horizon: float, points: int) -> Array:
     for point, raised, cleared in alarms:
         if raised <= horizon:
             often[point] += 1
-            stood[point] += min(cleared, horizon) - raised
+            # A device whose clock was set back tells of a return before the raise.
+            stood[point] += max(0.0, min(cleared, horizon) - raised)
             first[point] = min(first[point], raised)
     early = np.exp(-3 * first / horizon)
     return np.concatenate((np.log1p(often), np.sqrt(np.minimum(stood / horizon, 1.0)), early))
@@ -99,14 +101,29 @@ def trust(rows: Array, coefficients: Array) -> Array:
     return 1 / (1 + np.exp(-np.clip(rows @ coefficients, -30, 30)))
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Evidence about floods whose cause is known, whether the nearest was right, what was new."""
+
+    rows: Array
+    right: npt.NDArray[np.bool_]
+    novel: npt.NDArray[np.int_]
+    """The cause of each row whose cause was held by no episode at that time."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether it has seen what a flood of an unheard cause looks like."""
+        return len(self.novel) >= FEWEST and len(np.unique(self.novel)) >= CAUSES
+
+
 def rehearsed(
     vectors: Array, causes: npt.NDArray[np.int_], fold: npt.NDArray[np.int_], rounds: int = 3
-) -> tuple[Array, npt.NDArray[np.bool_]]:
+) -> Rehearsal:
     """Evidence and truth from what the memory holds itself: each fold as if it were new.
 
     In every round some causes are taken out of the rest, so that their episodes are novel.
     """
-    rows, right = [], []
+    rows, right, novel = [], [], [np.zeros(0, np.int_)]
     for left_out in np.unique(fold):
         for turn in range(rounds):
             train = (fold != left_out) & (causes % rounds != turn)
@@ -117,9 +134,10 @@ def rehearsed(
             distances = classes.distances(vectors[test])
             rows.append(evidence(distances))
             right.append(classes.causes[distances.argmin(axis=1)] == causes[test])
+            novel.append(causes[test & ~np.isin(causes, classes.causes)])
     if not rows:
-        return np.zeros((0, 4)), np.zeros(0, bool)
-    return np.concatenate(rows), np.concatenate(right)
+        return Rehearsal(np.zeros((0, 4)), np.zeros(0, bool), novel[0])
+    return Rehearsal(np.concatenate(rows), np.concatenate(right), np.concatenate(novel))
 
 
 def alike(one: Array, other: Array, weights: Array) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from group_cloud.domain.floods import ALARMS, EPISODES, FEWEST
+from group_cloud.domain.floods import ALARMS, EPISODES, too_few
 from group_cloud.learning.contract import UnlabelledError, checked_schema
 from group_cloud.learning.flood_models import (
     HORIZONS_MIN,
@@ -37,6 +37,8 @@ SURE, LIKELY, UNLIKELY = 0.7, 0.5, 0.1
 unknown before that ..."""
 UNLIKELY_MIN = 120
 """... once it has seen this much."""
+ALIKE = 0.2
+"""Similarity that the nearest must have: whatever is far from everything is nearer to one."""
 OTHERS = 3
 
 
@@ -85,7 +87,7 @@ class Resemblance:
     trust: float
     """Probability that the nearest cause is the right one, by rehearsal on the memory itself."""
     nearest: Remembered | None
-    """Of the nearest cause, also while that is not trusted."""
+    """Of the nearest cause, also while that is not trusted; None: not one alarm is known."""
     others: tuple[Remembered, ...]
     horizon_min: float
 
@@ -146,12 +148,26 @@ class FloodMemory:
             enough = last or not self._classes
             return Resemblance(False, enough, 0.0, None, (), min(minutes, float(horizon)))
         found = vector(self._raised(alarms), horizon, len(self._points))
-        distances = self._classes[place].distances(found[None])
-        sure = float(trust(evidence(distances), self._trust[place])[0])
+        sure, nearest, others = self._compared(place, found)
         known = sure >= (LIKELY if last else SURE)
         hopeless = horizon >= UNLIKELY_MIN and sure < UNLIKELY
-        nearest, others = self._remembered(place, found, int(distances[0].argmin()))
         return Resemblance(known, known or last or hopeless, sure, nearest, others, float(horizon))
+
+    def _compared(
+        self, place: int, found: Array
+    ) -> tuple[float, Remembered | None, tuple[Remembered, ...]]:
+        """Trust in the nearest cause, that, and what came next.
+
+        Trust is none in what the rehearsal has shown nothing like: no alarm that is known, nothing
+        alike, too few causes to have met a new one.
+        """
+        if not found.any():
+            return 0.0, None, ()
+        distances = self._classes[place].distances(found[None])
+        nearest, others = self._remembered(place, found, int(distances[0].argmin()))
+        sure = float(trust(evidence(distances), self._trust[place])[0]) if self._enough else 0.0
+        # Not known, and not hopeless by that alone: more of it may come.
+        return sure if nearest.similarity >= ALIKE else min(sure, UNLIKELY), nearest, others
 
     def score(self, x: Sequence[Alarm]) -> float:
         """Trust in the nearest cause, all of the flood seen."""
@@ -200,7 +216,8 @@ class FloodMemory:
             p for p, _ in sorted(in_episodes.items(), key=lambda x: (-x[1], x[0]))[:POINTS]
         )
         self._points = {point: i for i, point in enumerate(chosen)}
-        if len(self._ordered) < FEWEST or len(self._causes) < 2:
+        self._enough = True
+        if too_few([e.cause for e in self._ordered]):
             return
         total = len(self._ordered)
         rare = np.array([math.log((1 + total) / (1 + in_episodes[p])) + 0.1 for p in chosen])
@@ -214,7 +231,9 @@ class FloodMemory:
             )
             self._vectors.append(vectors)
             self._classes.append(Classes.of(vectors, causes))
-            self._trust.append(fit_trust(*rehearsed(vectors, causes, fold)))
+            rehearsal = rehearsed(vectors, causes, fold)
+            self._enough = self._enough and rehearsal.enough
+            self._trust.append(fit_trust(rehearsal.rows, rehearsal.right))
 
     def _folds(self) -> Any:
         """By site when there are three or more: floods of one site are alike."""

@@ -18,8 +18,9 @@ from group_cloud.learning.river_parts import EWMean
 SCHEMA = "nuisance-ranker/v1"
 POINTS = 2000
 """Alarm points whose record is kept; the one with the fewest labels makes room."""
-FEWEST, SHARE = 20, 0.9
-"""Labels of a point, and the share of nuisance in them, from which shelving is worth a look."""
+FEWEST, SHARE, NEWEST = 20, 0.9, 50
+"""Labels of a point, and the share of nuisance in them, from which shelving is worth a look, over
+its newest labels; `domain/shelving.py` has the same."""
 FADING, AHEAD = 0.01, 0.02
 PRIOR = 3.0
 """Labels of each kind that a point is taken to have had before the first."""
@@ -125,6 +126,7 @@ class NuisanceRanker:
         self.bayes = GaussianBayes(len(FEATURES))
         self._loss = (EWMean(FADING), EWMean(FADING))
         self._points: dict[str, list[int]] = {}
+        self._newest: dict[str, list[int]] = {}
 
     def learn_one(self, x: Occurrence, y: bool | None) -> None:
         """Take one alarm and whether people called it nuisance; raises UnlabelledError."""
@@ -145,9 +147,13 @@ class NuisanceRanker:
         if point not in self._points and len(self._points) >= POINTS:
             least = min(self._points, key=lambda p: (self._points[p][0], p))
             del self._points[least]
+            self._newest.pop(least, None)
         known = self._points.setdefault(point, [0, 0])
         known[0] += 1
         known[1] += int(y)
+        newest = self._newest.setdefault(point, [])
+        newest.append(int(y))
+        del newest[:-NEWEST]
 
     @property
     def champion(self) -> str:
@@ -189,11 +195,11 @@ class NuisanceRanker:
         return sorted(found, key=lambda r: (r.nuisance, r.occurrence.id))
 
     def propose(self) -> list[ShelvingProposal]:
-        """Points for a person to look at, the worst first."""
+        """Points for a person to look at by their newest labels, the worst first."""
         found = [
-            ShelvingProposal(point, labels, nuisance, round(nuisance / labels, 4))
-            for point, (labels, nuisance) in self._points.items()
-            if labels >= FEWEST and nuisance >= SHARE * labels
+            ShelvingProposal(point, len(newest), sum(newest), round(sum(newest) / len(newest), 4))
+            for point, newest in self._newest.items()
+            if len(newest) >= FEWEST and sum(newest) >= SHARE * len(newest)
         ]
         return sorted(found, key=lambda p: (-p.nuisance, p.point))
 
@@ -207,6 +213,7 @@ class NuisanceRanker:
             "loss": [float(loss.get()) for loss in self._loss],
             "learnt": sum(bayes.count),
             "points": {point: list(known) for point, known in sorted(self._points.items())},
+            "newest": {p: "".join(map(str, said)) for p, said in sorted(self._newest.items())},
         }
 
     @classmethod
@@ -223,4 +230,6 @@ class NuisanceRanker:
             for loss, value in zip(found._loss, data["loss"], strict=True):
                 loss.update(value)
         found._points = {point: list(known) for point, known in data["points"].items()}
+        # Who has none yet collects them anew: until then nothing is proposed.
+        found._newest = {p: list(map(int, said)) for p, said in data.get("newest", {}).items()}
         return found

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from group_cloud.application.notices.desk import NoticeDesk
 from group_cloud.application.nuisance.shelving import ShelvingDesk
 from group_cloud.application.nuisance.view import NuisanceView
+from group_cloud.domain.scope import Scope
 from group_cloud.web.scope import Who, scoped
 from shared.errors import Rejected
 from shared.web.auth import IdempotencyKey, once
@@ -59,7 +60,7 @@ def notice_router(parts: NoticeParts) -> APIRouter:
 
         async def act() -> NoticeList:
             _check(await parts.desk.take(notice, who.name, who.scope))
-            return await parts.desk.listed(who.scope)
+            return await parts.desk.listed(_seen(who))
 
         answer: Any = await once(request, who.user, key, act)
         return answer
@@ -70,7 +71,7 @@ def notice_router(parts: NoticeParts) -> APIRouter:
     ) -> NoticeList:
         async def act() -> NoticeList:
             _check(await parts.desk.close(notice, body.reason, who.name, who.scope))
-            return await parts.desk.listed(who.scope)
+            return await parts.desk.listed(_seen(who))
 
         answer: Any = await once(request, who.user, key, act)
         return answer
@@ -102,10 +103,15 @@ def _nuisance(router: APIRouter, parts: NoticeParts) -> None:
                     proposal, body.decision, body.reason, who.name, who.scope
                 )
             )
-            return await parts.shelving.listed(who.scope)
+            return await parts.shelving.listed(_seen(who))
 
         answer: Any = await once(request, who.user, key, act)
         return answer
+
+
+def _seen(who: Who) -> Scope:
+    """What they may look at, which is often more than what they may act on."""
+    return Scope.of(who.user, "view")
 
 
 def _check(refused: Rejected | None) -> None:

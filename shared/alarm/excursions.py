@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from shared.alarm.episodes import episodes
 from shared.alarm.filters import (
+    AHEAD_MS,
     DAY_BUCKET_MS,
     DAY_BUCKETS,
     DAY_LEAST,
@@ -68,7 +69,7 @@ def count(
     Samples before `since` only warm up filters and delays. Without `until` the last sample is the
     end of time; what still stands then is counted as standing to the end.
     """
-    times, signal = _finite(times_ms, values, valid)
+    times, signal = _numbers(times_ms, values, valid)
     activations = np.zeros(len(grid), np.int32)
     standing = np.zeros(len(grid), np.float32)
     if not len(times):
@@ -100,7 +101,7 @@ def verdicts(
     It announces the fault when it begins in [`start`, `end`] and stands for `at_least_ms`; what
     stood before the fault began has said nothing about it.
     """
-    times, signal = _finite(times_ms, values, valid)
+    times, signal = _numbers(times_ms, values, valid)
     delays = np.full(len(grid), -1.0, np.float32)
     if not len(times):
         return delays
@@ -141,7 +142,7 @@ def grid_spans(
     times_ms: npt.ArrayLike, values: npt.ArrayLike, grid: Grid, until: int | None = None
 ) -> Iterator[tuple[int, Spans]]:
     """(candidate, its episodes) of the whole grid, in its order."""
-    times, signal = _finite(times_ms, values, None)
+    times, signal = _numbers(times_ms, values, None)
     end = until if until is not None else int(times[-1]) if len(times) else 0
     yield from _grid_spans(times, signal, grid, end)
 
@@ -164,9 +165,11 @@ def filtered(
         fresh = np.concatenate(([True], np.diff(times) > PAUSE_MS))
         known = times - times[np.maximum.accumulate(np.where(fresh, np.arange(len(times)), 0))]
         return np.where(known >= MEAN_MS, seen, values), known >= MEAN_MS
-    pieces = _pieces(times, clipped, DAY_BUCKET_MS)
+    pieces = _pieces(times, clipped, DAY_BUCKET_MS, np.abs(values) <= LARGEST)
     total, closed, many = _behind(pieces, DAY_BUCKETS)
-    full = (many >= DAY_LEAST)[pieces.of]
+    # A sample far ahead of the one before is not in the window until the next one confirms it.
+    ahead = np.concatenate(([False], np.diff(times) > AHEAD_MS["day"]))
+    full = (many >= DAY_LEAST)[pieces.of] & ~ahead
     usual = (total / np.maximum(closed, 1))[pieces.of]
     return np.where(full, clipped - usual + centre, values), full
 
@@ -187,16 +190,21 @@ class _Pieces:
     """By sample: the sum of its piece up to and with it."""
 
 
-def _pieces(times: Times, values: Values, length: int) -> _Pieces:
+def _pieces(times: Times, values: Values, length: int, taken: Bools | None = None) -> _Pieces:
+    """With the samples that are `taken` into sums; None: all are."""
     number, first, counts = np.unique(times // length, return_index=True, return_counts=True)
     of = np.repeat(np.arange(len(number)), counts)
     rank = np.arange(len(times)) - first[of]
+    values = values if taken is None else np.where(taken, values, 0.0)
     running = values.copy()
     # One addition after the other within a piece, for all pieces at once.
     for place in range(1, int(counts.max())):
         at = first[counts > place] + place
         running[at] = running[at - 1] + values[at]
-    return _Pieces(number, running[first + counts - 1], counts, of, rank, running)
+    sums = running[first + counts - 1]
+    if taken is not None:
+        counts = np.add.reduceat(taken.astype(np.int64), first)
+    return _Pieces(number, sums, counts, of, rank, running)
 
 
 def _behind(pieces: _Pieces, many: int) -> tuple[Values, Times, Times]:
@@ -209,16 +217,17 @@ def _behind(pieces: _Pieces, many: int) -> tuple[Values, Times, Times]:
         at = np.flatnonzero(held >= back)
         total[at] += pieces.sums[at - back]
         closed[at] += pieces.counts[at - back]
-    return total, closed, held
+    holding = np.concatenate(([0], np.cumsum(pieces.counts > 0)))
+    return total, closed, holding[:-1] - holding[first]
 
 
-def _finite(
+def _numbers(
     times_ms: npt.ArrayLike, values: npt.ArrayLike, valid: npt.ArrayLike | None
 ) -> tuple[Times, Values]:
     times, signal = np.asarray(times_ms, np.int64), np.asarray(values, np.float64)
     if times.shape != signal.shape or times.ndim != 1:
         raise ValueError(f"{times.shape} times for {signal.shape} values")
-    good = np.isfinite(signal)
+    good = ~np.isnan(signal)
     if valid is not None:
         good &= np.asarray(valid, np.bool_)
     if not good.all():

@@ -48,9 +48,12 @@ def step_of(bounds: Bounds, setting: Setting) -> float:
     return _tidy(setting.deadband or abs(setting.limit) / 100 or 1.0)
 
 
-def outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
+def outside(
+    bounds: Bounds, site: Setting, new: Setting, written: Filter | None = None
+) -> Rejected | None:
     """Why the plant's bounds forbid `new`, None if they allow it; `site` is what the site runs now.
 
+    `written`: the filter that the site's files name, where that is known; else raw samples pass.
     A limit may move in a direction only if the engineer gave a bound for that direction: no bound
     means "not to be tuned", not "without end".
     """
@@ -63,13 +66,29 @@ def outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
     return (
         _limit_outside(bounds, site, new)
         or _times_outside(bounds, site, new)
-        or _filter_outside(bounds, site, new)
+        or _filter_outside(bounds, site, new, written)
     )
 
 
-def _filter_outside(bounds: Bounds, site: Setting, new: Setting) -> Rejected | None:
-    """Raw samples are always allowed: everything falls back to them."""
-    if new.filter in ("raw", site.filter, *bounds.filters):
+def filter_allowed(bounds: Bounds, written: Filter, wanted: Filter) -> bool:
+    """The rule of brain and edge: what the site's files say, or what the engineer allows by name.
+
+    Raw samples are no exception: a filter of the engineer's own is turned off by nobody else.
+    """
+    return wanted in (written, *bounds.filters)
+
+
+def centre_moved(bounds: Bounds, filter: Filter, centre: float | None) -> bool:
+    """Whether a limit under `day` was written around another normal value than the site's."""
+    return filter == "day" and centre is not None and centre != bounds.centre
+
+
+def _filter_outside(
+    bounds: Bounds, site: Setting, new: Setting, written: Filter | None
+) -> Rejected | None:
+    if written is None and new.filter in ("raw", site.filter):
+        return None
+    if filter_allowed(bounds, written or "raw", new.filter):
         return None
     return Rejected("filter_not_allowed", {"filter": new.filter, "allowed": [*bounds.filters]})
 
@@ -148,7 +167,7 @@ def verdict(
             announced = None
 
     for at, value in samples:
-        if not math.isfinite(value):
+        if math.isnan(value):
             continue
         # A delay ends by the clock: between two samples, not at the second.
         ends = due(setting, state)

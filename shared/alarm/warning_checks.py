@@ -109,7 +109,7 @@ def model_fault(model: Mapping[str, Any], tags: Sequence[str], plant: str) -> st
     numbers = [*lists[0], *lists[1], *lists[2], *calibration, model["intercept"]]
     if not _finite([*numbers, model["threshold"]]):
         return "a coefficient that is no finite number"
-    if min(lists[1]) <= 0 or calibration[0] < 0:
+    if min(lists[1]) <= 0 or calibration[0] <= 0:
         return "a spread or a calibration that turns things round"
     return ""
 

@@ -18,6 +18,8 @@ SLOPE = 4
 """Windows (2 h) over which the slope is taken ..."""
 LONG = 8
 """... and (4 h) over which the deviation is averaged."""
+LEAD = DAY + LONG
+"""Windows before one whose past it needs to be what an unbroken run would make it."""
 PARTS = ("deviation", "slope", "long_deviation", "spread")
 SCHEMA = "warning-windows/v1"
 MODEL_SCHEMA = "warning-model/v1"

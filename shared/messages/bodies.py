@@ -162,7 +162,7 @@ class LinkedEvent(Struct, frozen=True, tag="linked"):
 
 
 class DirectiveReport(Struct, frozen=True, tag="directive_report"):
-    """What became of a directive: received, refused(code), applied, rolled_back, dry_run."""
+    """What became of a directive: received, refused, applied, rolled_back, dry_run, superseded."""
 
     directive: str
     counter: int

@@ -6,7 +6,7 @@ group's release key and by the factory's approval key. Data only, never code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +21,8 @@ LANES: dict[str, tuple[str, ...]] = {SETTINGS: ("settings", "rollback"), DRY_RUN
 MAX_BYTES = 262_144
 """A larger directive is refused unread."""
 MAX_SETTINGS = 2_000
+ALARMS = "alarms"
+"""Where a report that tunings are superseded names them."""
 PLAIN, FILTERED = "directive/v1", "directive/v2"
 """What a directive's `schema` says. One that brings a filter is of the second kind: an edge that
 does not know filters refuses the whole of it, and never takes the limit without its filter."""
@@ -42,6 +44,8 @@ class AlarmSetting(msgspec.Struct, frozen=True, kw_only=True):
     off_delay_s: float
     filter: str = ""
     """What the limit is held against; empty: raw samples, as before there were filters."""
+    centre: float | None = None
+    """Under `day`: the normal value that the limit was written around; None: it does not say."""
 
 
 class AlarmModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,3 +115,10 @@ def read(payload: bytes) -> Directive:
         return msgspec.msgpack.decode(payload, type=Directive)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise ContractError(f"not a directive: {error}") from error
+
+
+def superseded_alarms(params: Mapping[str, Any]) -> list[str]:
+    """The alarms that a report names whose tuning people have replaced by their own setting."""
+    named = params.get(ALARMS)
+    named = named[:MAX_SETTINGS] if isinstance(named, list) else []
+    return [each for each in named if isinstance(each, str) and len(each) <= 200]

@@ -91,6 +91,7 @@ class SignedFloods(msgspec.Struct, frozen=True, kw_only=True):
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER = msgspec.msgpack.Decoder(FloodBag)
+_ANSWER = msgspec.msgpack.Decoder(FloodAnswer)
 
 
 def packed(bag: FloodBag) -> bytes:
@@ -99,14 +100,29 @@ def packed(bag: FloodBag) -> bytes:
 
 
 def fitting(site: str, answers: Sequence[FloodAnswer]) -> FloodBag:
-    """A bag of the first answers, as many as a factory takes."""
-    room, held = MAX_BYTES - len(packed(FloodBag(site=site, answers=[]))) - LENGTH_BYTES, 0
-    for answer in answers[:MOST]:
+    """A bag of the first answers, as many as a factory takes.
+
+    One that it would refuse is left out: for its sake it would refuse the whole bag.
+    """
+    room = MAX_BYTES - len(packed(FloodBag(site=site, answers=[]))) - LENGTH_BYTES
+    held = dict[str, FloodAnswer]()
+    for answer in answers:
+        if answer.incident in held or not acceptable(answer):
+            continue
         room -= len(_ENCODER.encode(answer))
-        if room < 0:
+        if room < 0 or len(held) == MOST:
             break
-        held += 1
-    return FloodBag(site=site, answers=list(answers[:held]))
+        held[answer.incident] = answer
+    return FloodBag(site=site, answers=list(held.values()))
+
+
+def acceptable(answer: FloodAnswer) -> bool:
+    """Whether a factory takes it."""
+    try:
+        _check(_ANSWER.decode(_ENCODER.encode(answer)))
+    except (msgspec.DecodeError, ContractError, OverflowError, UnicodeError):
+        return False
+    return True
 
 
 def unpacked(payload: bytes, site: str) -> FloodBag:

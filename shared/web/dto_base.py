@@ -5,7 +5,12 @@ Imported by `dto.py` and `dto_group.py`; no rule lives here.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
+"""Why somebody did it: two characters may say all (误报), blanks say nothing."""
 
 
 class Dto(BaseModel):

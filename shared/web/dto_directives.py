@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
-
-from shared.web.dto_base import Dto, Text
+from shared.web.dto_base import Dto, Reason, Text
 from shared.web.dto_group import Setting
 
 
@@ -100,4 +98,4 @@ class DirectiveDecision(Dto):
     """POST /api/directives/{edge}/{counter}/decision."""
 
     accept: bool
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: Reason

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from shared.alarm.filters import FILTERS
 from shared.alarm.filters import Filter as FilterName
-from shared.web.dto_base import Dto, LaneCounts, Text
+from shared.web.dto_base import Dto, LaneCounts, Reason, Text
 from shared.web.dto_proposals import ProposalBars, ShadowEvidence, TrendDay
 
 RolloutStateName = Literal[
@@ -136,7 +136,7 @@ class DecisionRequest(Dto):
     """POST /api/proposals/{id}/decision."""
 
     decision: Literal["approve", "reject"]
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: Reason
 
 
 class Factory(Dto):

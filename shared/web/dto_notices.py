@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
-from shared.web.dto_base import Dto, Text
+from shared.web.dto_base import Dto, Reason, Text
 
 
 class NoticeOut(Dto):
@@ -44,12 +42,14 @@ class NoticeList(Dto):
     """GET /api/notices."""
 
     notices: list[NoticeOut]
+    more: int = 0
+    """How many there are beside these."""
 
 
 class NoticeClose(Dto):
     """POST /api/notices/{notice}/close."""
 
-    reason: str = Field(min_length=3, max_length=1_000)
+    reason: Reason
 
 
 class NuisanceModel(Dto):
@@ -97,6 +97,10 @@ class NuisanceRanking(Dto):
 
     models: list[NuisanceModel]
     points: list[NuisancePoint]
+    more: int = 0
+    """Points beside these ..."""
+    models_more: int = 0
+    """... and factories."""
 
 
 class ShelvingOut(Dto):
@@ -112,7 +116,9 @@ class ShelvingOut(Dto):
     hours: int
     status: Literal["open", "approved", "rejected", "withdrawn"]
     labels: int
+    """The point's newest verdicts, at most 50 ..."""
     nuisance: int
+    """... and how many of those were nuisance."""
     probability: float | None
     raised: int
     last_true_at: int | None
@@ -128,10 +134,12 @@ class ShelvingList(Dto):
     """GET /api/shelving-proposals."""
 
     proposals: list[ShelvingOut]
+    more: int = 0
+    """How many there are beside these."""
 
 
 class ShelvingDecision(Dto):
     """POST /api/shelving-proposals/{proposal}/decision."""
 
     decision: Literal["approve", "reject"]
-    reason: str = Field(min_length=3, max_length=1_000)
+    reason: Reason

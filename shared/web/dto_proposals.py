@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.web.dto_base import Dto
+from shared.web.dto_base import Dto, Reason
 
 
 class WishedSetting(Dto):
@@ -27,7 +27,7 @@ class ProposeRequest(Dto):
     site: str = Field(min_length=1, max_length=64)
     alarm: str = Field(min_length=1, max_length=200)
     setting: WishedSetting
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: Reason
 
 
 class SearchRequest(Dto):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.web.dto_base import Dto
+from shared.web.dto_base import Dto, Reason
 from shared.web.dto_group import RolloutBrief, Setting, StageName
 
 
@@ -151,7 +151,7 @@ class RolloutRequest(Dto):
     proposals: list[str] = Field(min_length=1, max_length=500)
     policy: str = Field(default="", max_length=64)
     """Empty: the usual one."""
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: Reason
 
 
 class RolloutAction(Dto):

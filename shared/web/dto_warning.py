@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared.web.dto_base import Dto
+from shared.web.dto_base import Dto, Reason
 
 
 class WarningJudged(Dto):
@@ -137,4 +137,5 @@ class WarningDecision(Dto):
     """A person's decision on a model."""
 
     action: Literal["approve", "reject", "withdraw"]
-    reason: str = Field(min_length=1, max_length=500)
+    reason: Annotated[Reason, Field(max_length=500)]
+    """It goes to the factories with the model: shorter than other reasons."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import asyncpg
 import httpx
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
@@ -22,30 +21,29 @@ from factory_brain.application.desk import Books, Desk
 from factory_brain.application.outcomes import Outcomes
 from factory_brain.application.warning.ports import Norm
 from factory_brain.domain.shadow import DAY_MS, HOUR_MS
+from group_cloud.adapters.postgres.warning_store import WarningStore
 from group_cloud.application.warning.desk import By
-from shared.alarm.warning_model import Relation, WarningModel, many_features
+from group_cloud.application.warning.ports import Family, Proposed, Pushed, Window
 from shared.alarm.warning_schema import WINDOW_MS, schema_hash
 from shared.clock import HybridClock, ManualClock, SystemClock
 from shared.errors import Rejected
 from shared.messages.bodies import FaultRecord
-from shared.messages.warning import (
-    MAX_BYTES,
-    SignedWarning,
-    WarningPush,
-    WarningReport,
-    WarningWindows,
-)
+from shared.messages.warning import MAX_BYTES, SignedWarning, WarningReport, WarningWindows
 from shared.postgres.pool import connect_pool
 from tests.support.cloud_world import Factory, Group, until
 from tests.support.migrated import migrated_url as migrated_url
 from tests.support.warning_world import (
+    ASSET,
     JUDGED,
     MEAN,
     PLANT,
     SIGMA,
+    SITE,
     Invented,
     LeaderLostError,
     Warns,
+    model,
+    push,
     signed,
 )
 
@@ -53,7 +51,7 @@ pytest_plugins = ("tests.support.cloud_fixtures",)
 ALARM = "early_warning.REHEAT"
 TABLES = (
     "warning_norm, warning_sent, warning_settled, warning_judged, early_warning, plant_fault, "
-    "sample_raw, sample_minute, sample_hour, rollup_dirty"
+    "sample_raw, sample_minute, sample_hour, rollup_dirty, occurrence, run"
 )
 LIMIT = MEAN + 6 * SIGMA
 """Where an engineer's threshold alarm would be."""
@@ -267,27 +265,6 @@ def brain(pool: asyncpg.Pool) -> Warns:
     return Warns(pool, ManualClock(SystemClock().now_ms()), KEY.public_key(), nothing)
 
 
-def push(brain: Warns, **changes: Any) -> WarningPush:
-    now = brain.clock.now_ms()
-    usual: dict[str, Any] = {
-        "id": f"push-{changes.get('counter', 1)}", "site": "f1", "counter": 1, "kind": "model",
-        "plant": PLANT.key, "tags": list(PLANT.tags), "model": model(), "issued_at": now,
-        "expires_at": now + DAY_MS, "approved_by": "zhao", "reason": "better",
-    }  # fmt: skip
-    return WarningPush(**{**usual, **changes})
-
-
-def model(**changes: Any) -> dict[str, Any]:
-    wide = many_features(len(PLANT.tags))
-    many = len(PLANT.tags)
-    relation = Relation(np.zeros(many), np.ones(many), np.eye(many))
-    made = WarningModel(
-        PLANT.tags, (relation, relation), np.zeros(wide), np.ones(wide), np.full(wide, 0.1), 0.0,
-        1.0, 1.0, 0.0,
-    )  # fmt: skip
-    return {**made.to_dict(), **changes}
-
-
 async def test_what_is_not_the_groups_or_not_for_here_changes_nothing(brain: Warns) -> None:
     taken = signed(push(brain, counter=5), KEY)
     spoilt = [math.nan, *model()["weights"][1:]]
@@ -343,3 +320,81 @@ async def test_it_is_silent_where_it_cannot_know(brain: Warns, pool: asyncpg.Poo
         await brain.judging.round()
         assert (await brain.rows.judged(PLANT.key, 0))[-1].silent == silent
     assert await pool.fetchval("SELECT count(*) FROM early_warning") == 0
+
+
+async def test_what_stands_counts_to_now_and_what_ran_before_a_window_is_found(
+    brain: Warns, pool: asyncpg.Pool
+) -> None:
+    now = brain.clock.now_ms()
+    since, reads, at = now - DAY_MS, brain.reads, {"asset": ASSET}
+    for name, raised, returned, label in (
+        ("drill", 3, None, "drill"), ("real", 30, 25, "true"), ("open", 9, 8, None),
+        ("old", 40, 39, "true"),
+    ):  # fmt: skip
+        await pool.execute(
+            "INSERT INTO occurrence (occurrence, alarm, edge, transition, order_key, raised_at, "
+            "returned_at, received_at, late, open, label) "
+            "VALUES ($1, $1, 'e', $2, '', $3, $4, $3, false, true, $5)",
+            name, at, now - raised * HOUR_MS, returned and now - returned * HOUR_MS, label,
+        )  # fmt: skip
+    await pool.execute(
+        "INSERT INTO run (id, digest, playbook, version, key, context, status, started_at, "
+        "ended_at, deadline_at, lease_until, fence) "
+        "VALUES ('r', '', 'p', 1, '', $1, 'ended', $2, $3, 0, 0, 0)",
+        {"drill": True, "alarm": at}, now - 6 * HOUR_MS, now - 5 * HOUR_MS,
+    )  # fmt: skip
+    record = await reads.record(SITE.assets, PLANT.line, since, now)
+    assert {s.id: s.end for s in record.said} == {"drill": now, "real": now - 25 * HOUR_MS}
+    assert record.unjudged == ((now - 9 * HOUR_MS, now - 8 * HOUR_MS),)
+    assert record.drills == ((now - 6 * HOUR_MS, now - 5 * HOUR_MS),)
+    over = now - 3 * HOUR_MS  # two hours after it
+    for begin, found in ((over - 1, 1), (over, 0), (over - 3 * HOUR_MS - WINDOW_MS, 0)):
+        assert len(await reads.drills(SITE.assets, PLANT.line, begin, begin + WINDOW_MS)) == found
+
+
+async def test_a_correction_that_comes_while_it_is_learnt_is_still_new(group: Group) -> None:
+    store, day = WarningStore(group.db), 20_000 * DAY_MS
+    family = Family("o", PLANT.key, PLANT.tags, ("f9",))
+
+    async def come(at: int, label: int, revision: int, received: int) -> None:
+        body = WarningWindows(
+            site="f9", plant=PLANT.key, line=PLANT.line, tags=list(PLANT.tags), revision=revision,
+            times=[at], labels=[label], faults=["x" * label], vectors=bytes(16 * len(PLANT.tags)),
+        )  # fmt: skip
+        async with store._pool.acquire() as tx, tx.transaction():
+            assert await store.keep_windows(tx, body, received)
+
+    async def learnt(read: list[Window], too_old: int | None) -> int | None:
+        async with store._pool.acquire() as tx, tx.transaction():
+            await store.mark_learnt(tx, family, read, too_old)
+        return await store.first_new(family, day + DAY_MS)
+
+    await come(day + WINDOW_MS, 0, 1, 5)
+    await come(day + 3 * WINDOW_MS, 0, 1, 5)
+    newest = (await store.windows(family, 0, day + DAY_MS, 10))[1:]
+    assert await store.windows(family, 0, day + WINDOW_MS, 10) != []
+    assert await store.first_new(family, day) is None  # what ends later waits
+    # One that is older than all that were read came meanwhile; then the newest were enough.
+    assert await learnt(newest, None) == day + WINDOW_MS
+    assert await learnt(newest, 5) == day + WINDOW_MS
+    assert await learnt(newest, 6) is None
+    await come(day + WINDOW_MS, 1, 2, 7)
+    assert await learnt(newest, 6) == day + WINDOW_MS
+    await group.db.execute("TRUNCATE warning_window, warning_plant")
+
+
+async def test_only_where_a_model_is_the_newest_it_is_withdrawn(group: Group) -> None:
+    store = WarningStore(group.db)
+    mine = Proposed("mine", "o", PLANT.key, PLANT.tags, "approved", {}, {}, 1)
+    async with store._pool.acquire() as tx, tx.transaction():
+        for counter, (site, model, status) in enumerate(
+            (("a", "mine", "applied"), ("a", "other", "sent"), ("b", "other", "applied"),
+             ("b", "mine", "refused"), ("c", "mine", "applied"), ("c", "other", "refused")), 1,
+        ):  # fmt: skip
+            await store.save_push(
+                tx, Pushed(f"{site}{counter}", model, site, PLANT.key, counter, "model", status,
+                           b"", b"", 1, 1),
+            )  # fmt: skip
+        found = await store.newest_pushes(tx, mine, ["a", "b", "c"])
+        await tx.execute("DELETE FROM warning_push")
+    assert found == {"a": "other", "b": "mine", "c": "mine"}

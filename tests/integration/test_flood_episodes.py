@@ -103,9 +103,20 @@ async def test_one_factorys_impossible_times_stop_nobody(total: Total) -> None:
         beyond = [replace_times(each, at) for each in alarms("ep5", name, mad.at, VALVE, n)]
         closed = record("ep5", name, at, beyond, status="closed", cause="valve", outcome="true")
         await mad.say(*((1, body) for _, body in [*beyond, closed]))
+    # A return beyond what a database holds, and returns from before the alarms were raised.
+    for n, back in enumerate(((1 << 63) + 5, (1 << 53), mad.at - MINUTE)):
+        name = f"ep5-back-{n}"
+        told = [
+            (at, msgspec.structs.replace(body, returned_at=mad.at - MINUTE))  # type: ignore[type-var]
+            for at, body in alarms("ep5", name, mad.at, VALVE, n)
+        ]
+        closed = {"status": "closed", "cause": "valve", "outcome": "true", "returned_at": back}
+        await mad.say(*told, record("ep5", name, mad.at, told, closed_at=mad.at, **closed))
     await sane.say((1, points("ep6")), *sane.told)
     await sane.close(1)
-    assert await mad.episodes() == []
+    found = [e for e in await mad.rows.episodes("default") if e.site == "ep5"]
+    assert [e.took_min for e in found] == [0.0] * 3
+    assert all(back >= at for e in found for _, at, back in e.alarms if back is not None)
     assert len(await sane.episodes()) == 1
 
 

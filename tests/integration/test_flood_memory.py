@@ -16,6 +16,7 @@ import pytest
 
 from factory_brain.adapters.postgres.incident_store import PgIncidentStore
 from factory_brain.adapters.postgres.likeness_store import PgLikenessStore
+from factory_brain.adapters.postgres.news_store import NewsStore
 from factory_brain.application.flood_likeness import FloodLikenesses
 from factory_brain.application.incidents.ports import Incident
 from shared.clock import SystemClock
@@ -59,6 +60,8 @@ class Console:
             self.transaction,
         )  # fmt: skip
 
+        self.news = NewsStore(pool, "two")
+
         async def told(changed: Any) -> None:
             self.said += changed.items
 
@@ -85,7 +88,15 @@ class Console:
 async def console(factory: Factory, group: Group, brain_url: str) -> AsyncIterator[Console]:
     pool = await connect_pool(brain_url)
     await pool.execute("TRUNCATE flood_likeness, incident")
-    yield Console(factory, group, pool)
+    # Two brains: what one of them commits is news to the other.
+    await pool.execute(
+        "INSERT INTO brain (name, boot, seen_at, attended, horn, life, address) "
+        "SELECT n, n, now(), false, '[]', '', '' FROM unnest(ARRAY['one', 'two']) n"
+    )
+    made = Console(factory, group, pool)
+    await made.news.begin()
+    yield made
+    await pool.execute("DELETE FROM brain")
     await pool.close()
 
 
@@ -115,7 +126,7 @@ async def test_a_flood_is_named_by_what_other_factories_went_through(
     await cloud.tenants.give("rival", "north", "t")
 
     async def learnt() -> bool:
-        return await group.db.fetchval("SELECT count(*) FROM flood_episode") == 46
+        return await group.db.fetchval("SELECT count(*) FROM flood_episode") == 56
 
     await until(learnt)
 
@@ -156,6 +167,7 @@ async def test_a_flood_is_named_by_what_other_factories_went_through(
         return states == ["known", "unknown"]
 
     await until(both, 20)
+    await another_brain(console)
     like = await console.box.of("known")
     assert like is not None
     assert like.nearest is not None
@@ -164,7 +176,7 @@ async def test_a_flood_is_named_by_what_other_factories_went_through(
     assert (like.nearest.done[0].playbook, like.nearest.done[0].ok) == ("mend-pump", True)
     assert (like.nearest.words, like.nearest.took_min) == ("pump: 已更换", 90.0)
     assert like.nearest.cause_name == Text(zh="pump 坏了", en="pump broke")
-    assert like.remembered == 30
+    assert like.remembered == 40
     unlike = await console.box.of("strange")
     assert unlike is not None
     assert (unlike.why, unlike.nearest) == ("unlike", None)
@@ -190,7 +202,7 @@ async def test_a_flood_is_named_by_what_other_factories_went_through(
     found = await until(judged)
     assert (found["top1"], found["right_of_known"]) == (1.0, 1.0)
     assert (found["unknown_precision"], found["unknown_recall"]) == (1.0, 1.0)
-    assert (found["remembered"], found["asked"]) == (48, 2)
+    assert (found["remembered"], found["asked"]) == (58, 2)
     listed = (await group_web.get("/api/group/floods?site=f1")).json()["floods"]
     assert {each["incident"]: each["right"] for each in listed} == {
         "known": True, "strange": True,
@@ -200,6 +212,18 @@ async def test_a_flood_is_named_by_what_other_factories_went_through(
     assert (one["likeness"]["state"], one["likeness"]["nearest"]) == ("unknown", None)
     assert one["others"][0]["site"] in ("p2", "p3")  # what came near, for who wants to look
     await attacks(group, factory, console)
+
+
+async def another_brain(console: Console) -> None:
+    """What one brain took of the group's bag is told by the others to their consoles as well."""
+    notes, _ = await console.news.read()
+    assert {(n.kind, n.key) for n in notes if n.kind == "flood_likeness"} == {
+        ("flood_likeness", "known"), ("flood_likeness", "strange"),
+    }  # fmt: skip
+    console.said.clear()
+    await console.box.changed("known")
+    await console.box.changed("of no such incident")
+    assert [(each.incident, each.likeness.state) for each in console.said] == [("known", "known")]
 
 
 async def _never() -> None:

@@ -15,6 +15,7 @@ from group_cloud.domain.nomination import Spot, choose
 from group_cloud.domain.scope import ALL
 from shared.clock import ManualClock
 from shared.messages.bodies import AlarmPoints, OutcomeRecord
+from shared.web.dto_base import Text
 from tests.support.notice_world import noticing_on
 from tests.support.total_world import (
     DAY,
@@ -140,6 +141,18 @@ async def test_a_day_waits_for_what_a_factory_or_its_edge_still_holds(total: Tot
     assert await fed() == TODAY + 12, "after a week away"
 
 
+async def _taken_by_part(total: Total, post: Any) -> tuple[int, Any]:
+    """One takes a notice of the one tenant where that is allowed, and looks at all of them."""
+    await plant(total, "nd4", now=30)
+    until = total.clock.now_ms()
+    await noticing_on(total.pool, total.clock, lambda _: until).drift.watch()
+    assert await total.tenants.add("nd-mine", Text(zh="租户", en="tenant"), "t") is None
+    assert await total.tenants.give("nd4", "nd-mine", "t") is None
+    found = next(n["id"] for n in await notices(total, "nd4"))
+    answer: tuple[int, Any] = await post("nd-part", f"/notices/{found}/take")
+    return answer
+
+
 async def test_people_take_and_close_notices_each_within_their_own(total: Total) -> None:
     await plant(total, "nd3", now=30)
     until = total.clock.now_ms()
@@ -149,6 +162,7 @@ async def test_people_take_and_close_notices_each_within_their_own(total: Total)
         {
             "nd-lead": [("shift-lead", "")],
             "nd-other": [("engineer", "none")],
+            "nd-part": [("viewer", ""), ("engineer", "nd-mine")],
         },
     )
     key = iter(f"nd-key-{n:04}" for n in range(99))
@@ -165,6 +179,9 @@ async def test_people_take_and_close_notices_each_within_their_own(total: Total)
     assert mine["name"]["zh"] == "炉温 B.HI"
     path = f"/notices/{mine['id']}"
     assert (await post("nd-other", f"{path}/take"))[0] == 404
+    status, seen = await _taken_by_part(total, post)
+    assert status == 200
+    assert mine["id"] in {n["id"] for n in seen["notices"]}, "it may look further than act"
     assert (await post("nd-lead", f"{path}/take"))[0] == 200
     assert (await post("nd-lead", f"{path}/close", {"reason": ""}))[0] == 422
     status, left = await post("nd-lead", f"{path}/close", {"reason": "新模具 / new mould"})

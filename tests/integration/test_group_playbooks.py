@@ -209,11 +209,12 @@ async def forged(both: Both) -> None:
     bag = PushBag(
         pushes=[signed(body), SignedPush(payload=canonical(back(98, "x")), signature=b"")]
     )
-    await both.group.bus.bucket_put(node.directive_bucket, KEY, encode(bag))
-    await both.group.bus.publish(node.directive, b"")
     assert GROUP_KEY.public_key() is not None
 
     async def told() -> Any:
+        # Again each time: the group puts its own bag there too, when an answer has come.
+        await both.group.bus.bucket_put(node.directive_bucket, KEY, encode(bag))
+        await both.group.bus.publish(node.directive, b"")
         rows = await both.group.pool.fetch(
             "SELECT data FROM audit WHERE action = 'playbook_push_not_genuine'"
         )

@@ -9,7 +9,12 @@ import pytest
 
 from group_cloud.adapters.postgres.record_store import RecordStore
 from group_cloud.adapters.postgres.rollout_health import RolloutHealth
+from group_cloud.application.ports import RolloutRow
+from group_cloud.application.rollout.figures import MOST, gate_of
 from group_cloud.domain.evidence import Point
+from group_cloud.domain.rollout_plan import Change, Plan
+from group_cloud.domain.rollout_policy import Policy
+from shared.alarm.point import Setting
 from shared.postgres.pool import Connection, Pool, connect_pool
 from tests.support.servers import PostgresForTests
 
@@ -74,6 +79,43 @@ async def test_a_fault_without_alarms_counts_against_its_own_line(db: Connection
     assert await missed(db, "", "FUR-01")
     assert not await missed(db, "LINE-B", "CMP-01")
     assert not await missed(db, "", "CMP-01")
+
+
+async def test_a_fault_recorded_beside_the_point_counts_unless_it_lay_in_another_line(
+    db: Connection,
+) -> None:
+    await stands(db, "FUR-02.TT-1.HI", "FUR-02", "LINE-A")
+    await stands(db, "AREA-1.UT-1.HI", "AREA-1", "")
+    assert await missed(db, "", "FUR-02")  # its neighbour on the line
+    assert await missed(db, "", "AREA-1")  # a place of no line: it may be the point's parent
+    assert not await missed(db, "", "FUR-02", ["CMP-01.PT-1.HI"])
+    assert not await missed(db, "", "CMP-01")
+
+
+async def test_the_worst_of_a_large_roll_out_is_shown_though_it_comes_last(
+    db: Connection,
+) -> None:
+    assert await missed(db, "LINE-A", "FUR-01")
+    old = Setting(1.0)
+    quiet = [Point("f1", "e1", f"A{i:03}.HI") for i in range(MOST + 5)]
+    changes = tuple(Change(each, "LINE", old, old) for each in [*quiet, POINT])
+    plan = Plan(
+        id="r", state="canary_line", policy_name="", policy=Policy(), changes=changes,
+        proposals=(), created_at=T, created_by="li", expires_at=T + DAY,
+    )  # fmt: skip
+    row = RolloutRow(
+        directive="d", plan="r", stage="canary_line", kind="settings", proposals=(), site="f1",
+        edge="e1", counter=1, status="applied", changes={e.point.alarm: old for e in changes},
+        payload=b"", signature=b"", expires_at=T + DAY, at=T,
+    )  # fmt: skip
+    health = RolloutHealth()
+    figures, more = await gate_of(health, db, plan, [row], None, T + 120_000)
+    assert (len(figures), more) == (MOST, 6)
+    assert [(each.alarm, each.verdict) for each in figures[:1]] == [(HI, "missed")]
+    assert (figures[0].missed, figures[0].faults) == (["fault-1"], 1)
+    spans = [(POINT, T, T + 120_000), (quiet[0], T, T + 60_000)]
+    assert await health.watched_many(db, spans) == [await health.watched(db, *e) for e in spans]
+    assert await health.shadowed_many(db, spans) == [await health.shadowed(db, *e) for e in spans]
 
 
 async def test_and_against_the_whole_site_where_nobody_knows_better(

@@ -46,7 +46,7 @@ async def test_a_question_has_connections_of_its_own_and_ends_in_time(
         reads = brain.unit_parts.reads
         assert await asyncio.wait_for(reads.of_unit("none", 1), 10) == []
         assert await asyncio.wait_for(brain.unit_parts.story.trace("alarm", "none"), 10) is None
-        names = await brain.vital.fetch(
+        names = await brain.pools.vital.fetch(
             "SELECT DISTINCT application_name AS name FROM pg_stat_activity "
             "WHERE datname = current_database()"
         )

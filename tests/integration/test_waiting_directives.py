@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec import structs
 
+from factory_brain.adapters.postgres.alarm_store import AlarmStore
 from factory_brain.adapters.postgres.relay_store import PgRelayStore
+from factory_brain.adapters.postgres.shadow_reads import ShadowReads
 from factory_brain.adapters.postgres.waiting_store import PgWaiting
 from factory_brain.application.directive_relay import DirectiveRelay, Keys, Plant
 from factory_brain.application.waiting_directives import Outside, WaitingDirectives
@@ -22,7 +25,7 @@ from shared.messages.directives import DRY_RUN, SETTINGS
 from shared.postgres.audit import audit
 from shared.postgres.pool import connect_pool
 from shared.web.dto_directives import DirectiveDecision, DirectiveOut
-from tests.support.directive_bench import BRAIN1, E1, HI, HOUR, new, order, sealed
+from tests.support.directive_bench import BRAIN1, E1, HI, HI2, HOUR, new, order, sealed
 from tests.support.migrated import migrated_url as migrated_url
 from tests.support.rollout_world import FACTORY, GROUP, NOW, SITES, Fate, Wire
 
@@ -45,15 +48,16 @@ class Way:
 class House:
     """One factory's relay and its people's desk."""
 
-    def __init__(self, pool: asyncpg.Pool, *, four_eyes: bool = False) -> None:
-        self.pool, self.four_eyes = pool, four_eyes
+    def __init__(self, pool: asyncpg.Pool, *, four_eyes: bool = False, auto: bool = False) -> None:
+        self.pool, self.four_eyes, self.auto = pool, four_eyes, auto
+        self.alarms = dict(SITES["f1"].alarms)
         self.clock, self.wire, self.way = ManualClock(NOW), Wire(Fate()), Way()
         self.restart()
 
     def restart(self) -> None:
-        plant = Plant("f1", frozenset({"e1", "e2"}), SITES["f1"].alarms, auto_approve=False)
+        plant = Plant("f1", frozenset({"e1", "e2"}), self.alarms, auto_approve=self.auto)
         keys = Keys(GROUP.public_key(), FACTORY["f1"])
-        store = PgRelayStore(self.pool, self.way)  # type: ignore[arg-type]
+        self.store = store = PgRelayStore(self.pool, self.way, self.alarms)  # type: ignore[arg-type]
         self.rows = PgWaiting(self.pool)
         self.relay = DirectiveRelay(plant, self.wire, self.clock, keys, store)  # type: ignore[arg-type]
         outside = Outside(audit, self.way.say)
@@ -82,7 +86,9 @@ class House:
 @pytest.fixture
 async def pool(migrated_url: str) -> AsyncIterator[asyncpg.Pool]:
     made = await connect_pool(migrated_url, size=4, name="waiting")
-    await made.execute("TRUNCATE directive_relay, directive_consent, directive_trial")
+    await made.execute(
+        "TRUNCATE directive_relay, directive_consent, directive_trial, alarm_setting"
+    )
     yield made
     await made.close()
 
@@ -197,3 +203,102 @@ async def test_a_return_to_the_sites_own_settings_never_waits(pool: asyncpg.Pool
     answer = await house.decides(1, YES)
     assert isinstance(answer, Rejected)
     assert answer.code in ("superseded", "directive_not_waiting")
+
+
+async def applied(house: House, counter: int) -> None:
+    report = DirectiveReport(
+        directive=f"d-{counter}", counter=counter, status="applied", settings_version=counter
+    )
+    async with house.pool.acquire() as connection, connection.transaction():
+        await house.store.applied(connection, "e1", report)  # type: ignore[arg-type]
+
+
+async def rewritten(house: House, limit: float) -> None:
+    """The engineer writes another limit into the site's files, and the brain starts with it."""
+    plain = house.alarms[HI]
+    house.alarms[HI] = replace(plain, setting=replace(plain.setting, limit=limit))
+    house.restart()
+    await house.store.follow_site()
+
+
+BOTH = [new(limit=1236.0), new(HI2, limit=1246.0)]
+"""What is in force, and carried along, besides something new."""
+
+
+async def test_what_would_undo_the_engineers_own_edit_is_shown(pool: asyncpg.Pool):
+    house = House(pool)
+    await house.comes(sealed(order()))
+    await house.decides(1, YES)
+    await applied(house, 1)
+    await house.store.follow_site()
+    await house.comes(sealed(order(*BOTH, id="d-2", counter=2)))
+
+    async def changes(counter: int) -> dict[str, tuple[float | None, float | None]]:
+        [item] = [i for i in (await house.desk.listed()).items if i.counter == counter]
+        return {c.alarm: (c.old.limit if c.old else None, c.new.limit) for c in item.changes}
+
+    assert await changes(2) == {HI2: (1240.0, 1246.0)}, "what runs already is no change"
+    await rewritten(house, 1232.0)
+    assert await changes(2) == {HI: (1232.0, 1236.0), HI2: (1240.0, 1246.0)}
+    alarms = AlarmStore(pool)
+    assert await alarms.settings() == await house.rows.settings() == {}
+    assert await ShadowReads(pool).settings() == {}
+    await rewritten(house, 1230.0)  # as it was: the edge has dropped the tuning for good
+    assert await changes(2) == {HI: (1230.0, 1236.0), HI2: (1240.0, 1246.0)}
+    await house.decides(2, YES)
+    await applied(house, 2)
+    assert (await house.rows.settings())[HI].limit == 1236.0
+
+
+async def test_an_edge_that_found_the_edit_first_is_believed(pool: asyncpg.Pool):
+    house = House(pool, auto=True)
+    await house.comes(sealed(order()))
+    await applied(house, 1)
+    for edge, alarms in (("e2", [HI]), ("e1", [HI2, 7, "x" * 999]), ("e1", HI)):
+        dropped = DirectiveReport(
+            directive="d-1", counter=1, status="superseded", params={"alarms": alarms},
+            settings_version=1,
+        )  # fmt: skip
+        async with pool.acquire() as connection, connection.transaction():
+            await house.store.applied(connection, edge, dropped)  # type: ignore[arg-type]
+    assert HI in await house.rows.settings()
+    dropped = structs.replace(dropped, params={"alarms": [HI]})
+    async with pool.acquire() as connection, connection.transaction():
+        await house.store.applied(connection, "e1", dropped)  # type: ignore[arg-type]
+    assert await house.rows.settings() == {}
+    await house.comes(sealed(order(*BOTH, id="d-2", counter=2)))
+    assert house.told[-1] == (2, "waiting", "")
+
+
+async def test_an_edit_is_not_undone_by_the_way_where_directives_pass_by_themselves(
+    pool: asyncpg.Pool,
+):
+    house = House(pool, auto=True)
+    await house.comes(sealed(order()))
+    await applied(house, 1)
+    await rewritten(house, 1232.0)
+    await house.comes(sealed(order(*BOTH, id="d-2", counter=2)))
+    assert house.told[-1] == (2, "waiting", "")
+    back = order(id="d-3", counter=3, kind="rollback")
+    await house.comes(sealed(back))
+    assert house.told[-1] == (3, "waiting", "")
+    proposed = About(points=[AboutPoint(alarm=HI)])
+    asked = order(*BOTH, id="d-4", counter=4, extra={ABOUT: told(proposed)})
+    await house.comes(sealed(asked))
+    assert house.told[-1] == (4, "relayed", "")
+
+
+async def test_another_term_puts_what_the_store_knows_as_newest(pool: asyncpg.Pool):
+    house = House(pool, auto=True)
+    await house.comes(sealed(order()))
+    deposed = house.relay
+    house.restart()
+    await house.comes(sealed(order(new(limit=1233.0), id="d-2", counter=2)))
+    newest = house.wire.values.pop((E1.directive_bucket, SETTINGS))
+    house.wire.values[BRAIN1.directive_bucket, SETTINGS] = encode({"e1": sealed(order())})
+    for relay in (deposed, house.relay):
+        relay._begin_term()
+        await relay.relay_all()
+        assert house.wire.values.pop((E1.directive_bucket, SETTINGS)) == newest
+        await relay.carry_out()
+        assert not house.at_edge, "once a term"

@@ -1,6 +1,6 @@
 """Floods as factories tell them: alarms by tag class, incidents around them, causes recorded.
 
-Three causes with a pattern each, made the same from the same numbers; simulated throughout.
+Four causes with a pattern each, made the same from the same numbers; simulated throughout.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from shared.messages.envelope import Event, Frame
 MINUTE = 60_000
 CLASSES = tuple(f"tag{n}" for n in range(24))
 """Classes of tags that all factories share."""
-PATTERNS = {"valve": range(8), "pump": range(5, 13), "feed": range(10, 18)}
+PATTERNS = {"valve": range(8), "pump": range(5, 13), "feed": range(10, 18),
+            "drain": range(0, 16, 2)}  # fmt: skip
 STRANGE = range(16, 24)
 Told = tuple[int, Body]
 

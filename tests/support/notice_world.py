@@ -43,7 +43,7 @@ def noticing_on(
     shelving = ShelvingDesk(ShelvingStore(pool), records, audit, mail, clock)
     return Noticing(
         DriftWatching(notices, records, audit, clock, watch_drift, told_until),
-        NuisanceRounds(verdicts, records, NuisanceLearner(), shelving, clock),
+        NuisanceRounds(verdicts, records, NuisanceLearner(), shelving, clock, audit),
         NoticeParts(
             NoticeDesk(notices, records, audit, clock), NuisanceView(verdicts), shelving
         ),

@@ -149,6 +149,12 @@ class Ledger:
     async def passed(self, edge: str) -> list[RelayEntry]:
         return [e for e in self.entries.values() if (e.edge, e.status) == (edge, "relayed")]
 
+    async def newest_passed(self, edge: str) -> RelayEntry | None:
+        return max(await self.passed(edge), key=lambda e: e.counter, default=None)
+
+    async def superseded(self) -> frozenset[str]:
+        return frozenset()
+
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
         self._fate.pass_by("relay before commit")
         if entry is not None:

@@ -13,10 +13,15 @@ from pathlib import Path
 _KEY = "ANDON_TEST_SUMMARY"
 
 
+_made = False
+"""Whether this very process has made the folder; a run that a test starts inherits it too."""
+
+
 def _folder() -> Path:
     # The first process of the run makes it; its workers inherit the environment.
+    global _made
     if _KEY not in os.environ:
-        os.environ[_KEY] = tempfile.mkdtemp(prefix="andon-summary-")
+        os.environ[_KEY], _made = tempfile.mkdtemp(prefix="andon-summary-"), True
     return Path(os.environ[_KEY])
 
 
@@ -26,7 +31,9 @@ def say(topic: str, line: str) -> None:
 
 
 def lines() -> list[str]:
-    """What was said in all processes of this run; said once."""
+    """What was said in all processes of this run; said once, by the process that began it."""
+    if not _made:
+        return []
     told = [file.read_text() for file in sorted(_folder().glob("*"))]
     shutil.rmtree(_folder(), ignore_errors=True)
     return told

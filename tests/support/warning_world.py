@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from factory_brain.adapters.postgres.partitions import Partitions
@@ -32,6 +33,7 @@ from factory_brain.application.warning.windows import Ground, WindowSender
 from factory_brain.domain.samples import Columns
 from factory_brain.domain.shadow import DAY_MS, HOUR_MS
 from factory_brain.domain.warning import plants_of
+from shared.alarm.warning_model import Relation, WarningModel, many_features
 from shared.bus.port import Bus
 from shared.clock import ManualClock
 from shared.messages.bodies import Body
@@ -83,7 +85,8 @@ class Warns:
     ) -> None:
         self.pool, self.clock, self.up = pool, clock, WayUp()
         self.rows = WarningStore(pool)
-        reads, samples = WarningReads(pool), WarningSamples(pool)
+        self.reads = reads = WarningReads(pool)
+        samples = WarningSamples(pool)
         self.live = LiveView(
             SITE.alarms, clock, Broadcaster(clock.now_ms), FleetView("f1", SITE.info.edges, clock)
         )
@@ -144,6 +147,29 @@ class Invented:
             if start <= at < end:
                 return 1.0 + (at - start) / HOUR_MS
         return (at - drift) / HOUR_MS if at >= drift else 0.0
+
+
+def push(brain: Warns, **changes: Any) -> WarningPush:
+    """A push that a factory takes, but for what is changed."""
+    now = brain.clock.now_ms()
+    usual: dict[str, Any] = {
+        "id": f"push-{changes.get('counter', 1)}", "site": "f1", "counter": 1, "kind": "model",
+        "plant": PLANT.key, "tags": list(PLANT.tags), "model": model(), "issued_at": now,
+        "expires_at": now + DAY_MS, "approved_by": "zhao", "reason": "better",
+    }  # fmt: skip
+    return WarningPush(**{**usual, **changes})
+
+
+def model(**changes: Any) -> dict[str, Any]:
+    """A model that a factory takes, but for what is changed."""
+    wide = many_features(len(PLANT.tags))
+    many = len(PLANT.tags)
+    relation = Relation(np.zeros(many), np.ones(many), np.eye(many))
+    made = WarningModel(
+        PLANT.tags, (relation, relation), np.zeros(wide), np.ones(wide), np.full(wide, 0.1), 0.0,
+        1.0, 1.0, 0.0,
+    )  # fmt: skip
+    return {**made.to_dict(), **changes}
 
 
 def signed(push: WarningPush, key: Ed25519PrivateKey) -> SignedWarning:

@@ -275,8 +275,10 @@ class AlarmStore:
         )
 
     async def settings(self) -> dict[str, tuple[dict[str, Any], int]]:
-        """Settings that directives changed, by alarm."""
-        rows = await self.pool.fetch("SELECT alarm, setting, version FROM alarm_setting")
+        """Settings that directives changed and that run, by alarm."""
+        rows = await self.pool.fetch(
+            "SELECT alarm, setting, version FROM alarm_setting WHERE NOT superseded"
+        )
         return {row["alarm"]: (row["setting"], row["version"]) for row in rows}
 
     async def set_system(

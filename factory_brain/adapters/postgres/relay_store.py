@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 
 from factory_brain.application.directive_relay import UNDECIDED, RelayEntry
 from factory_brain.application.uplink import Uplink
-from shared.alarm.shadow import filter_data
+from shared.alarm.definition import AlarmDefinition
+from shared.alarm.shadow import filter_data, setting_data, setting_of
 from shared.messages.bodies import DirectiveReport
 from shared.messages.codec import decode
-from shared.messages.directives import SignedDirective, read
+from shared.messages.directives import SignedDirective, read, superseded_alarms
 from shared.postgres.pool import Connection
 
 
@@ -35,8 +37,48 @@ def entry_of(row: asyncpg.Record | None) -> RelayEntry | None:
 class PgRelayStore:
     """Implements `RelayStore`; reports go up in the transaction that records the entry."""
 
-    def __init__(self, pool: asyncpg.Pool, uplink: Uplink) -> None:
-        self._pool, self._uplink = pool, uplink
+    def __init__(
+        self, pool: asyncpg.Pool, uplink: Uplink, definitions: Mapping[str, AlarmDefinition]
+    ) -> None:
+        self._pool, self._uplink, self._definitions = pool, uplink, definitions
+
+    async def follow_site(self) -> None:
+        """At a start: what people rewrote in the site's files since it was tuned is tuned no more.
+
+        For good, as on the edge: who writes the old number again means the number, not the tuning.
+        """
+        rows = await self._pool.fetch("SELECT alarm, setting FROM alarm_setting")
+        now = [(r["alarm"], self._site(r["alarm"], setting_of(r["setting"]).filter)) for r in rows]
+        await self._pool.executemany(
+            # Tuned before this was kept: taken as rewritten by nobody, from here on it is known.
+            "UPDATE alarm_setting SET site = coalesce(site, $2), "
+            "superseded = superseded OR site IS NOT NULL "
+            "WHERE alarm = $1 AND site IS DISTINCT FROM $2",
+            [each for each in now if each[1] is not None],
+        )
+
+    async def superseded(self) -> frozenset[str]:
+        """Alarms that a directive has tuned and that people have rewritten since."""
+        rows = await self._pool.fetch("SELECT alarm FROM alarm_setting WHERE superseded")
+        return frozenset(row["alarm"] for row in rows)
+
+    async def newest_passed(self, edge: str) -> RelayEntry | None:
+        """What was let pass to an edge last."""
+        return entry_of(
+            await self._pool.fetchrow(
+                "SELECT * FROM directive_relay WHERE edge = $1 AND status = 'relayed' "
+                "ORDER BY counter DESC LIMIT 1",
+                edge,
+            )
+        )
+
+    def _site(self, alarm: str, name: str) -> dict[str, float | None] | None:
+        """What the site's files say of an alarm that is tuned under this filter."""
+        definition = self._definitions.get(alarm)
+        if definition is None:
+            return None
+        around = {"centre": definition.bounds.centre} if name == "day" else {}
+        return {**setting_data(definition.setting), **around}
 
     async def get(self, edge: str, counter: int) -> RelayEntry | None:
         """The entry of one number."""
@@ -94,6 +136,8 @@ class PgRelayStore:
 
         In the transaction that receives the report: told only once, it must not be forgotten.
         """
+        if report.status == "superseded":
+            await self._dropped(connection, edge, report)
         if report.status != "applied":
             return
         entry = entry_of(
@@ -117,12 +161,26 @@ class PgRelayStore:
                 },
                 report.settings_version or report.counter,
                 entry.at,
+                self._site(s.alarm, s.filter),
             )
             for s in directive.settings
         ]
         await connection.executemany(
-            "INSERT INTO alarm_setting (alarm, setting, version, at) VALUES ($1, $2, $3, $4) "
-            "ON CONFLICT (alarm) DO UPDATE SET setting = $2, version = $3, at = $4 "
+            "INSERT INTO alarm_setting (alarm, setting, version, at, site) "
+            "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (alarm) DO UPDATE "
+            "SET setting = $2, version = $3, at = $4, site = $5, superseded = false "
             "WHERE alarm_setting.version < $3",
             rows,
         )
+
+    async def _dropped(self, connection: Connection, edge: str, report: DirectiveReport) -> None:
+        """The edge has found another setting in its site's files: that one runs there."""
+        own = [
+            alarm for alarm in superseded_alarms(report.params)
+            if (known := self._definitions.get(alarm)) is not None and known.edge == edge
+        ]  # fmt: skip
+        await connection.execute(
+            "UPDATE alarm_setting SET superseded = true "
+            "WHERE alarm = ANY($1::text[]) AND version <= $2",
+            own, report.settings_version,
+        )  # fmt: skip

@@ -28,6 +28,8 @@ class ShadowReads(ShadowPoints):
         return {row["alarm"]: (row["days"], row["until"]) for row in rows}
 
     async def settings(self) -> dict[str, Setting]:
-        """alarm -> the setting that a directive has made of it."""
-        rows = await self._pool.fetch("SELECT alarm, setting FROM alarm_setting")
+        """alarm -> the setting that a directive has made of it, and that runs."""
+        rows = await self._pool.fetch(
+            "SELECT alarm, setting FROM alarm_setting WHERE NOT superseded"
+        )
         return {row["alarm"]: setting_of(row["setting"]) for row in rows}

@@ -101,6 +101,10 @@ class AlarmSettingRow(SQLModel, table=True):
     setting: dict[str, Any] = json_column()
     version: int
     at: int = big()
+    site: dict[str, Any] | None = json_column(nullable=True)
+    """What the site's files said of the alarm when it was tuned."""
+    superseded: bool = False
+    """People have rewritten that since: the edge runs theirs."""
 
 
 class RelayRow(SQLModel, table=True):

@@ -117,8 +117,10 @@ class PgWaiting:
         }
 
     async def settings(self) -> dict[str, Setting]:
-        """alarm -> the setting that a directive has made of it."""
-        rows = await self._pool.fetch("SELECT alarm, setting FROM alarm_setting")
+        """alarm -> the setting that a directive has made of it, and that runs."""
+        rows = await self._pool.fetch(
+            "SELECT alarm, setting FROM alarm_setting WHERE NOT superseded"
+        )
         return {row["alarm"]: setting_of(row["setting"]) for row in rows}
 
     async def tried(self, connection: Connection, edge: str, report: DirectiveReport) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from factory_brain.application.ports import Transaction
+from factory_brain.application.warning import off_loop
 from factory_brain.application.warning.alarms import WarningAlarms
 from factory_brain.application.warning.norms import Norms
 from factory_brain.application.warning.ports import EarlyWarning, Judged, Model, Norm
@@ -25,9 +26,11 @@ from factory_brain.domain.warning import (
     moved,
 )
 from factory_brain.domain.warning_words import alarm_of
-from shared.alarm.warning_schema import WINDOW_MIN, WINDOW_MS
+from shared.alarm.warning_schema import LEAD, WINDOW_MIN, WINDOW_MS
 from shared.messages.warning import read
+from shared.telemetry import logger
 
+log = logger("warning")
 EVERY_S = 60.0
 SETTLED_MS = 120_000
 """After a window's end: its last minute has come and is summarised by then."""
@@ -57,20 +60,35 @@ class Judging:
                 continue
 
     async def round(self) -> int:
-        """Judge what is new; returns how many windows were."""
-        ground, done = self._ground, 0
-        now = ground.clock.now_ms()
+        """Judge what is new; returns how many windows were.
+
+        A plant that cannot be judged stops no other: its fault is raised when all were tried.
+        """
+        try:
+            return await self._round(self._ground.clock.now_ms())
+        finally:
+            # Whatever went wrong: what is stored by now is shown.
+            await self._alarms.refresh()
+
+    async def _round(self, now: int) -> int:
+        ground, done, faults = self._ground, 0, list[Exception]()
         models = {model.plant: model for model in await ground.rows.models()}
         if not models and not await ground.rows.shown(now):
             return 0
         plants = {plant.key: plant for plant in ground.plants()}
         for key, model in sorted(models.items()):
-            if key in plants:
+            if key not in plants:
+                continue
+            try:
                 done += await self._judge(plants[key], model, now)
+            except Exception as error:  # of one plant, whatever it is: the others go on
+                log.error("plant_not_judged", plant=key, error=repr(error))
+                faults.append(error)
         await self._end_others({key for key in models if key in plants}, now)
         if done:
-            await self._alarms.refresh()
             await ground.rows.forget(now - KEPT_MS)
+        if faults:
+            raise faults[0]
         return done
 
     async def _judge(self, plant: Plant, model: Model, now: int) -> bool:
@@ -91,7 +109,8 @@ class Judging:
         silent = Judged(plant.key, end, model.push)
         if now >= model.expires_at:
             return replace(silent, silent="expired")
-        if await self._ground.reads.drilling(self._ground.assets(), plant.line):
+        ground, begin = self._ground, end - WINDOW_MS
+        if await ground.reads.drills(ground.assets(), plant.line, begin, end):
             return replace(silent, silent="drill")
         norm = await self._norms.of(plant)
         if isinstance(norm, str):
@@ -99,16 +118,13 @@ class Judging:
         return await self._numbers(silent, norm, model)
 
     async def _numbers(self, silent: Judged, norm: Norm, model: Model) -> Judged:
-        from factory_brain.application.warning import vectors  # numpy comes with the first use
-
-        first = silent.at - (vectors.LEAD + 1) * WINDOW_MS
-        count = (vectors.LEAD + 1) * WINDOW_MIN
-        minutes = await self._ground.samples.minutes(norm.tags, first, count)
-        made = await asyncio.to_thread(vectors.vectors, norm, minutes, [silent.at])
+        first = silent.at - (LEAD + 1) * WINDOW_MS
+        minutes = await self._ground.samples.minutes(norm.tags, first, (LEAD + 1) * WINDOW_MIN)
+        made = await off_loop.vectors(norm, minutes, [silent.at])
         if silent.at not in made:
             return replace(silent, silent="inputs")
         data = read(model.payload).model
-        said = await asyncio.to_thread(vectors.judge, data, made[silent.at])
+        said = await off_loop.judge(data, made[silent.at])
         return replace(
             silent, confidence=said.confidence, threshold=said.threshold, hit=said.hit,
             tags=said.tags, outside=said.outside,
@@ -130,7 +146,7 @@ class Judging:
 
     async def _end_others(self, judged: set[str], now: int) -> None:
         """A warning whose model was withdrawn, or whose plant is no more, stands no longer."""
-        rows, ended = self._ground.rows, False
+        rows = self._ground.rows
         for each in await rows.shown(now):
             if each.returned_at is None and each.plant not in judged:
                 async with rows.transaction() as tx:
@@ -138,9 +154,6 @@ class Judging:
                     found = await rows.standing(tx, each.alarm)
                     if found is not None and found.plant not in judged:
                         await rows.put(tx, replace(found, returned_at=now, changed=now))
-                        ended = True
-        if ended:
-            await self._alarms.refresh()
 
 
 def _heard(said: Judged) -> Heard:

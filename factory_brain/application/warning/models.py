@@ -12,12 +12,12 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from factory_brain.application.ports import Audit, Transaction
 from factory_brain.application.shadow.ports import Group
+from factory_brain.application.warning import off_loop
 from factory_brain.application.warning.ports import Rows, Settled
 from factory_brain.domain.warning import Plant
 from shared.alarm.warning_checks import model_fault
@@ -181,7 +181,7 @@ class WarningModels:
             fault = f"not a model: {error!r}"[:200]
         if fault:
             return Rejected("model_unfit", {"why": fault})
-        if not await asyncio.to_thread(_usable, push.model):
+        if not await off_loop.usable(push.model):
             return Rejected("model_unfit", {"why": "its coefficients do not fit what runs here"})
         return None
 
@@ -216,12 +216,6 @@ class WarningModels:
         while len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
         return new
-
-
-def _usable(model: dict[str, Any]) -> bool:
-    from factory_brain.application.warning import vectors
-
-    return vectors.usable(model)
 
 
 def _done(push: WarningPush, refusal: Rejected | None, payload: bytes, now: int) -> Settled:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from factory_brain.application.warning import off_loop
 from factory_brain.application.warning.ports import Norm, Reads, Rows, Samples
 from factory_brain.domain.shadow import DAY_MS
 from factory_brain.domain.warning import (
@@ -57,23 +58,23 @@ class Norms:
         return await self._rows.keep_norm(made)
 
     async def _make(self, plant: Plant, now: int) -> Norm | str:
-        from factory_brain.application.warning import vectors  # numpy comes with the first use
-
         oldest = await self._samples.oldest(plant.tags)
         if oldest is None:
             return "tags_without_history"
         first = max(-(-oldest // DAY_MS), now // DAY_MS - DAYS_BACK)
         last = now // DAY_MS - LATENESS_DAYS
         assets = self._assets()
-        record = await self._reads.record(assets, plant.line, (first - 1) * DAY_MS)
+        record = await self._reads.record(assets, plant.line, first * DAY_MS, now)
         alarms = await self._reads.alarmed(
             assets, plant.line, first * DAY_MS, last * DAY_MS
         )  # fmt: skip
-        days = commissioning(range(first, last), record.faults, alarms)
+        days = await asyncio.to_thread(
+            commissioning, range(first, last), record.faults, alarms
+        )  # fmt: skip
         chosen, minutes = list[int](), []
         for day in sorted(days):
             found = await self._samples.minutes(plant.tags, day * DAY_MS, MINUTES_A_DAY)
-            if await asyncio.to_thread(vectors.spreads, [found], [days[day]]) is None:
+            if await off_loop.spreads([found], [days[day]]) is None:
                 continue
             chosen.append(day)
             minutes.append(found)
@@ -82,7 +83,7 @@ class Norms:
         if len(chosen) < COMMISSIONING_DAYS:
             return "too_few_commissioning_days"
         quiet = [days[day] for day in chosen]
-        found = await asyncio.to_thread(vectors.spreads, minutes, quiet)
+        found = await off_loop.spreads(minutes, quiet)
         if found is None:
             return "too_few_commissioning_days"
         mean, sigma = found

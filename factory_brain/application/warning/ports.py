@@ -128,8 +128,8 @@ class Samples(Protocol):
 class Reads(Protocol):
     """What people and alarms have said."""
 
-    async def record(self, assets: AssetTree, line: str, since: int) -> Record:
-        """Faults, judged occurrences and judged warnings of a line."""
+    async def record(self, assets: AssetTree, line: str, since: int, now: int) -> Record:
+        """What people have said of a line since then, and what stood that nobody has judged."""
         ...
 
     async def alarmed(
@@ -138,8 +138,10 @@ class Reads(Protocol):
         """When alarms of a line stood."""
         ...
 
-    async def drilling(self, assets: AssetTree, line: str) -> bool:
-        """Whether a drill of a playbook runs there now."""
+    async def drills(
+        self, assets: AssetTree, line: str, since: int, until: int
+    ) -> list[Span]:  # fmt: skip
+        """Drills of playbooks there that reach into a span or into the two hours before it."""
         ...
 
 

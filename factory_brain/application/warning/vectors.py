@@ -1,12 +1,11 @@
 """Windows of a plant from its minutes: the same vectors as the back-test makes, and a judgement.
 
-Called in a thread, which is where numpy is loaded; plain data goes in and comes out. It reads no
-store and raises no alarm.
+Called by `off_loop.py` in a thread, which is where numpy is loaded; plain data goes in and comes
+out. It reads no store and raises no alarm.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +16,9 @@ import numpy.typing as npt
 from factory_brain.application.warning.ports import Minutes, Norm
 from factory_brain.domain.warning import COMMISSIONING_WINDOWS
 from shared.alarm.warning_model import CLIP, WarningModel
-from shared.alarm.warning_schema import DAY, LONG, WINDOW_MIN, WINDOW_MS
+from shared.alarm.warning_schema import WINDOW_MIN, WINDOW_MS
 from shared.alarm.warning_windows import Windows
 
-LEAD = DAY + LONG
-"""Windows before one whose past it needs to be what an unbroken run would make it."""
 BAD_SHARE = 0.2
 """Of a window's minutes and tags without a good value: more, and nothing is said of it."""
 
@@ -100,8 +97,3 @@ def judge(data: dict[str, Any], vector: bytes) -> Said:
         said.confidence, model.confidence(model.threshold), said.warns, said.tags,
         int(beyond.sum()),
     )  # fmt: skip
-
-
-def none_of(tags: int) -> bytes:
-    """The vector of a window that nobody judges any more."""
-    return bytes(array("f", [0.0] * 4 * tags))

@@ -7,18 +7,20 @@ it; a fault that comes late, moves or is withdrawn sends its windows again with 
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from factory_brain.application.shadow.ports import Group
+from factory_brain.application.warning import off_loop
 from factory_brain.application.warning.norms import Norms
 from factory_brain.application.warning.ports import Norm, Reads, Rows, Samples
 from factory_brain.domain.shadow import DAY_MS, HOUR_MS
 from factory_brain.domain.warning import Label, Plant, changes, labelled
-from shared.alarm.warning_schema import WINDOW_MIN, WINDOW_MS
+from shared.alarm.warning_schema import LEAD, WINDOW_MIN, WINDOW_MS
 from shared.clock import Clock
-from shared.messages.warning import WITHDRAWN, WarningWindows
+from shared.messages.warning import PARTS, WITHDRAWN, WarningWindows
 from shared.site.assets import AssetTree
 from shared.telemetry import logger
 
@@ -31,6 +33,8 @@ MOST_A_DAY = 480
 EVERY_S = 1800.0
 FIRST_S = 120.0
 """After a start alarms come first."""
+Told = tuple[int, int, str, bytes]
+"""Window end, label, the fault that it comes from, vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +77,25 @@ class WindowSender:
             wait = EVERY_S
 
     async def round(self) -> int:
-        """Send what has changed; returns how many windows."""
-        sent = 0
+        """Send what has changed; returns how many windows.
+
+        A plant whose windows cannot be sent stops no other: its fault is raised after all of them.
+        """
+        sent, faults = 0, list[Exception]()
         for plant in self._ground.plants():
-            sent += await self._plant(plant)
+            try:
+                sent += await self._plant(plant)
+            except Exception as error:  # of one plant, whatever it is: the others go on
+                log.error("windows_not_sent", plant=plant.key, error=repr(error))
+                faults.append(error)
+        if faults:
+            raise faults[0]
         return sent
 
     async def _plant(self, plant: Plant) -> int:
         ground, now = self._ground, self._ground.clock.now_ms()
         since = (now // DAY_MS - DAYS_BACK) * DAY_MS
-        record = await ground.reads.record(ground.assets(), plant.line, since)
+        record = await ground.reads.record(ground.assets(), plant.line, since, now)
         sent = await ground.rows.sent(plant.key, since)
         if not sent and not (record.faults or record.said or record.verdicts):
             return 0  # nobody has judged anything: not even the commissioning is looked for
@@ -90,7 +103,9 @@ class WindowSender:
         if isinstance(norm, str):
             return 0
         begin = max(since, (norm.until + 1) * DAY_MS)
-        wanted = labelled(plant, ground.site, record, begin, now - SETTLED_MS)
+        wanted = await asyncio.to_thread(
+            labelled, plant, ground.site, record, begin, now - SETTLED_MS
+        )  # fmt: skip
         due = changes(wanted, {end: label for end, label in sent.items() if end > begin})
         room = MOST_A_DAY - await ground.rows.sent_today(plant.key, now // DAY_MS * DAY_MS)
         chosen = dict(sorted(due.items())[: max(0, room)])
@@ -100,24 +115,24 @@ class WindowSender:
         for end, label in chosen.items():
             days[(end - 1) // DAY_MS][end] = label
         for day, labels in sorted(days.items()):
-            await self._day(plant, norm, day, labels)
+            told = _told(plant, labels, await self._vectors(plant, norm, day, labels), sent)
+            await self._day(plant, day, labels, told)
         return len(chosen)
 
-    async def _day(self, plant: Plant, norm: Norm, day: int, labels: Mapping[int, Label]) -> None:
-        from factory_brain.application.warning import vectors  # numpy comes with the first use
+    async def _vectors(
+        self, plant: Plant, norm: Norm, day: int, labels: Mapping[int, Label]
+    ) -> dict[int, bytes]:
+        if all(label == WITHDRAWN for label, _ in labels.values()):
+            return {}
+        first = day * DAY_MS - LEAD * WINDOW_MS
+        count = (LEAD + DAY_MS // WINDOW_MS) * WINDOW_MIN
+        minutes = await self._ground.samples.minutes(plant.tags, first, count)
+        return await off_loop.vectors(norm, minutes, labels)
 
+    async def _day(
+        self, plant: Plant, day: int, labels: Mapping[int, Label], told: Sequence[Told]
+    ) -> None:
         ground = self._ground
-        first = day * DAY_MS - vectors.LEAD * WINDOW_MS
-        count = (vectors.LEAD + DAY_MS // WINDOW_MS) * WINDOW_MIN
-        found: dict[int, bytes] = {}
-        if any(label != WITHDRAWN for label, _ in labels.values()):
-            minutes = await ground.samples.minutes(plant.tags, first, count)
-            found = await asyncio.to_thread(vectors.vectors, norm, minutes, labels)
-        empty = vectors.none_of(len(plant.tags))
-        told = [
-            (end, *label, empty if label[0] == WITHDRAWN else found[end])
-            for end, label in labels.items() if label[0] == WITHDRAWN or end in found
-        ]  # fmt: skip
         async with ground.rows.transaction() as tx:
             await ground.group.fence(tx)
             # A window without samples is noted as well: it would be looked for in every round.
@@ -132,3 +147,18 @@ class WindowSender:
                 )  # fmt: skip
                 await ground.group.say(tx, "warning_windows", body)
         log.info("windows_sent", plant=plant.key, day=day, windows=len(told))
+
+
+def _told(
+    plant: Plant, labels: Mapping[int, Label], found: Mapping[int, bytes], sent: Mapping[int, Label]
+) -> list[Told]:
+    """What the group hears. A window that lost its samples is withdrawn if it was sent before:
+    what the group holds of it is what nobody says any more."""
+    empty = bytes(array("f", [0.0] * PARTS * len(plant.tags)))
+    told: list[Told] = []
+    for end, (label, fault) in labels.items():
+        if label != WITHDRAWN and end in found:
+            told.append((end, label, fault, found[end]))
+        elif label == WITHDRAWN or sent.get(end, (WITHDRAWN, ""))[0] != WITHDRAWN:
+            told.append((end, WITHDRAWN, "", empty))
+    return told

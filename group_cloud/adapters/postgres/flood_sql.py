@@ -30,9 +30,19 @@ NEWEST = (
 )
 TELLABLE = (
     f"SELECT l.first_at, l.number, l.told, {', '.join(f'a.{name}' for name in ANSWER_FIELDS)}, "
-    f"{OURS} AS ours FROM flood l JOIN factory f ON f.site = l.site JOIN {NEWEST} "
-    "WHERE l.begun_at >= $1 ORDER BY l.site, l.first_at DESC, l.incident LIMIT $2"
+    f"{OURS} AS ours FROM (SELECT *, row_number() OVER (PARTITION BY site ORDER BY first_at DESC, "
+    "incident) AS place FROM flood WHERE begun_at >= $1) l "
+    f"JOIN factory f ON f.site = l.site JOIN {NEWEST} "
+    "WHERE l.place <= $2 ORDER BY l.place, l.site LIMIT $3"
 )
+"""Of each factory the newest; where they are too many, as many of each."""
+OPEN = (
+    "SELECT l.site, l.incident, f.tenant, l.first_at, l.asked FROM flood l "
+    "JOIN factory f ON f.site = l.site WHERE l.goes_on AND NOT l.settled ORDER BY row_number() "
+    "OVER (PARTITION BY l.site ORDER BY l.first_at DESC, l.incident), l.first_at DESC, l.site "
+    "LIMIT $1"
+)
+"""Each factory's newest, then their second: nobody's many floods hide another's only one."""
 
 
 def add(table: str, columns: Sequence[str]) -> str:

@@ -6,13 +6,15 @@ Called by `application/floods`. What is remembered belongs to the tenant that ow
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from types import CoroutineType
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 import msgspec
 
-from group_cloud.adapters.postgres.flood_sql import ANSWER_FIELDS, NEWS, TELLABLE, add
+from group_cloud.adapters.postgres.flood_sql import ANSWER_FIELDS, NEWS, OPEN, TELLABLE, add
 from group_cloud.application.floods.learning import in_both
 from group_cloud.application.floods.ports import (
     Answer,
@@ -25,6 +27,8 @@ from group_cloud.application.floods.ports import (
     Told,
 )
 from group_cloud.domain.floods import ALARMS, MINUTE_MS, point_of, superfluous
+from shared.errors import StoreError, UnstorableError
+from shared.messages.floods import MOST
 
 FOLLOWED = 200
 LATEST = 1 << 53
@@ -34,6 +38,30 @@ _EPISODE = (
     "revision", "at", "cause", "cause_names", "done", "words", "took_min", "alarms",
 )  # fmt: skip
 _OWN = "JOIN factory f ON f.site = e.site WHERE f.tenant = $1 AND NOT e.forgotten"
+
+
+_BLAMED = (
+    asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError
+)  # fmt: skip
+Rest = ParamSpec("Rest")
+Found = TypeVar("Found")
+
+
+def _apart(
+    ask: Callable[Rest, Awaitable[Found]],
+) -> Callable[Rest, CoroutineType[Any, Any, Found]]:
+    """What one record or one tenant is to blame for is told apart from a database that is gone."""
+
+    @wraps(ask)
+    async def asked(*args: Rest.args, **more: Rest.kwargs) -> Found:
+        try:
+            return await ask(*args, **more)
+        except _BLAMED as error:
+            raise UnstorableError(str(error).partition("\n")[0][:200]) from error
+        except asyncpg.QueryCanceledError as error:
+            raise StoreError(f"{ask.__name__}: {error}") from error
+
+    return asked
 
 
 class FloodStore:
@@ -57,6 +85,7 @@ class FloodStore:
             )  # fmt: skip
         return found
 
+    @_apart
     async def follow(self, tx: asyncpg.Connection, /, told: Told, at: int) -> bool:
         """Take note of a revision; whether it is newer than what was noted."""
         goes_on = told.flood and told.status not in ("closed", "merged")
@@ -71,6 +100,7 @@ class FloodStore:
         )  # fmt: skip
         return bool(done)
 
+    @_apart
     async def happened(
         self, site: str, incident: str, first_at: int, minutes: float
     ) -> list[Raised]:
@@ -110,11 +140,14 @@ class FloodStore:
                     row["kind"] or "", row["side"] or "",
                 ),
                 (row["raised_at"] - origin) / MINUTE_MS,
-                (row["returned_at"] - origin) / MINUTE_MS if row["returned_at"] else None,
+                # Never before the raise, whatever became of the clock that stamped both.
+                (max(row["returned_at"], row["raised_at"]) - origin) / MINUTE_MS
+                if row["returned_at"] else None,
             )
             for row in rows
         ]  # fmt: skip
 
+    @_apart
     async def runs(self, site: str, names: Sequence[str]) -> list[asyncpg.Record]:
         """What ran."""
         return await self._pool.fetch(
@@ -123,6 +156,7 @@ class FloodStore:
             site, list(names),
         )  # fmt: skip
 
+    @_apart
     async def remember(self, tx: asyncpg.Connection, /, episode: Episode, at: int) -> None:
         """Keep an episode, in the place of an older revision of it."""
         sets = ", ".join(f"{name} = excluded.{name}" for name in _EPISODE)
@@ -137,12 +171,14 @@ class FloodStore:
             [list(each) for each in episode.alarms],
         )  # fmt: skip
 
+    @_apart
     async def forget(self, tx: asyncpg.Connection, /, site: str, incident: str) -> None:
         """It is none, or none any more."""
         await tx.execute(
             "DELETE FROM flood_episode WHERE site = $1 AND incident = $2", site, incident
         )
 
+    @_apart
     async def tidy(self, tenant: str) -> int:
         """Give up what a full memory gives up."""
         rows = await self._pool.fetch(
@@ -158,6 +194,7 @@ class FloodStore:
         )
         return len(gone)
 
+    @_apart
     async def judge(self, tx: asyncpg.Connection, /, site: str, incident: str, cause: str) -> None:
         """Note the cause beside the answers, and whether any was recorded before them."""
         await tx.execute(
@@ -171,6 +208,7 @@ class FloodStore:
             site, incident, cause,
         )  # fmt: skip
 
+    @_apart
     async def memory(self, tenant: str) -> Memory:
         """What is remembered for a tenant's factories: of those alone."""
         rows = await self._pool.fetch(
@@ -182,6 +220,7 @@ class FloodStore:
         version = hashlib.blake2b(told, digest_size=12).hexdigest()
         return Memory(tenant, version, tuple(row["cause"] for row in rows))
 
+    @_apart
     async def episodes(self, tenant: str) -> list[Episode]:
         """All of it, in a fixed order."""
         rows = await self._pool.fetch(
@@ -189,6 +228,7 @@ class FloodStore:
         )
         return [_episode(row) for row in rows]
 
+    @_apart
     async def shown(self, tenant: str, near: Sequence[Near]) -> list[dict[str, Any]]:
         """These as answers keep them."""
         alike = {each.name: each.similarity for each in near}
@@ -201,18 +241,14 @@ class FloodStore:
         return [each.shown(alike[each.name], in_both(names or {})) for each, names in found]
 
     async def open(self) -> list[Flood]:
-        """Floods that go on and have no settled answer, the newest first."""
-        rows = await self._pool.fetch(
-            "SELECT l.site, l.incident, f.tenant, l.first_at, l.asked FROM flood l "
-            "JOIN factory f ON f.site = l.site WHERE l.goes_on AND NOT l.settled "
-            f"ORDER BY l.first_at DESC, l.site, l.incident LIMIT {FOLLOWED}"
-        )
-        return [Flood(*row) for row in rows]
+        """Floods that go on and have no settled answer, of all factories in turn."""
+        return [Flood(*row) for row in await self._pool.fetch(OPEN, FOLLOWED)]
 
     async def tenant_of(self, site: str) -> str:
         """Whose a factory is."""
         return await self._pool.fetchval("SELECT tenant FROM factory WHERE site = $1", site) or ""
 
+    @_apart
     async def answer(self, tx: asyncpg.Connection, /, answer: Answer) -> bool:
         """Keep an answer; whether there was none at that horizon."""
         made = await tx.fetchval(
@@ -228,15 +264,16 @@ class FloodStore:
 
     async def tellable(self, since: int) -> list[Tellable]:
         """Floods taken up since then, with their newest answers."""
-        rows = await self._pool.fetch(TELLABLE, since, TELLABLE_MOST)
+        rows = await self._pool.fetch(TELLABLE, since, MOST, TELLABLE_MOST)
         return [
             Tellable(
                 row["site"], row["incident"], row["first_at"], row["number"], row["told"],
                 Answer(**{name: row[name] for name in ANSWER_FIELDS}), row["ours"],
             )
-            for row in rows
+            for row in sorted(rows, key=lambda row: row["site"])
         ]  # fmt: skip
 
+    @_apart
     async def told(self, tx: asyncpg.Connection, /, told: Tellable, digest: str) -> int:
         """Something else is told now; returns its number."""
         number = await tx.fetchval(

@@ -7,17 +7,18 @@ scoped door.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import asyncpg
 
 from group_cloud.adapters.postgres.scoped import Scoped, within
+from group_cloud.adapters.postgres.verdict_sql import JUDGED, NUISANCE
 from group_cloud.application.notices.ports import Fed, Feed, Notice, Site, Watched
 from group_cloud.application.notices.watching import rates, shares
 from group_cloud.domain.scope import Scope
 
 DAY_MS = 86_400_000
 MOST_POINTS = 5_000
-AWAY_MS = 7 * DAY_MS
 _FIELDS = tuple(Notice.__slots__)
 _SITES = (
     "SELECT f.site, d.first, r.at, r.body->'edges' AS edges FROM factory f "
@@ -30,8 +31,8 @@ _FORECAST = (
 )
 _ANSWERED = (
     "SELECT (raised_at / 86400000)::int AS day, count(*) AS finished, "
-    "count(*) FILTER (WHERE label IN ('true', 'nuisance')) AS judged, "
-    "count(*) FILTER (WHERE label = 'nuisance') AS nuisance FROM outcome "
+    f"count(*) FILTER (WHERE {JUDGED}) AS judged, "
+    f"count(*) FILTER (WHERE {JUDGED} AND {NUISANCE}) AS nuisance FROM outcome o "
     "WHERE site = $1 AND raised_at >= $2 AND raised_at < $3 AND label <> 'drill' GROUP BY 1"
 )
 
@@ -45,9 +46,12 @@ class NoticeStore:
     async def sites(self) -> list[Site]:
         """Factories with figures."""
         return [
-            Site(row["site"], row["first"], _edges_told(row["edges"] or [], row["at"] or 0))
+            Site(
+                row["site"], row["first"], row["at"],
+                _edges_told(row["edges"] or [], row["at"] or 0),
+            )
             for row in await self._pool.fetch(_SITES)
-        ]
+        ]  # fmt: skip
 
     async def watched(self, site: str, feed: Feed) -> Watched | None:
         """How far a feed has come."""
@@ -56,8 +60,12 @@ class NoticeStore:
         )
         return Watched(row["began"], row["day"], row["data"]) if row else None
 
-    async def numbers(self, site: str, feed: Feed, began: int, days: range) -> list[Fed]:
-        """The numbers of these days, the oldest first."""
+    async def numbers(
+        self, site: str, feed: Feed, began: int, days: range, whole: Mapping[str, int]
+    ) -> list[Fed]:
+        """The numbers of these days, the oldest first; `whole`: see `rates`."""
+        if not days:
+            return []
         if feed == "labels":
             rows = await self._pool.fetch(
                 _ANSWERED, site, days.start * DAY_MS, days.stop * DAY_MS, timeout=60
@@ -65,7 +73,7 @@ class NoticeStore:
             counts = {r["day"]: (r["finished"], r["judged"], r["nuisance"]) for r in rows}
             return shares(days, counts)
         points = await self._pool.fetch(
-            "SELECT alarm FROM alarm_point WHERE site = $1 ORDER BY alarm LIMIT $2",
+            "SELECT alarm, edge FROM alarm_point WHERE site = $1 ORDER BY alarm LIMIT $2",
             site, MOST_POINTS,
         )  # fmt: skip
         told = await self._pool.fetch(
@@ -77,10 +85,12 @@ class NoticeStore:
             "GROUP BY alarm", site,
         )  # fmt: skip
         raised = {(row["alarm"], row["day"]): row["raised"] for row in told}
-        known = [row["alarm"] for row in points]
+        edges = {row["alarm"]: row["edge"] for row in points}
         began_at = {row["alarm"]: row["day"] for row in first}
         forecast = await self._forecast(site)
-        return await asyncio.to_thread(rates, days, began, known, raised, began_at, forecast)
+        return await asyncio.to_thread(
+            rates, days, began, list(edges), raised, began_at, forecast, edges, whole
+        )
 
     async def _forecast(self, site: str) -> dict[str, tuple[float, int]]:
         """What the newest roll-out that is done has forecast of each point."""
@@ -141,7 +151,8 @@ class NoticeStore:
         """Newest first, with the names of point and factory."""
         return await self._ask.fetch(
             scope,
-            "SELECT n.*, p.names, f.names AS site_names FROM drift_notice n "
+            "SELECT n.*, p.names, f.names AS site_names, count(*) OVER () AS of_all "
+            "FROM drift_notice n "
             "JOIN factory f ON f.site = n.site "
             "LEFT JOIN alarm_point p ON p.site = n.site AND p.alarm = n.alarm WHERE {mine:n} "
             "AND ($2::text IS NULL OR n.site = $2) AND ($3 = 'all' OR n.state = $3 "
@@ -157,14 +168,15 @@ class NoticeStore:
         )
 
 
-def _edges_told(edges: list[dict[str, object]], at: int) -> int | None:
-    """Until when all edges have told; one that has been away for a week is not waited for."""
-    found = []
+def _edges_told(edges: list[dict[str, object]], at: int) -> dict[str, int]:
+    """Until when the edges have told that hold anything back; one that is away and that its brain
+    has not seen has told nothing."""
+    found = {}
     for edge in edges:
         last, oldest = edge.get("last_seen"), edge.get("oldest_buffered_ms")
         until = at - int(oldest) if isinstance(oldest, (int, float)) else at
-        if not edge.get("online", True) and isinstance(last, (int, float)):
-            until = min(until, int(last))
-        if until < at and until > at - AWAY_MS:
-            found.append(until)
-    return min(found, default=None)
+        if not edge.get("online", True):
+            until = min(until, int(last) if isinstance(last, (int, float)) else 0)
+        if until < at:
+            found[str(edge.get("edge", ""))] = until
+    return found

@@ -12,6 +12,7 @@ from dataclasses import astuple
 import asyncpg
 
 from group_cloud.adapters.postgres.scoped import Scoped
+from group_cloud.adapters.postgres.verdict_sql import JUDGED, NUISANCE, SPOTS
 from group_cloud.application.nuisance.ports import (
     Learnt,
     Model,
@@ -23,40 +24,29 @@ from group_cloud.application.nuisance.ports import (
 )
 from group_cloud.domain.scope import Scope
 
-_JUDGED = "(o.label IN ('true', 'nuisance') OR (o.label = '' AND o.body->>'dismissed' = 'true'))"
-"""A drill is no verdict, and neither is silence; who dismisses an alarm calls it nuisance."""
-_NUISANCE = "(o.label <> 'true')"
-_VERDICT = f"o.occurrence, o.alarm, {_NUISANCE} AS nuisance, o.raised_at"
+_VERDICT = f"o.occurrence, o.alarm, {NUISANCE} AS nuisance, o.raised_at"
 _NEW = (
     f"SELECT {_VERDICT} FROM outcome o LEFT JOIN nuisance_label n ON n.site = o.site "
-    f"AND n.occurrence = o.occurrence WHERE o.site = $1 AND {_JUDGED} AND n.site IS NULL "
-    "AND o.raised_at > 0 ORDER BY o.revision LIMIT $2"
+    f"AND n.occurrence = o.occurrence WHERE o.site = $1 AND {JUDGED} AND n.site IS NULL "
+    "AND o.raised_at > 0 AND o.revision > coalesce((SELECT m.floor FROM nuisance_model m "
+    "WHERE m.site = $1), 0) ORDER BY o.revision LIMIT $2"
 )
 _CHANGED = (
     "SELECT true FROM nuisance_label n JOIN outcome o ON o.site = n.site "
-    f"AND o.occurrence = n.occurrence WHERE n.site = $1 AND (NOT coalesce({_JUDGED}, false) "
-    f"OR {_NUISANCE} <> n.nuisance) LIMIT 1"
+    f"AND o.occurrence = n.occurrence WHERE n.site = $1 AND (NOT coalesce({JUDGED}, false) "
+    f"OR {NUISANCE} <> n.nuisance) LIMIT 1"
 )
 _STANDING = (
-    f"SELECT * FROM (SELECT {_VERDICT}, n.seen, n.place, o.revision FROM outcome o "
+    f"SELECT * FROM (SELECT {_VERDICT}, n.seen, o.revision FROM outcome o "
     "LEFT JOIN nuisance_label n ON n.site = o.site AND n.occurrence = o.occurrence "
-    f"WHERE o.site = $1 AND {_JUDGED} AND o.raised_at > 0 "
-    "ORDER BY n.place DESC NULLS FIRST, o.revision DESC LIMIT $2) held "
-    "ORDER BY place NULLS LAST, revision"
-)
-_SPOTS = (
-    "SELECT p.alarm, p.edge, p.priority, p.tuning IS NOT NULL AS tunable, "
-    "coalesce(v.labels, 0) AS labels, coalesce(v.nuisance, 0) AS nuisance, v.last_true_at "
-    "FROM alarm_point p LEFT JOIN (SELECT o.alarm, count(*) AS labels, "
-    f"count(*) FILTER (WHERE {_NUISANCE}) AS nuisance, "
-    f"max(o.raised_at) FILTER (WHERE NOT {_NUISANCE}) AS last_true_at "
-    f"FROM outcome o WHERE o.site = $1 AND {_JUDGED} GROUP BY o.alarm) v ON v.alarm = p.alarm "
-    "WHERE p.site = $1 ORDER BY p.alarm LIMIT $2"
+    f"WHERE o.site = $1 AND {JUDGED} AND o.raised_at > 0 "
+    "ORDER BY o.revision DESC LIMIT $2) held ORDER BY revision"
 )
 _RANKS = (
     "INSERT INTO nuisance_point (site, alarm, edge, probability, low, high, labels, nuisance, "
     "raised, last_true_at, because, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 )
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 13))"
 _LABEL = (
     "INSERT INTO nuisance_label (site, occurrence, alarm, place, nuisance, raised_at, seen, "
     "logistic, bayes, said) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
@@ -74,7 +64,7 @@ class NuisanceStore:
         """Factories with verdicts, or with a model."""
         rows = await self._pool.fetch(
             f"SELECT f.site FROM factory f WHERE EXISTS (SELECT 1 FROM outcome o "
-            f"WHERE o.site = f.site AND {_JUDGED}) OR EXISTS (SELECT 1 FROM nuisance_model m "
+            f"WHERE o.site = f.site AND {JUDGED}) OR EXISTS (SELECT 1 FROM nuisance_model m "
             "WHERE m.site = f.site) ORDER BY f.site LIMIT 1000"
         )
         return [row["site"] for row in rows]
@@ -82,28 +72,32 @@ class NuisanceStore:
     async def model(self, site: str) -> Model:
         """The newest."""
         row = await self._pool.fetchrow(
-            "SELECT learnt, champion, data FROM nuisance_model WHERE site = $1", site
+            "SELECT learnt, champion, data, floor FROM nuisance_model WHERE site = $1", site
         )
-        return Model(row["learnt"], row["champion"], row["data"]) if row else Model()
+        return Model(*row) if row else Model()
 
     async def new(self, site: str, limit: int) -> list[Verdict]:
-        """Verdicts that were not learnt, in the order in which they came."""
+        """Verdicts that were not learnt and are not too old, in the order in which they came."""
         return [Verdict(*row) for row in await self._pool.fetch(_NEW, site, limit, timeout=60)]
 
     async def changed(self, site: str) -> bool:
         """Whether people have said otherwise of something that was learnt."""
         return bool(await self._pool.fetchval(_CHANGED, site, timeout=60))
 
-    async def standing(self, site: str, limit: int) -> list[tuple[Verdict, Seen | None]]:
-        """The newest verdicts as they stand, in the order in which they came."""
+    async def standing(
+        self, site: str, limit: int
+    ) -> tuple[list[tuple[Verdict, Seen | None]], int]:
+        """The newest verdicts as they stand, in the order in which they came, and the revision up
+        to which there are older ones."""
         rows = await self._pool.fetch(_STANDING, site, limit, timeout=60)
-        return [
+        held = [
             (
                 Verdict(row["occurrence"], row["alarm"], row["nuisance"], row["raised_at"]),
                 Seen(row["occurrence"], row["alarm"], *row["seen"]) if row["seen"] else None,
             )
             for row in rows
         ]
+        return held, rows[0]["revision"] - 1 if len(rows) >= limit else 0
 
     async def raised(self, site: str, since: int, until: int, limit: int) -> list[Raised]:
         """What came up between, oldest first; of too many the newest."""
@@ -117,14 +111,14 @@ class NuisanceStore:
 
     async def spots(self, site: str, limit: int) -> list[Spot]:
         """Alarm points with their verdicts."""
-        return [Spot(*row) for row in await self._pool.fetch(_SPOTS, site, limit, timeout=60)]
+        return [Spot(*r) for r in await self._pool.fetch(SPOTS, site, limit, None, timeout=60)]
 
     async def keep(
         self, tx: asyncpg.Connection, /, site: str, before: Model, now: Model,
         learnt: Sequence[Learnt], at: int, *, anew: bool,
     ) -> bool:  # fmt: skip
         """Keep what was learnt, if nobody was there first."""
-        await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 13))", site)
+        await tx.execute(_LOCK, site)
         last = await tx.fetchval("SELECT learnt FROM nuisance_model WHERE site = $1", site)
         if (last or 0) != before.learnt:
             return False
@@ -132,10 +126,10 @@ class NuisanceStore:
             await tx.execute("DELETE FROM nuisance_label WHERE site = $1", site)
         await tx.executemany(_LABEL, [_label(site, each) for each in learnt])
         await tx.execute(
-            "INSERT INTO nuisance_model (site, learnt, champion, at, data) "
-            "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (site) DO UPDATE SET learnt = $2, "
-            "champion = $3, at = $4, data = $5",
-            site, now.learnt, now.champion, at, now.data,
+            "INSERT INTO nuisance_model (site, learnt, champion, at, data, floor) "
+            "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (site) DO UPDATE SET learnt = $2, "
+            "champion = $3, at = $4, data = $5, floor = $6",
+            site, now.learnt, now.champion, at, now.data, now.floor,
         )  # fmt: skip
         return True
 
@@ -143,6 +137,7 @@ class NuisanceStore:
         self, tx: asyncpg.Connection, /, site: str, ranks: Sequence[PointRank], at: int
     ) -> None:
         """In place of the factory's former ones."""
+        await tx.execute(_LOCK, site)
         await tx.execute("DELETE FROM nuisance_point WHERE site = $1", site)
         await tx.executemany(
             _RANKS, [(site, *astuple(each)[:-1], list(each.because), at) for each in ranks]
@@ -173,7 +168,8 @@ class NuisanceStore:
         """Points, the likeliest nuisance first; of the same, what came up most."""
         return await self._ask.fetch(
             scope,
-            "SELECT n.*, p.names, p.priority FROM nuisance_point n LEFT JOIN alarm_point p "
+            "SELECT n.*, p.names, p.priority, count(*) OVER () AS of_all "
+            "FROM nuisance_point n LEFT JOIN alarm_point p "
             "ON p.site = n.site AND p.alarm = n.alarm WHERE {mine:n} "
             "AND ($2::text IS NULL OR n.site = $2) "
             "ORDER BY n.probability DESC, n.raised DESC, n.site, n.alarm LIMIT $3",

@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 
 from group_cloud.adapters.postgres.scoped import Scoped, within
+from group_cloud.adapters.postgres.verdict_sql import SPOTS
+from group_cloud.application.nuisance.ports import Spot
 from group_cloud.domain.scope import Scope
 
 _WITH_NAMES = (
@@ -18,6 +20,8 @@ _WITH_NAMES = (
     "LEFT JOIN alarm_point p ON p.site = s.site AND p.alarm = s.alarm WHERE {mine:s} "
 )
 
+_COUNTED = _WITH_NAMES.replace("SELECT s.*,", "SELECT s.*, count(*) OVER () AS of_all,")
+
 
 class ShelvingStore:
     """Implements `ShelvingRows`."""
@@ -25,13 +29,25 @@ class ShelvingStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._ask = Scoped(pool)
 
-    async def open_of(self, tx: asyncpg.Connection, /, site: str) -> dict[str, str]:
+    async def open_of(self, tx: asyncpg.Connection, /, site: str) -> dict[str, asyncpg.Record]:
         """alarm -> the open proposal of it, locked."""
         rows = await tx.fetch(
-            "SELECT alarm, id FROM shelving_proposal WHERE site = $1 AND status = 'open' "
-            "FOR UPDATE", site,
+            "SELECT * FROM shelving_proposal WHERE site = $1 AND status = 'open' FOR UPDATE", site
+        )
+        return {row["alarm"]: row for row in rows}
+
+    async def spot(self, tx: asyncpg.Connection, /, site: str, alarm: str) -> Spot | None:
+        """A point as it is now; None: the factory has it no more."""
+        row = await tx.fetchrow(SPOTS, site, 1, alarm, timeout=60)
+        return Spot(*row) if row else None
+
+    async def refresh(self, tx: asyncpg.Connection, /, proposal: str, made: dict[str, Any]) -> None:
+        """What an open one says, by what is known now."""
+        await tx.execute(
+            "UPDATE shelving_proposal SET edge = $2, kind = $3, hours = $4, labels = $5, "
+            "evidence = $6 WHERE id = $1 AND status = 'open'",
+            proposal, made["edge"], made["kind"], made["hours"], made["labels"], made["evidence"],
         )  # fmt: skip
-        return {row["alarm"]: row["id"] for row in rows}
 
     async def newest(self, tx: asyncpg.Connection, /, site: str) -> dict[str, tuple[str, int, int]]:
         """alarm -> (status, labels, decided at) of its newest proposal."""
@@ -80,10 +96,10 @@ class ShelvingStore:
         )  # fmt: skip
 
     async def listed(self, scope: Scope, site: str | None, limit: int) -> list[asyncpg.Record]:
-        """Open ones first, newest first."""
+        """Open ones first, newest first; `of_all`: how many there are."""
         return await self._ask.fetch(
             scope,
-            f"{_WITH_NAMES} AND ($2::text IS NULL OR s.site = $2) "
+            f"{_COUNTED} AND ($2::text IS NULL OR s.site = $2) "
             "ORDER BY (s.status <> 'open'), s.created_at DESC, s.id DESC LIMIT $3",
             site, limit,
         )  # fmt: skip

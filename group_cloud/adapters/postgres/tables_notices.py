@@ -94,6 +94,8 @@ class NuisanceModelTable(SQLModel, table=True):
     champion: str
     at: int = big()
     data: dict[str, Any] = json_column()
+    floor: int = big()
+    """Verdicts up to this revision are too old to be learnt."""
 
 
 class NuisancePointTable(SQLModel, table=True):

@@ -76,27 +76,29 @@ class WarningStore:
             for row in rows
         ]  # fmt: skip
 
-    async def first_new(self, family: Family) -> int | None:
-        """The end of the oldest window that was not learnt."""
+    async def first_new(self, family: Family, until: int) -> int | None:
+        """The end of the oldest window that was not learnt, of those that end by `until`."""
         return await self._pool.fetchval(
             "SELECT min(at) FROM warning_window WHERE plant = $1 AND NOT learnt "
-            "AND site = ANY($2::text[])", family.plant, list(family.sites),
+            "AND site = ANY($2::text[]) AND at <= $3", family.plant, list(family.sites), until,
         )  # fmt: skip
 
-    async def windows(self, family: Family, after: int, most: int) -> list[Window]:
-        """The newest `most` windows that end after then, oldest first, by time and site."""
+    async def windows(self, family: Family, after: int, until: int, most: int) -> list[Window]:
+        """The newest `most` windows that end within (after, until], oldest first, by time and
+        site."""
         rows = await self._pool.fetch(
             "SELECT at, site, label, fault, vector, revision FROM warning_window "
-            "WHERE plant = $1 AND site = ANY($2::text[]) AND at > $3 "
-            "ORDER BY at DESC, site DESC LIMIT $4",
-            family.plant, list(family.sites), after, most,
+            "WHERE plant = $1 AND site = ANY($2::text[]) AND at > $3 AND at <= $4 "
+            "ORDER BY at DESC, site DESC LIMIT $5",
+            family.plant, list(family.sites), after, until, most,
         )  # fmt: skip
         return [Window(**dict(row)) for row in rows[::-1]]
 
     async def mark_learnt(
-        self, tx: Connection, /, family: Family, windows: Sequence[Window]
+        self, tx: Connection, /, family: Family, windows: Sequence[Window], too_old: int | None
     ) -> None:
-        """These revisions were learnt, and what lies before the first of them is too old."""
+        """These revisions were learnt. `too_old`: what lies before the first of them and came
+        before then was not read, as newer ones were enough; None: everything was read."""
         await tx.execute(
             "UPDATE warning_window w SET learnt = true FROM unnest($2::bigint[], $3::text[], "
             "$4::bigint[]) AS n(at, site, revision) WHERE w.plant = $1 AND w.at = n.at "
@@ -104,10 +106,12 @@ class WarningStore:
             family.plant, [w.at for w in windows], [w.site for w in windows],
             [w.revision for w in windows],
         )  # fmt: skip
+        if too_old is None:
+            return  # what was not read has come meanwhile: it is still to be learnt
         await tx.execute(
             "UPDATE warning_window SET learnt = true WHERE plant = $1 AND NOT learnt "
-            "AND site = ANY($2::text[]) AND at < $3",
-            family.plant, list(family.sites), windows[0].at,
+            "AND site = ANY($2::text[]) AND at < $3 AND received_at < $4",
+            family.plant, list(family.sites), windows[0].at, too_old,
         )  # fmt: skip
 
     async def learner(self, family: Family) -> Held | None:
@@ -186,6 +190,19 @@ class WarningStore:
             list(models),
         )
         return [Pushed(**dict(row)) for row in rows]
+
+    async def newest_pushes(
+        self, tx: Connection, /, model: Proposed, sites: Sequence[str]
+    ) -> dict[str, str]:
+        """Site -> the model of the newest push for this plant, of this one and of all that the
+        factory did not refuse."""
+        rows = await tx.fetch(
+            "SELECT DISTINCT ON (site) site, model FROM warning_push WHERE plant = $1 "
+            "AND site = ANY($2::text[]) AND (status <> 'refused' OR model = $3) "
+            "ORDER BY site, counter DESC",
+            model.plant, list(sites), model.id,
+        )  # fmt: skip
+        return {row["site"]: row["model"] for row in rows}
 
     async def unheard(self, site: str | None = None) -> list[Pushed]:
         """What no factory has answered, by number."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
+from group_cloud.application.floods.aside import FAULTS, FIRST_MS, Aside
 from group_cloud.application.floods.ports import (
     Answer,
     Flood,
@@ -44,6 +46,8 @@ class FloodAsking:
         self._clock, self._told_until = clock, told_until
         self._wake = asyncio.Event()
         self._warm: dict[str, str] = {}
+        # A flood is left alone for longer than its tenant, whose other floods are tried before.
+        self._tenants, self._floods = Aside(clock), Aside(clock, 2 * FIRST_MS)
         self._asked_at = 0
         self.on_answer: Callable[[], None] = lambda: None
 
@@ -69,16 +73,28 @@ class FloodAsking:
     async def look(self) -> int:
         """Whatever is due now; returns how many answers were given."""
         given, floods, memories = 0, await self._rows.open(), dict[str, Memory]()
-        for flood in floods:
-            if flood.asked < BEGIN:
+        # Those of a tenant that failed come last: to fail may take minutes.
+        for flood in sorted(floods, key=lambda each: self._tenants.failed(each.tenant)):
+            if flood.asked < BEGIN or self._left_alone(flood):
                 continue
-            if flood.tenant not in memories:
-                memories[flood.tenant] = await self._rows.memory(flood.tenant)
-            given += await self._follow(flood, memories[flood.tenant])
+            try:
+                if flood.tenant not in memories:
+                    memories[flood.tenant] = await self._rows.memory(flood.tenant)
+                given += await self._follow(flood, memories[flood.tenant])
+            except FAULTS as error:
+                self._tenants.put(flood.tenant)
+                self._floods.put(flood.name)
+                log.error("flood_not_compared", flood=flood.name, error=repr(error))
+            else:
+                self._tenants.well(flood.tenant)
+                self._floods.well(flood.name)
         if not floods and self._clock.mono_ms() - self._asked_at > REST_AFTER_S * 1000:
             self._warm.clear()
             await self._recall.rest()
         return given
+
+    def _left_alone(self, flood: Flood) -> bool:
+        return self._tenants.holds(flood.tenant) or self._floods.holds(flood.name)
 
     async def _follow(self, flood: Flood, memory: Memory) -> int:
         given, asked = 0, flood.asked
@@ -104,7 +120,7 @@ class FloodAsking:
             alarms = await self._rows.happened(
                 flood.site, flood.incident, flood.first_at, float(horizon)
             )
-            said = await self._ask(memory, alarms, float(horizon))
+            said = sound(await self._ask(memory, alarms, float(horizon)))
         shown = await self._shown(flood.tenant, said)
         # What belongs to another tenant by now is not named, and nothing is known without a name.
         known = said.known and bool(shown) and shown[0] is not None
@@ -141,3 +157,12 @@ class FloodAsking:
         """A flood goes on: what fits long is fitted before it is needed."""
         if not too_few(memory.causes) and self._warm.get(memory.tenant) != memory.version:
             await self._ask(memory, [], 0.0)
+
+
+def sound(said: Resembled) -> Resembled:
+    """Unknown in the place of an answer with a figure that is none."""
+    near = [] if said.nearest is None else [said.nearest, *said.others]
+    figures = [said.trust, *(each.similarity for each in near)]
+    if all(isfinite(figure) for figure in figures):
+        return said
+    return Resembled(False, said.settled, 0.0, None)

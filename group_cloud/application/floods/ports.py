@@ -44,6 +44,11 @@ class Flood:
     asked: int
     """The horizon of the newest answer; -1: none."""
 
+    @property
+    def name(self) -> str:
+        """Unique over all factories."""
+        return f"{self.site}/{self.incident}"
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
@@ -189,7 +194,8 @@ class FloodRows(Protocol):
         ...
 
     async def open(self) -> Sequence[Flood]:
-        """Floods that go on and have no settled answer, the newest first."""
+        """Floods that go on and have no settled answer: each factory's newest, then their second,
+        and so on."""
         ...
 
     async def tenant_of(self, site: str) -> str:

@@ -10,9 +10,11 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from math import isfinite
 
 import msgspec
 
+from group_cloud.application.floods.aside import FAULTS
 from group_cloud.application.floods.learning import FloodLearning
 from group_cloud.application.floods.ports import FloodRows, Tellable
 from group_cloud.application.ports import Records, Sign
@@ -37,6 +39,8 @@ from shared.telemetry import logger
 
 log = logger("floods")
 AGAIN_S = 30.0
+FAILED_MOST = 3
+"""After so many factories that could not be told in one round the next round goes on."""
 TOLD_MS = 2 * DAY_MS
 """So long after it began a flood is spoken of in its factory's bag ..."""
 KEPT_MS = 30 * DAY_MS + SPAN_MS
@@ -55,6 +59,7 @@ class FloodTelling:
         self._wake = asyncio.Event()
         self._put: dict[str, bytes] = {}
         """site -> digest of the bag that lies in its bucket since this process began."""
+        self._failed = set[str]()
         self.on_change: Callable[[], None] = lambda: None
         self.on_begun: Callable[[], None] = lambda: None
 
@@ -90,9 +95,31 @@ class FloodTelling:
         """Put into the buckets what is new in them."""
         now = self._clock.now_ms()
         every = await self._rows.tellable(now - TOLD_MS)
-        for site, found in groupby(every, key=lambda each: each.site):
-            answers = [await self._numbered(each) for each in list(found)[:MOST]]
-            await self._bag(site, answers)
+        bags = {s: list(found) for s, found in groupby(every, key=lambda each: each.site)}
+        failed = 0
+        # Those that failed come last: to fail may take seconds, each.
+        for site in sorted(bags, key=lambda site: (site in self._failed, site)):
+            try:
+                await self._bag(site, await self._answers(bags[site]))
+                self._failed.discard(site)
+            except FAULTS as error:
+                log.error("floods_not_told", site=site, error=repr(error))
+                self._failed.add(site)
+                failed += 1
+            if failed == FAILED_MOST:
+                break
+        self._failed &= set(bags)
+
+    async def _answers(self, found: Sequence[Tellable]) -> list[FloodAnswer]:
+        answers = list[FloodAnswer]()
+        for each in found[:MOST]:
+            try:
+                answers.append(await self._numbered(each))
+            except FAULTS as error:
+                log.error(
+                    "flood_untellable", site=each.site, incident=each.incident, error=repr(error)
+                )
+        return answers
 
     async def _numbered(self, each: Tellable) -> FloodAnswer:
         """As the factory gets it; another number as soon as anything in it is another."""
@@ -106,10 +133,13 @@ class FloodTelling:
         return msgspec.structs.replace(plain, number=number)
 
     async def _bag(self, site: str, answers: Sequence[FloodAnswer]) -> None:
-        payload = packed(fitting(site, answers))
+        bag = fitting(site, answers)
+        payload = packed(bag)
         digest = hashlib.blake2b(payload, digest_size=16).digest()
         if self._put.get(site) == digest:
             return
+        if len(bag.answers) < len(answers):
+            log.error("floods_left_out", site=site, answers=len(answers) - len(bag.answers))
         node = Node(site, BRAIN)
         signed = SignedFloods(payload=payload, signature=self._sign(payload))
         await self._bus.ensure_bucket(node.directive_bucket)
@@ -121,14 +151,15 @@ class FloodTelling:
 def answer_of(each: Tellable) -> FloodAnswer:
     """Without its number; what would name another tenant's factory is held back."""
     answer = each.answer
-    like = _like(each) if answer.known and each.ours else None
+    sound = isfinite(answer.trust)
+    like = _like(each) if answer.known and each.ours and sound else None
     known = like is not None
     state: State = "known" if known else "unknown" if answer.settled else "comparing"
     why: Why = "" if state != "unknown" else "too_few" if answer.why == "too_few" else "unlike"
     return FloodAnswer(
         incident=each.incident, number=0, state=state, why=why, at=answer.at,
-        expires_at=each.first_at + KEPT_MS, trust=answer.trust, horizon_min=answer.horizon,
-        remembered=answer.remembered, nearest=like,
+        expires_at=each.first_at + KEPT_MS, trust=answer.trust if sound else 0.0,
+        horizon_min=answer.horizon, remembered=answer.remembered, nearest=like,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Called by the web within the asker's scope; starts nothing.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from group_cloud.application.floods.ports import FloodQuestions
@@ -72,7 +73,8 @@ def _likeness(row: Any) -> FloodLikeness:
     state = "known" if known else "unknown" if row["settled"] else "comparing"
     why = "" if state != "unknown" else "too_few" if row["why"] == "too_few" else "unlike"
     return FloodLikeness(
-        state=state, why=why, trust=row["trust"], horizon_min=row["horizon"], at=row["at"],
+        state=state, why=why, trust=row["trust"] if isfinite(row["trust"]) else 0.0,
+        horizon_min=row["horizon"], at=row["at"],
         remembered=row["remembered"], nearest=like_of(row["nearest"]) if known else None,
     )  # fmt: skip
 

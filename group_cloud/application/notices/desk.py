@@ -33,7 +33,8 @@ class NoticeDesk:
     ) -> NoticeList:
         """Newest first; `live`: those that are not closed."""
         rows = await self._rows.listed(scope, site, state, LISTED)
-        return NoticeList(notices=[_shown(row) for row in rows])
+        more = rows[0]["of_all"] - len(rows) if rows else 0
+        return NoticeList(notices=[_shown(row) for row in rows], more=more)
 
     async def take(self, notice: str, actor: str, scope: Scope) -> Rejected | None:
         """Somebody looks into it; taking it over from another is said in the audit."""

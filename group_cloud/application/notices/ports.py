@@ -5,7 +5,7 @@ Implemented by `adapters/postgres/notice_store.py` and `adapters/learners.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -58,8 +58,10 @@ class Site:
     site: str
     first_day: int
     """The first day of which anything is known; it may be half a day."""
-    edges_told: int | None = None
-    """Until when, by its newest report; None: no edge holds anything back."""
+    reported: int | None = None
+    """When it reported last; None: never."""
+    edges_told: Mapping[str, int] = field(default_factory=dict)
+    """Until when its edges have told, by its newest report: those that hold anything back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,11 @@ class NoticeRows(Protocol):
         """How far a feed has come."""
         ...
 
-    async def numbers(self, site: str, feed: Feed, began: int, days: range) -> list[Fed]:
-        """The numbers of these days, the oldest first."""
+    async def numbers(
+        self, site: str, feed: Feed, began: int, days: range, whole: Mapping[str, int]
+    ) -> list[Fed]:
+        """The numbers of these days, the oldest first; `whole`: edge -> the last day of which it
+        has told all. Of later days nothing is known of it."""
         ...
 
     async def advance(

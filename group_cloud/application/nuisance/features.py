@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 
 from group_cloud.application.nuisance.ports import Raised, Seen
 
@@ -25,6 +26,12 @@ class Week:
         self._own: dict[str, list[int]] = defaultdict(list)
         for each in self._all:
             self._own[each.alarm].append(each.raised_at)
+        # Whoever asks what stood asks for thousands of moments: nothing is counted one by one.
+        back = [max(e.returned_at, e.raised_at + 1) if e.returned_at > 0 else 0 for e in self._all]
+        self._back = sorted(at for at in back if at)
+        self._returned = [0, *accumulate(int(at > 0) for at in back)]
+        held = zip(self._times, back, strict=True)
+        self._long = [(raised, at) for raised, at in held if at - raised > WEEK_MS]
 
     def seen(self, occurrence: str, alarm: str, at: int) -> Seen:
         """One alarm of a point that came up at a time."""
@@ -43,7 +50,10 @@ class Week:
 
     def _standing(self, at: int) -> int:
         start, end = bisect_left(self._times, at - WEEK_MS), bisect_left(self._times, at)
-        return sum(not 0 < each.returned_at <= at for each in self._all[start:end])
+        older = self._returned[start] - sum(
+            back > at for _, back in self._long[: bisect_left(self._long, (at - WEEK_MS, 0))]
+        )
+        return end - start - (bisect_right(self._back, at) - older)
 
     def newest(self, alarm: str, many: int, until: int) -> list[Seen]:
         """A point's newest alarms."""

@@ -81,6 +81,11 @@ class Spot:
     labels: int
     nuisance: int
     last_true_at: int | None
+    newest: int = 0
+    newest_nuisance: int = 0
+    """Of the newest verdicts; see `domain/shelving.py`."""
+    true_said_at: int | None = None
+    """When it was last true, or was last said to have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class Model:
     learnt: int = 0
     champion: Champion = "logistic"
     data: dict[str, Any] | None = None
+    floor: int = 0
+    """Verdicts up to this revision are too old to be learnt."""
 
 
 class Ranker(Protocol):
@@ -124,10 +131,6 @@ class Ranker(Protocol):
         """All points with their place, the likeliest nuisance first."""
         ...
 
-    def proposed(self, data: dict[str, Any] | None) -> list[str]:
-        """Points that people could shelve."""
-        ...
-
 
 class NuisanceRows(Protocol):
     """Verdicts, models and ranks; what people ask is asked within a scope."""
@@ -141,16 +144,18 @@ class NuisanceRows(Protocol):
         ...
 
     async def new(self, site: str, limit: int) -> list[Verdict]:
-        """Verdicts that were not learnt, in the order in which they came."""
+        """Verdicts that were not learnt and are not too old, in the order in which they came."""
         ...
 
     async def changed(self, site: str) -> bool:
         """Whether people have said otherwise of something that was learnt."""
         ...
 
-    async def standing(self, site: str, limit: int) -> list[tuple[Verdict, Seen | None]]:
+    async def standing(
+        self, site: str, limit: int
+    ) -> tuple[list[tuple[Verdict, Seen | None]], int]:
         """The newest verdicts as they stand, in the order in which they came, with what was seen
-        where it was learnt before."""
+        where it was learnt before; and the revision up to which there are older ones."""
         ...
 
     async def raised(self, site: str, since: int, until: int, limit: int) -> list[Raised]:
@@ -191,8 +196,16 @@ class NuisanceRows(Protocol):
 class ShelvingRows(Protocol):
     """Proposals to shelve; see `adapters/postgres/shelving_store.py`."""
 
-    async def open_of(self, tx: Transaction, /, site: str) -> dict[str, str]:
+    async def open_of(self, tx: Transaction, /, site: str) -> dict[str, Any]:
         """alarm -> the open proposal of it, locked."""
+        ...
+
+    async def spot(self, tx: Transaction, /, site: str, alarm: str) -> Spot | None:
+        """A point as it is now; None: the factory has it no more."""
+        ...
+
+    async def refresh(self, tx: Transaction, /, proposal: str, made: dict[str, Any]) -> None:
+        """What an open one says, by what is known now."""
         ...
 
     async def newest(self, tx: Transaction, /, site: str) -> dict[str, tuple[str, int, int]]:

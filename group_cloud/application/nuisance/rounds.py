@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import count
 
+from group_cloud.application.kept_state import UnreadableStateError, each_alone
 from group_cloud.application.nuisance.features import DAY_MS, WEEK_MS, Week
 from group_cloud.application.nuisance.ports import (
     Learnt,
@@ -22,8 +23,8 @@ from group_cloud.application.nuisance.ports import (
     Spot,
     Verdict,
 )
-from group_cloud.application.nuisance.shelving import ShelvingDesk
-from group_cloud.application.ports import Records
+from group_cloud.application.nuisance.shelving import GROUP, ShelvingDesk
+from group_cloud.application.ports import Audit, Records
 from shared.clock import Clock
 from shared.telemetry import logger
 
@@ -47,8 +48,9 @@ class NuisanceRounds:
 
     def __init__(
         self, rows: NuisanceRows, records: Records, ranker: Ranker, shelving: ShelvingDesk,
-        clock: Clock,
+        clock: Clock, audit: Audit,
     ) -> None:  # fmt: skip
+        self._audit = audit
         self._rows, self._records, self._ranker = rows, records, ranker
         self._shelving, self._clock = shelving, clock
         self._wake = asyncio.Event()
@@ -64,8 +66,7 @@ class NuisanceRounds:
         """Learn and rank for ever."""
         while True:
             self._wake.clear()
-            for site in await self._rows.sites():
-                await self.round(site)
+            await each_alone(await self._rows.sites(), self.round, log, "nuisance_round_failed")
             await asyncio.sleep(AT_LEAST_S)
             try:
                 async with asyncio.timeout(EVERY_S):
@@ -75,6 +76,16 @@ class NuisanceRounds:
 
     async def round(self, site: str) -> bool:
         """Bring one factory up to date; returns whether anything was learnt."""
+        try:
+            return await self._round(site)
+        except UnreadableStateError as error:
+            log.error("nuisance_state_unreadable", site=site, error=str(error))
+            await self._anew(site, str(error))
+            self._ranked_at.pop(site, None)
+            await self._round(site)
+            return True
+
+    async def _round(self, site: str) -> bool:
         learnt, now = False, self._clock.now_ms()
         if now - self._looked_at.get(site, -LOOKED_MS) >= LOOKED_MS:
             learnt = await self._rows.changed(site) and await self._anew(site)
@@ -95,17 +106,19 @@ class NuisanceRounds:
         seen = await self._seen(site, [(each, None) for each in verdicts])
         return await self._take(site, model, model, verdicts, seen, anew=False)
 
-    async def _anew(self, site: str) -> bool:
-        """What was learnt cannot be unlearnt: the verdicts as they stand now make a new ranker."""
-        known = await self._rows.standing(site, HELD)
+    async def _anew(self, site: str, because: str = "") -> bool:
+        """What was learnt cannot be unlearnt: the newest verdicts as they stand make a new ranker,
+        and what is older stays unlearnt."""
+        known, floor = await self._rows.standing(site, HELD)
         seen = await self._seen(site, known)
         verdicts = [verdict for verdict, _ in known]
         before = await self._rows.model(site)
-        return await self._take(site, before, Model(), verdicts, seen, anew=True)
+        start = Model(floor=floor)
+        return await self._take(site, before, start, verdicts, seen, anew=True, because=because)
 
     async def _take(
         self, site: str, before: Model, start: Model, verdicts: Sequence[Verdict],
-        seen: Sequence[Seen], *, anew: bool,
+        seen: Sequence[Seen], *, anew: bool, because: str = "",
     ) -> bool:  # fmt: skip
         said = [each.nuisance for each in verdicts]
         pairs = list(zip(seen, said, strict=True))
@@ -114,11 +127,13 @@ class NuisanceRounds:
             Learnt(verdict, what, before.learnt + place, told)
             for place, verdict, what, told in zip(count(1), verdicts, seen, scored, strict=False)
         ]
-        now = Model(before.learnt + len(learnt) + int(anew), champion, data)
+        now = Model(before.learnt + len(learnt) + int(anew), champion, data, start.floor)
+        at = self._clock.now_ms()
         async with self._records.transaction() as tx:
-            return await self._rows.keep(
-                tx, site, before, now, learnt, self._clock.now_ms(), anew=anew
-            )
+            kept = await self._rows.keep(tx, site, before, now, learnt, at, anew=anew)
+            if kept and because:
+                await self._audit(tx, at, GROUP, "nuisance_begun_anew", site, {"error": because})
+            return kept
 
     async def _seen(self, site: str, verdicts: Sequence[tuple[Verdict, Seen | None]]) -> list[Seen]:
         """What was known when each came up, in windows of one day and the week before it."""
@@ -154,11 +169,10 @@ class NuisanceRounds:
             ]
 
         ranks = await asyncio.to_thread(ranked)
-        proposed = await asyncio.to_thread(self._ranker.proposed, model.data)
         async with self._records.transaction() as tx:
             await self._rows.keep_ranks(tx, site, ranks, now)
             by_alarm: dict[str, Spot] = {spot.alarm: spot for spot in spots}
-            await self._shelving.propose(tx, site, proposed, ranks, by_alarm)
+            await self._shelving.propose(tx, site, ranks, by_alarm)
 
 
 def _looked_up(raised: Sequence[Raised], verdicts: Sequence[Verdict]) -> dict[str, Seen]:

@@ -27,12 +27,15 @@ class NuisanceView:
 
     async def shown(self, scope: Scope, site: str | None = None) -> NuisanceRanking:
         """Rankers, and points with the likeliest nuisance first."""
-        models = []
-        for row in (await self._rows.models(scope, site))[:SITES]:
+        models, known = [], await self._rows.models(scope, site)
+        for row in known[:SITES]:
             told = await self._rows.told(scope, row["site"], TOLD)
             models.append(await asyncio.to_thread(_model, row, told))
         rows = await self._rows.ranked(scope, site, POINTS)
-        return NuisanceRanking(models=models, points=[_point(row) for row in rows])
+        return NuisanceRanking(
+            models=models, points=[_point(row) for row in rows],
+            more=rows[0]["of_all"] - len(rows) if rows else 0, models_more=len(known) - len(models),
+        )  # fmt: skip
 
 
 def _model(row: Any, told: Sequence[Any]) -> NuisanceModel:

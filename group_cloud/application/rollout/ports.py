@@ -5,6 +5,7 @@ Implemented in `adapters/postgres`; plain values go through.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,6 +76,10 @@ class Plans(Protocol):
         ...
 
 
+Span = tuple[Point, int, int]
+"""A point, and from when to when it is looked at."""
+
+
 class Health(Protocol):
     """What the health gate looks at; every answer is of the group's own tables."""
 
@@ -84,6 +89,14 @@ class Health(Protocol):
 
     async def shadowed(self, tx: Transaction, /, point: Point, since: int, until: int) -> Shadowed:
         """What the candidate would have told by the shadow counts of these days."""
+        ...
+
+    async def watched_many(self, tx: Transaction, /, spans: Sequence[Span]) -> list[Watched]:
+        """`watched` for many points in one question, in their order."""
+        ...
+
+    async def shadowed_many(self, tx: Transaction, /, spans: Sequence[Span]) -> list[Shadowed]:
+        """`shadowed` for many points in one question, in their order."""
         ...
 
     async def told(self, tx: Transaction, /, point: Point, since: int, until: int) -> Told:

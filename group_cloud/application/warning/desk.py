@@ -172,8 +172,12 @@ class WarningDesk:
         )
         saved = await self._save(tx, done, by, now, {})
         sent = await self._ground.rows.pushes_of(tx, [found.id])
-        for site in sorted({each.site for each in sent if each.kind == "model"}):
-            await self._push(tx, done, site, "withdraw", by)
+        sites = sorted({each.site for each in sent if each.kind == "model"})
+        newest = await self._ground.rows.newest_pushes(tx, found, sites)
+        for site in sites:
+            # Elsewhere another model has taken its place, of another owner perhaps: it stays.
+            if newest.get(site) == found.id:
+                await self._push(tx, done, site, "withdraw", by)
         return saved
 
     async def _save(

@@ -128,18 +128,20 @@ class WarningRows(Protocol):
         """Plants with windows, by owner."""
         ...
 
-    async def first_new(self, family: Family) -> int | None:
-        """The end of the oldest window that was not learnt."""
+    async def first_new(self, family: Family, until: int) -> int | None:
+        """The end of the oldest window that was not learnt, of those that end by `until`."""
         ...
 
-    async def windows(self, family: Family, after: int, most: int) -> list[Window]:
-        """The newest `most` windows that end after then, oldest first, by time and site."""
+    async def windows(self, family: Family, after: int, until: int, most: int) -> list[Window]:
+        """The newest `most` windows that end within (after, until], oldest first, by time and
+        site."""
         ...
 
     async def mark_learnt(
-        self, tx: Transaction, /, family: Family, windows: Sequence[Window]
+        self, tx: Transaction, /, family: Family, windows: Sequence[Window], too_old: int | None
     ) -> None:
-        """These revisions were learnt, and what lies before the first of them is too old."""
+        """These revisions were learnt; with `too_old` also what came before then and lies before
+        the first of them."""
         ...
 
     async def learner(self, family: Family) -> Held | None:
@@ -180,6 +182,12 @@ class WarningRows(Protocol):
 
     async def pushes_of(self, tx: Transaction, /, models: Sequence[str]) -> list[Pushed]:
         """What was signed for these models, by number."""
+        ...
+
+    async def newest_pushes(
+        self, tx: Transaction, /, model: Proposed, sites: Sequence[str]
+    ) -> dict[str, str]:
+        """Site -> the model of the newest push for this plant that the factory may be running."""
         ...
 
     async def unheard(self, site: str | None = None) -> list[Pushed]:

@@ -65,10 +65,15 @@ class WarningSending:
 
     async def send(self) -> None:
         """Every factory's unanswered pushes into its bag; an answered bag is emptied."""
-        sites = {each.site for each in await self._rows.unheard()} | self._heard
-        for site in sorted(sites):
-            await self._put(site)
-        self._heard -= sites
+        # Taken before anything is waited for: an answer that comes meanwhile is heard again.
+        heard, self._heard = self._heard, set()
+        try:
+            sites = {each.site for each in await self._rows.unheard()} | heard
+            for site in sorted(sites):
+                await self._put(site)
+                heard.discard(site)
+        finally:
+            self._heard |= heard  # whose bag could not be written
 
     async def _put(self, site: str) -> None:
         node, pushes, size = Node(site, BRAIN), list[SignedWarning](), MARGIN_BYTES

@@ -1,8 +1,8 @@
 """Learns early warning from the factories' labelled windows, and proposes frozen models.
 
-Run by the cloud on a period. A learner takes whole days, oldest first; whatever comes for a day
-that it has learnt makes it begin anew, so its state follows from the table alone and not from the
-order of arrival. It sends nothing: people approve.
+Run by the cloud on a period. A learner takes whole days that are over, oldest first; whatever comes
+for a day that it has learnt makes it begin anew, so its state follows from the table alone and not
+from the order of arrival. It sends nothing: people approve.
 """
 
 from __future__ import annotations
@@ -91,20 +91,29 @@ class WarningTrainer:
 
     async def round(self) -> bool:
         """Bring every learner up to date; whether all could be."""
+        well = True
         try:
             for family in await self._rows.families():
-                await self.train(family)
+                try:
+                    await self.train(family)
+                except Exception as error:  # of one family, whatever it is: the others go on
+                    log.error("warning_not_learnt", plant=family.plant, error=repr(error))
+                    well = False
             await self._rows.prune(self._clock.now_ms() - KEPT_MS)
         except StoreError as error:
             log.error("warning_not_learnt", error=str(error))
             return False
         finally:
             await self._learns.rest()
-        return True
+        return well
 
     async def train(self, family: Family) -> bool:
-        """One learner; whether there was anything new."""
-        new = await self._rows.first_new(family)
+        """One learner; whether there was anything new.
+
+        What ended today waits: a day of which half was learnt would begin anew with each window.
+        """
+        until = self._clock.now_ms() // DAY_MS * DAY_MS
+        new = await self._rows.first_new(family, until)
         held = await self._rows.learner(family)
         if held is not None and held.sites != family.sites:
             held = None  # nothing is kept of what a factory of another owner taught
@@ -112,21 +121,33 @@ class WarningTrainer:
             return False
         if held is not None and new is not None and (new - 1) // DAY_MS <= held.day:
             held = None  # something of a learnt day was said later, otherwise or no more
-        after = (held.day + 1) * DAY_MS if held is not None else 0
-        windows = await self._rows.windows(family, after, MOST_WINDOWS)
+        return await self._learn(family, held, until)
+
+    async def _learn(self, family: Family, held: Held | None, until: int) -> bool:
+        after, began = (held.day + 1) * DAY_MS if held is not None else 0, self._clock.now_ms()
+        windows = await self._rows.windows(family, after, until, MOST_WINDOWS)
         if not windows:
             return False
         labelled = tuple(each for each in windows if each.label >= 0)
-        learnt = await self._learns.learn(
-            Task(family.tags, labelled, held.state if held is not None else b"")
-        )
+        state = held.state if held is not None else b""
+        try:
+            learnt = await self._learns.learn(Task(family.tags, labelled, state))
+        except StoreError:
+            raise
+        except Exception as error:
+            if held is None:
+                raise
+            # What was kept cannot be gone on with; the table has everything that made it.
+            log.error("warning_learner_dropped", plant=family.plant, error=repr(error))
+            return await self._learn(family, None, until)
         now = self._clock.now_ms()
+        too_old = began if len(windows) == MOST_WINDOWS else None
         last = (windows[-1].at - 1) // DAY_MS
         async with self._records.transaction() as tx:
             await self._rows.keep_learner(
                 tx, family, Held(last, learnt.state, learnt.figures, family.sites), now
             )
-            await self._rows.mark_learnt(tx, family, windows)
+            await self._rows.mark_learnt(tx, family, windows, too_old)
             proposed = await self._propose(tx, family, learnt, now)
         log.info(
             "warning_learnt", plant=family.plant, new=len(labelled), anew=held is None,

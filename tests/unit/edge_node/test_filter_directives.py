@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from edge_node.domain.alarm_book import AlarmBook
 from group_cloud.application.rollouts import alarm_setting
 from shared.alarm.filters import Filter
 from shared.alarm.point import Setting
@@ -67,6 +68,54 @@ async def test_no_other_filter_gets_through_at_relay_or_edge(
     assert await bench.from_group(data) == relay
     assert not bench.passed_on
     assert await bench.at_edge(data) == edge
+    assert bench.untouched
+
+
+def _site_says(monkeypatch: pytest.MonkeyPatch, filter: Filter, centre: float) -> None:
+    definition = SITES["f1"].alarms[HI]
+    bounds = replace(definition.bounds, filters=("day",), centre=centre)
+    setting = replace(definition.setting, filter=filter)
+    monkeypatch.setitem(SITES["f1"].alarms, HI, replace(definition, bounds=bounds, setting=setting))
+
+
+async def test_a_day_is_tuned_no_more_when_its_normal_value_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1236 around 1200 is a deviation of 36; around 1190 it would be one of 46, unsaid."""
+    _site_says(monkeypatch, "raw", 1200.0)
+    bench = Bench()
+    day = msgspec.structs.replace(new(), filter="day", centre=1200.0)
+    assert await bench.from_group(sealed(order(day, schema=FILTERED))) == ""
+    await bench.edge.look()
+    bench.edge.start()
+    assert _runs(bench) == ("day", 1236.0)
+    reloaded = AlarmBook([SITES["f1"].alarms[HI]], str)
+    assert list(bench.edge.handler.prepare(reloaded).kept) == [HI]
+    _site_says(monkeypatch, "raw", 1190.0)
+    reloaded = AlarmBook([SITES["f1"].alarms[HI]], str)
+    assert not bench.edge.handler.prepare(reloaded).kept
+    bench.edge.start()
+    assert _runs(bench) == ("raw", 1230.0)
+
+
+async def test_a_day_around_another_normal_value_gets_through_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _site_says(monkeypatch, "raw", 1190.0)
+    bench = Bench()
+    day = msgspec.structs.replace(new(), filter="day", centre=1200.0)
+    data = sealed(order(day, schema=FILTERED))
+    assert await bench.from_group(data) == "filter_not_allowed"
+    assert await bench.at_edge(data) == "out_of_bounds"
+    assert bench.untouched
+
+
+async def test_brain_and_edge_judge_raw_samples_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engineer's own filter is turned off by nobody else."""
+    _site_says(monkeypatch, "mean5min", 1200.0)
+    bench = Bench()
+    assert await bench.from_group(sealed(order(new()))) == "filter_not_allowed"
+    assert await bench.at_edge(sealed(order(new()))) == "out_of_bounds"
     assert bench.untouched
 
 

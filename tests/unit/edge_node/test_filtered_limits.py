@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_node.application.filter_fill import FilterFill
+from edge_node.application.filter_fill import MOST_TRIES, FilterFill
 from edge_node.application.records import setting_of, setting_row
 from edge_node.domain.conditions.limits import in_kernel
 from edge_node.domain.settings_gate import within
@@ -217,7 +217,7 @@ def test_history_fills_a_day_after_a_restart() -> None:
         script = Script(["T"], [_alarm("HI", setting, setting)])
         [(_, condition)] = script.pipeline.filtered()
         past = _Past(START - DAY_MS - 3_600_000 + lost)
-        fill = FilterFill(script.pipeline.filtered, past)
+        fill = FilterFill(script.pipeline.filtered, past, 0)
         for minute in range(12):
             script.at(minute * 60).sample("T", 2.0)
             asyncio.run(fill.round())
@@ -225,6 +225,46 @@ def test_history_fills_a_day_after_a_restart() -> None:
         assert script.book.units["T.X"].filling != filled
         assert fill.filled == 1
         assert past.reads == 25
+
+
+def test_alarms_of_one_source_are_filled_by_one_pass() -> None:
+    """Two limits of one tag and one of another cost no more reads than one; all know the same."""
+    setting = Setting(4.0, filter="day")
+    one = _alarm("HI", setting, setting)
+    script = Script(["T", "U"], [one, replace(one, id="T.Y"), replace(one, id="U.X", tag="U")])
+    conditions = [each for _, each in script.pipeline.filtered()]
+    past = _Past(START - DAY_MS - 3_600_000)
+    fill = FilterFill(script.pipeline.filtered, past, 0)
+    for minute in range(12):
+        script.at(minute * 60).sample("T", 2.0).sample("U", 2.0)
+        asyncio.run(fill.round())
+    assert [each.filters["day"].filled for each in conditions] == [True] * 3
+    assert len({each.filters["day"].seen(2.0) for each in conditions}) == 1
+    assert (fill.filled, past.reads) == (3, 25)
+
+
+def test_a_history_that_fails_is_asked_again_and_not_for_ever() -> None:
+    """Whatever goes wrong in one read, other alarms are filled, and the service goes on."""
+
+    class _Broken(_Past):
+        async def read(self, tags: list[str], since: int, until: int) -> dict[str, Curve]:
+            found = await super().read(tags, since, until)
+            if "T" in tags:
+                raise ValueError("a page of the disk is torn")
+            return found
+
+    setting = Setting(4.0, filter="day")
+    one = _alarm("HI", setting, setting)
+    script = Script(["T", "U"], [one, replace(one, id="U.X", tag="U")])
+    past = _Broken(START - DAY_MS - 3_600_000)
+    fill = FilterFill(script.pipeline.filtered, past, 0)
+    script.sample("T", 2.0).sample("U", 2.0).at(600).sample("T", 2.0).sample("U", 2.0)
+    script.at(620).sample("T", 2.0).sample("U", 2.0)
+    for _ in range(20):
+        asyncio.run(fill.round())
+    filled = {unit.id: each.filters["day"].filled for unit, each in script.pipeline.filtered()}
+    assert filled == {"T.X": False, "U.X": True}
+    assert past.reads == MOST_TRIES + 25
 
 
 def test_a_number_that_is_none_says_so() -> None:

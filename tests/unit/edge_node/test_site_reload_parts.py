@@ -87,7 +87,7 @@ def test_a_tuned_setting_goes_with_the_condition_that_it_was_for() -> None:
     assert (set(same.kept), handler.use(same)) == ({"T.HI"}, [])
     other = handler.prepare(AlarmBook([limit("T.HI", "P", "HI", 100)], str), ["T.HI"])
     assert (other.kept, set(handler._tuned)) == ({}, {"T.HI"})  # nothing is changed yet
-    assert len(handler.use(other)) == 1
+    assert len(handler.use(other)) == 2  # what is stored, and what the tiers above are told
     assert handler._tuned == {}
 
 

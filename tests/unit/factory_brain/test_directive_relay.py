@@ -74,6 +74,7 @@ class Ledger:
     def __init__(self) -> None:
         self.entries: dict[tuple[str, int], RelayEntry] = {}
         self.reports: list[DirectiveReport] = []
+        self.rewritten: frozenset[str] = frozenset()
 
     async def get(self, edge: str, counter: int) -> RelayEntry | None:
         return self.entries.get((edge, counter))
@@ -87,6 +88,12 @@ class Ledger:
 
     async def passed(self, edge: str) -> list[RelayEntry]:
         return [e for e in self.entries.values() if (e.edge, e.status) == (edge, "relayed")]
+
+    async def newest_passed(self, edge: str) -> RelayEntry | None:
+        return max(await self.passed(edge), key=lambda e: e.counter, default=None)
+
+    async def superseded(self) -> frozenset[str]:
+        return self.rewritten
 
     async def record(self, entry: RelayEntry | None, report: DirectiveReport | None) -> bool:
         if entry is not None:
@@ -172,6 +179,41 @@ async def test_what_was_recorded_and_not_put_is_put_by_the_next_look():
     world.bus.down = False
     await world.relay.carry_out()
     assert world.at_edge is not None
+
+
+async def test_what_was_recorded_before_a_crash_is_put_by_the_next_start_without_the_group():
+    world = World(auto=False)
+    await world.sent(signed(order()))
+    world.bus.down = True
+    assert (await world.approve(1)).status == "relayed"
+    world.restart()
+    world.bus.down = False
+    world.bus.values.clear()
+    await world.relay.carry_out()
+    assert world.at_edge is not None
+    assert read(world.at_edge.payload).counter == 1
+
+
+async def test_what_was_owed_never_lies_over_what_another_brain_put_meanwhile():
+    world = World()
+    world.bus.down = True
+    data = encode({"e1": encode(signed(order(1)))})
+    get = world.bus.bucket_get
+    world.bus.values[BRAIN.directive_bucket, "current"] = data
+
+    async def reachable(bucket: str, key: str, domain: str) -> bytes | None:
+        return world.bus.values.get((bucket, key))
+
+    world.bus.bucket_get = reachable  # type: ignore[method-assign]
+    with pytest.raises(RetryableTransportError):
+        await world.relay.relay_all()
+    world.bus.bucket_get, world.bus.down = get, False  # type: ignore[method-assign]
+    first = world.relay
+    world.restart()
+    await world.sent(signed(order(2)))
+    await first.carry_out()
+    assert world.at_edge is not None
+    assert read(world.at_edge.payload).counter == 2
 
 
 async def test_a_good_directive_is_countersigned_and_reported():

@@ -135,3 +135,43 @@ def test_the_text_is_honest_about_what_it_never_saw() -> None:
     assert is_warning("early_warning.L")
     assert is_own("early_warning.L")
     assert not is_own("FUR-01.TT-101.HI")
+
+
+def said(start_h: float, end_h: float, label: str) -> Happened:
+    return Happened("o", "X", DAY + round(start_h * HOUR_MS), DAY + round(end_h * HOUR_MS), label)
+
+
+def within(found: dict[int, tuple[int, str]], start_h: float, end_h: float) -> list[int]:
+    """Labelled windows that touch these hours."""
+    first, last = DAY + start_h * HOUR_MS, DAY + end_h * HOUR_MS
+    return [at for at in found if at - WINDOW_MS < last and first < at]
+
+
+def test_a_confirmed_alarm_is_not_taught_as_normal() -> None:
+    # Six hours of an alarm that somebody called real; nobody has recorded its fault yet.
+    looked = said(0, 0.1, "nuisance")
+    found = labels(Record(said=(looked, said(12, 18, "true"))))
+    assert len(found) == NORMAL_A_DAY
+    assert within(found, 10, 22) == []
+    # Nor by a verdict on a warning at that time, while a confirmed warning stays faulty.
+    verdict = said(13, 14, "nuisance")
+    assert within(labels(Record(said=(said(12, 18, "true"),), verdicts=(verdict,))), 10, 22) == []
+    confirmed = Record(verdicts=(said(13, 14, "true"),))
+    assert {label for _, (label, _) in labels(confirmed).items()} == {0, 1}
+    assert {labels(confirmed)[at] for at in within(labels(confirmed), 11, 18)} == {(1, "o")}
+
+
+def test_what_stood_and_nobody_judged_is_not_taught_as_normal() -> None:
+    looked = said(0, 0.1, "nuisance")
+    stood = ((DAY + 2 * HOUR_MS, DAY + 24 * HOUR_MS),)
+    assert within(labels(Record(said=(looked,))), 2, 24)
+    assert within(labels(Record(said=(looked,), unjudged=stood)), 2, 24) == []
+    # A recorded fault says what it was.
+    assert within(labels(Record(faults=(fault(10, 12),), unjudged=stood)), 10, 12)
+
+
+def test_the_hours_after_a_drill_say_nothing() -> None:
+    looked = said(0, 0.1, "nuisance")
+    ran = ((DAY + 2 * HOUR_MS, DAY + 22 * HOUR_MS),)
+    assert within(labels(Record(said=(looked,), drills=ran)), 2, 24) == []
+    assert within(labels(Record(said=(looked, said(2, 22, "drill")))), 2, 24) == []

@@ -124,3 +124,10 @@ async def test_an_edge_says_in_its_heartbeat_what_it_runs() -> None:
     assert fleet.filters("e1") == []
     await fleet.on_health(node.health, encode({**beat, "filters": ["mean5min", "day"]}))
     assert fleet.filters("e1") == ["mean5min", "day"]
+
+
+def test_an_infinite_sample_is_no_part_of_what_is_usual() -> None:
+    """It is counted as the alarm that it is; a sigma of it would be no number."""
+    values = array("d", [1.0, float("inf"), 3.0, float("-inf"), 1e300])
+    times = array("q", range(SINCE, SINCE + 5))
+    assert Signal(SINCE, SINCE + DAY_MS, times, values, 5, 1.0).spread() == (2.0, 1.0)

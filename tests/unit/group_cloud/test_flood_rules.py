@@ -92,9 +92,10 @@ def test_a_full_memory_gives_up_the_oldest_of_the_commonest() -> None:
     assert superfluous(held) == ["v0", "v1"]
     assert superfluous(held[:EPISODES]) == []
     assert superfluous(list(reversed(held))) == ["v0", "v1"]
-    assert too_few(["a", "b"] * (FEWEST // 2 - 1))
-    assert too_few(["a"] * FEWEST)
-    assert not too_few(["a", "b"] * (FEWEST // 2))
+    assert too_few(list("abcd") * (FEWEST // 4 - 1))
+    assert too_few(list("abc") * FEWEST)
+    assert too_few([*"abc" * FEWEST, "d"])  # heard of once is nothing to rehearse
+    assert not too_few(list("abcd") * (FEWEST // 4))
 
 
 def test_figures_of_what_was_said_and_what_was_so() -> None:
@@ -152,7 +153,7 @@ class Rows:
         return [] if over else [Flood("f1", "i1", "default", 0, asked)]
 
     async def memory(self, tenant: str) -> Memory:
-        return Memory(tenant, "v1", ("valve", "pump") * 10)
+        return Memory(tenant, "v1", ("valve", "pump", "feed", "drain") * 5)
 
     async def happened(self, site: str, incident: str, at: int, minutes: float) -> list[Any]:
         return [("p", 0.0, None)]

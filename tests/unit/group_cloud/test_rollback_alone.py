@@ -116,6 +116,24 @@ async def test_only_what_a_newer_one_really_carries_is_settled_by_it() -> None:
     assert group.stands(wish) == ("applied", "included_in_newer")
 
 
+async def test_what_people_rewrote_in_the_plant_is_carried_along_no_more() -> None:
+    group = Group()
+    first = await group.sign("p", "settings", "applied", Z=OTHER, V=OTHER)
+    newest = await group.sign("r", "settings", "applied", X=NEW)
+    later = await group.sign("q", "settings", "relayed", V=NEW)  # asks for V anew
+    told = DirectiveReport(
+        directive=newest.directive, counter=2, status="superseded", params={"alarms": ["Z", "V"]}
+    )
+    await group.reports.take(TX, "f2", told)  # another factory has no say here
+    assert group.rows.rows[first.directive].withdrawn == ()
+    await group.reports.take(TX, "f1", told)
+    assert group.rows.rows[first.directive].withdrawn == ("Z", "V")
+    assert group.rows.rows[later.directive].withdrawn == ()
+    assert group.stands(newest) == ("applied", None)
+    assert carried(await group.sign("s", "settings", W=NEW)) == {"V": 110.0, "W": 110.0, "X": 110.0}
+    assert carried(await group.sign("r", "rollback", X=OLD)) == {"X": 100.0}
+
+
 def desk_of(group: Group) -> ProposalDesk:
     rollouts = SimpleNamespace(begin=begun)
     return ProposalDesk(group.stores, None, rollouts, ManualClock(NOW), None)  # type: ignore[arg-type]

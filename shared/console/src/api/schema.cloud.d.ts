@@ -2514,6 +2514,11 @@ export interface components {
          * @description GET /api/notices.
          */
         NoticeList: {
+            /**
+             * More
+             * @default 0
+             */
+            more: number;
             /** Notices */
             notices: components["schemas"]["NoticeOut"][];
         };
@@ -2633,6 +2638,16 @@ export interface components {
         NuisanceRanking: {
             /** Models */
             models: components["schemas"]["NuisanceModel"][];
+            /**
+             * Models More
+             * @default 0
+             */
+            models_more: number;
+            /**
+             * More
+             * @default 0
+             */
+            more: number;
             /** Points */
             points: components["schemas"]["NuisancePoint"][];
         };
@@ -3970,6 +3985,11 @@ export interface components {
          * @description GET /api/shelving-proposals.
          */
         ShelvingList: {
+            /**
+             * More
+             * @default 0
+             */
+            more: number;
             /** Proposals */
             proposals: components["schemas"]["ShelvingOut"][];
         };

@@ -50,9 +50,9 @@ def flood(cause: int, number: int, seed: int = 1) -> Episode:
 
 
 def episodes(seed: int, n: int) -> Iterator[tuple[Episode, str]]:
-    """Three causes in turn."""
+    """Five causes in turn."""
     for number in range(n):
-        episode = flood(number % 3, number, seed)
+        episode = flood(number % 5, number, seed)
         yield episode, episode.cause
 
 

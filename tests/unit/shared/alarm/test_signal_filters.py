@@ -39,7 +39,7 @@ def _signal(seed: int, every: int, days: float, gap: int) -> tuple[list[int], li
     steps[many // 2] += gap
     values = random.normal(size=many).cumsum() * 0.3 + random.normal(size=many)
     values[random.random(many) < 0.01] = math.nan
-    values[random.integers(0, many, 2)] = (1e300, -1e300)
+    values[random.integers(0, many, 4)] = (1e300, -1e300, math.inf, -math.inf)
     times = 1_700_000_000_123 + np.cumsum(steps)
     return times.tolist(), values.tolist()
 
@@ -58,7 +58,7 @@ def test_the_running_filter_sees_what_the_counting_sees(
     """Every sample to the last bit, and the same samples of which the window is not known."""
     times, values = signal
     told = list(filtered(times, values, kind, 0.5))
-    at, good = excursions._finite(times, values, None)
+    at, good = excursions._numbers(times, values, None)
     seen, known = excursions.filtered(at, good, kind, 0.5)
     assert [each[0] for each in told] == at.tolist()
     assert [each[1] for each in told] == seen.tolist()
@@ -117,8 +117,11 @@ def test_a_hole_empties_the_mean_at_once_and_the_day_by_what_is_missing() -> Non
     run.take(late, 5.0)
     day.take(late, 5.0)
     assert (run.filled, run.seen(5.0)) == (False, 5.0)
+    assert (day.filled, day.seen(5.0)) == (False, 5.0), "its time is confirmed by no other"
+    day.take(late + MINUTE, 5.0)
     assert (day.filled, day.seen(5.0)) == (True, 4.0), "three hours of a day are missing"
     day.take(late + 8 * 3_600_000, 5.0)
+    day.take(late + 8 * 3_600_000 + MINUTE, 5.0)
     assert (day.filled, day.seen(5.0)) == (False, 5.0), "eleven hours are"
     assert run.share() == 0.0
     assert 0.5 < day.share() < 1.0
@@ -141,6 +144,55 @@ def test_a_clock_that_goes_back_does_not_blind_it(kind: Filter) -> None:
         run.take(DAY_MS // 2 + step * 1000, 9.0)
     assert run.filled == (kind == "mean5min")
     assert run.seen(9.0) == 9.0
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_an_infinite_value_is_an_alarm_under_every_filter(kind: Filter) -> None:
+    """As on raw samples; and it does not hide the deviations of the day after it."""
+    times = [i * MINUTE for i in range(1500)]
+    values = [1.0] * len(times)
+    values[1450] = math.inf
+    setting = Setting(50.0, filter=kind)
+    found = episodes(times, values, setting, "HI", None, 1.0)
+    assert [raised for raised, _ in found] == [1450 * MINUTE]
+    counted = excursions.spans(times, values, setting, "HI", None, 1.0)
+    assert counted.raised.tolist() == [1450 * MINUTE]
+    day = SignalFilter("day")
+    for at, value in zip(times, values, strict=True):
+        day.take(at, value)
+    assert day.seen(3.0, 1.0) == 3.0
+
+
+@pytest.mark.parametrize("kind", ["mean5min", "day"])
+def test_while_late_samples_are_dropped_the_samples_themselves_count(kind: Filter) -> None:
+    """A clock set back by more than the window: no old mean stands in for what is measured now."""
+    run = SignalFilter(kind)
+    for second in range(0, 3 * 86_400, 20):
+        run.take(second * 1000, 1.0)
+    run.take(DAY_MS, 9.0)
+    assert (run.filled, run.seen(9.0)) == (False, 9.0)
+    run.take(3 * DAY_MS, 1.0)
+    assert run.filled, "it was one alone"
+
+
+@pytest.mark.parametrize("kind", ["mean5min", "day"])
+def test_one_sample_from_the_future_empties_nothing(kind: Filter) -> None:
+    """It is held against the engineer's limit by itself; the next of the right time goes on."""
+    run, asked = SignalFilter(kind), 2 * DAY_MS
+    for second in range(0, 2 * 86_400, 20):
+        run.take(second * 1000, 1.0)
+    run.asked = True
+    run.take(asked + 3 * DAY_MS, 9.0)
+    assert (run.filled, run.seen(9.0), run.share()) == (False, 9.0, float(kind == "day"))
+    run.take(asked + 20_000, 1.0)
+    assert (run.filled, run.seen(1.0, 1.0)) == (True, 1.0)
+    # Two that agree are a clock that was set forward; history is asked again after one set back.
+    run.take(asked + 3 * DAY_MS, 9.0)
+    run.take(asked + 3 * DAY_MS + 20_000, 9.0)
+    assert not run.filled
+    for step in range(MOST_LATE):
+        run.take(asked + 40_000 + step * 20_000, 1.0)
+    assert not run.asked
 
 
 def test_memory_is_bounded_whatever_comes() -> None:

@@ -100,6 +100,7 @@ def _relation(**changes: Any) -> dict[str, Any]:
         _spoilt("intercept", math.inf),
         _spoilt("threshold", True),
         _spoilt("calibration", [-1.0, 0.0]),
+        _spoilt("calibration", [0.0, 0.0]),
         _spoilt("schema", "warning-model/v2"),
         _spoilt("features", "0" * 16),
         _spoilt("tags", ["A", "B", "D"]),

@@ -17,7 +17,8 @@ ASSETS = "assets: [{id: X-1, kind: equipment, name: {zh: 机, en: X}}]\n"
 TAGS = """sources:
   - {{id: s1, edge: e1, driver: opcua, url: "opc.tcp://127.0.0.1:1", interval: {interval}}}
 tags:
-  - {{id: T, source: s1, address: "ns=2;s=T", asset: X-1, name: {{zh: 温, en: T}}}}
+  - {{id: T, source: s1, address: "ns=2;s=T", asset: X-1, name: {{zh: 温, en: T}},
+     access: {access}}}
 """
 ALARM = """  - id: {id}
     edge: e1
@@ -30,12 +31,14 @@ ALARM = """  - id: {id}
 """
 
 
-def _load(tmp_path: Path, *alarms: str, interval: str = "1s") -> object:
+def _load(tmp_path: Path, *alarms: str, interval: str = "1s", access: str = "[read]") -> object:
     for folder in ("alarms", "tags"):
         (tmp_path / folder).mkdir()
     (tmp_path / "site.yaml").write_text(SITE, "utf-8")
     (tmp_path / "assets.yaml").write_text(ASSETS, "utf-8")
-    (tmp_path / "tags" / "x.yaml").write_text(TAGS.format(interval=interval), "utf-8")
+    (tmp_path / "tags" / "x.yaml").write_text(
+        TAGS.format(interval=interval, access=access), "utf-8"
+    )
     text = "alarms:\n" + "".join(
         ALARM.format(id=f"X.{n}") + "".join(f"    {line}\n" for line in more.split("|") if line)
         for n, more in enumerate(alarms)
@@ -75,6 +78,13 @@ def test_what_cannot_work_or_could_hide_an_alarm_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         _load(tmp_path, *alarms, interval=interval)
+
+
+@pytest.mark.parametrize("access", ["subscribe", "subscribe, write"])
+def test_a_tag_that_tells_its_changes_only_has_no_mean(tmp_path: Path, access: str) -> None:
+    """Samples weigh the same: of a value that flaps a mean would be one of its flaps."""
+    with pytest.raises(ConfigError, match="brings its changes only"):
+        _load(tmp_path, "filter: mean5min", access=f"[{access}]")
 
 
 def test_a_day_is_allowed_where_another_limit_stays_on_samples(tmp_path: Path) -> None:
