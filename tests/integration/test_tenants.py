@@ -84,12 +84,12 @@ async def notice_all(total: Total, word: str, site: str) -> None:
     noticing, at = noticing_on(total.pool, total.clock), total.clock.now_ms()
     made = Notice(f"{word}-n", site, "alarms", f"{word}.HI", "e1", "alarm_rate", 1, 1, 9)
     rank = PointRank(f"{word}.HI", "e1", 0.9, 0.8, 1.0, 40, 38, 9, None, ())
-    spot = Spot(f"{word}.HI", "e1", 4, True, 40, 38, None)
+    spot = Spot(f"{word}.HI", "e1", 4, True, 40, 38, None, 40, 38)
     async with total.records.transaction() as tx:
         assert await NoticeStore(total.pool).add(tx, made, 9)
         await NuisanceStore(total.pool).keep_ranks(tx, site, [rank], at)
         shelving = noticing.parts.shelving
-        await shelving.propose(tx, site, [rank.alarm], [rank], {rank.alarm: spot})
+        await shelving.propose(tx, site, [rank], {rank.alarm: spot})
 
 
 @pytest.fixture
